@@ -1,0 +1,58 @@
+"""Where records live and how work is spread: the two promises, and what keeps them.
+
+Names are looked up on first use, so that importing this package loads no backend and no driver.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from themis.backends.execution.base import ExecutionBackend, ExecutorStatus, TaskFailure
+    from themis.backends.execution.sequential import SequentialExecutionBackend
+    from themis.backends.execution.threads import ThreadExecutionBackend
+    from themis.backends.registry import open_executor, open_storage
+    from themis.backends.storage.base import CheckStep, StorageBackend
+    from themis.backends.storage.local import LocalStorageBackend
+    from themis.backends.storage.memory import MemoryStorageBackend
+
+_PLACES = {
+    "StorageBackend": "themis.backends.storage.base",
+    "CheckStep": "themis.backends.storage.base",
+    "MemoryStorageBackend": "themis.backends.storage.memory",
+    "LocalStorageBackend": "themis.backends.storage.local",
+    "ExecutionBackend": "themis.backends.execution.base",
+    "ExecutorStatus": "themis.backends.execution.base",
+    "TaskFailure": "themis.backends.execution.base",
+    "SequentialExecutionBackend": "themis.backends.execution.sequential",
+    "ThreadExecutionBackend": "themis.backends.execution.threads",
+    "open_storage": "themis.backends.registry",
+    "open_executor": "themis.backends.registry",
+}
+
+__all__ = [
+    "CheckStep",
+    "ExecutionBackend",
+    "ExecutorStatus",
+    "LocalStorageBackend",
+    "MemoryStorageBackend",
+    "SequentialExecutionBackend",
+    "StorageBackend",
+    "TaskFailure",
+    "ThreadExecutionBackend",
+    "open_executor",
+    "open_storage",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_PLACES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

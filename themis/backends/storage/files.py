@@ -1,0 +1,126 @@
+"""Files that only grow and files that are replaced whole: what the local store is made of."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from themis.core.errors import AccessDenied, RunNotFound, StorageError, StoreFull, StoreUnreachable
+
+BLOCK = 1 << 20
+"""Bytes read at once."""
+
+_fdatasync = getattr(os, "fdatasync", os.fsync)
+
+_DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@contextmanager
+def translated(path: Path, doing: str) -> Iterator[None]:
+    """Turn an ``OSError`` into ours, naming the place and what was being done there."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as exc:
+        why = exc.strerror or str(exc)
+        if exc.errno in _DENIED:
+            raise AccessDenied(f"{path}: no permission to {doing} ({why}).") from exc
+        if exc.errno in _FULL:
+            raise StoreFull(f"{path}: no room to {doing} ({why}). Free some space and go on.") from exc
+        raise StoreUnreachable(f"{path}: cannot {doing} ({why}).") from exc
+
+
+class GrowingFile:
+    """A file with one writer, to which whole pieces are appended.
+
+    A piece that cannot be written whole leaves nothing behind, so only a killed writer tears a line.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+        self._fd = os.open(path, flags, 0o666)
+        self._size = 0
+        self._dirty = False
+
+    def append(self, data: bytes) -> None:
+        """Write ``data`` whole. Raises ``OSError``; :class:`RunNotFound` if the file was deleted."""
+        with self._lock:
+            if os.fstat(self._fd).st_nlink == 0:
+                raise RunNotFound(f"{self.path.parent.name}: the run was deleted while it was written to.")
+            try:
+                self._write(data)
+            except OSError:
+                # A second failure here would hide the first; the reader drops a torn last line.
+                with suppress(OSError):
+                    os.ftruncate(self._fd, self._size)
+                raise
+            self._size += len(data)
+            self._dirty = True
+
+    def _write(self, data: bytes) -> None:
+        written = os.write(self._fd, data)
+        while written < len(data):
+            written += os.write(self._fd, memoryview(data)[written:])
+
+    def sync(self) -> None:
+        """Return when everything appended is on the disk."""
+        with self._lock:
+            if self._dirty:
+                _fdatasync(self._fd)
+                self._dirty = False
+
+    def close(self) -> None:
+        """Let go of the file. Nothing is synced."""
+        with self._lock:
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Replace a file at once and for good: a reader sees the old or the new, also after a power cut."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def whole_lines(path: Path) -> Iterator[bytes]:
+    """A file's bytes in pieces that end with a newline; the last may not, if its writer was killed."""
+    with open(path, "rb", buffering=0) as file:
+        held: list[bytes] = []
+        while block := file.read(BLOCK):
+            end = block.rfind(b"\n") + 1
+            if end == 0:
+                held.append(block)
+                continue
+            held.append(block[:end])
+            yield b"".join(held)
+            held = [block[end:]] if end < len(block) else []
+        if held:
+            yield b"".join(held)

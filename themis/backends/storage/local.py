@@ -1,0 +1,429 @@
+"""Runs as plain files in a folder: readable with ``jq``, safe for many processes, also on NFS.
+
+::
+
+    <root>/themis-store.json            {"layout": 1}
+    <root>/runs/<run_id>/run.json       metadata, replaced whole
+                         report.json    replaced whole
+                         gen-<open>-<writer>.jsonl, eval-<open>-<writer>.jsonl
+    <root>/.deleting/<run_id>-<nonce>/  a run on its way out
+
+Each writer has files of its own, so no two ever write to one; ``open`` is one more than the highest there
+at opening, so that later openings are loaded later. Deleting is one rename, then a sweep.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import shutil
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from themis.backends.storage.base import StorageBackend, summarised
+from themis.backends.storage.files import (
+    GrowingFile,
+    sync_folder,
+    translated,
+    whole_lines,
+    write_whole,
+)
+from themis.backends.storage.index import RunIndex
+from themis.core import codec
+from themis.core.current import Rank, current_evaluations, current_generations, identity, rank
+from themis.core.directories import data_dir
+from themis.core.entities import EvaluationRecord, ExperimentReport, GenerationRecord
+from themis.core.errors import RunNotFound, SchemaTooNew, StorageError
+from themis.core.run_ids import checked_run_id, is_run_id
+
+LAYOUT = 1
+MOST_OPEN_RUNS = 64
+"""Runs whose files are held open at once; the one unused for longest is synced and closed."""
+STILL_WRITTEN_S = 2.0
+"""An unfinished line in a file younger than this belongs to a writer at work, and is no news."""
+
+_USUAL: Rank = (1, True, 1)
+
+log = logging.getLogger("themis.storage")
+
+
+class LocalStorageBackend(StorageBackend):
+    """A folder of runs. Made when first written to."""
+
+    thread_safe = True
+
+    def __init__(self, root: str | Path | None = None) -> None:
+        """``root``: the folder; the user's data directory if not given."""
+        chosen = data_dir() / "store" if root is None else Path(root)
+        self.root = Path(os.path.abspath(chosen.expanduser()))
+        self._set_up()
+
+    def _set_up(self) -> None:
+        self._runs = self.root / "runs"
+        self._deleting = self.root / ".deleting"
+        self._writers: OrderedDict[str, _RunWriter] = OrderedDict()
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+        self._checked_layout = False
+        self._reported: set[Path] = set()
+        self._index = RunIndex(self._runs, self._read_summary)
+
+    def save_run_metadata(self, run_id: str, metadata: dict[str, Any]) -> None:
+        self._save_document(run_id, "run.json", codec.encode_document(metadata))
+
+    def load_run_metadata(self, run_id: str) -> dict[str, Any]:
+        path = self._folder(run_id) / "run.json"
+        data = self._read(path)
+        if data is None:
+            raise RunNotFound(f"{self.root} has no metadata of a run {run_id!r}.")
+        return _metadata_of(data, path)
+
+    def save_generation_record(self, run_id: str, record: GenerationRecord) -> None:
+        self._append(run_id, "gen", codec.encode_line(record))
+
+    def save_generation_records(self, run_id: str, records: Iterable[GenerationRecord]) -> None:
+        self._append(run_id, "gen", codec.encode_lines(records))
+
+    def load_generation_records(self, run_id: str) -> list[GenerationRecord]:
+        with codec.paused_gc():
+            return current_generations(self._records(run_id, GenerationRecord))
+
+    def iter_generation_records(self, run_id: str) -> Iterator[GenerationRecord]:
+        return self._iterate(run_id, GenerationRecord)
+
+    def save_evaluation_record(self, run_id: str, record: EvaluationRecord) -> None:
+        self._append(run_id, "eval", codec.encode_line(record))
+
+    def save_evaluation_records(self, run_id: str, records: Iterable[EvaluationRecord]) -> None:
+        self._append(run_id, "eval", codec.encode_lines(records))
+
+    def load_evaluation_records(self, run_id: str) -> dict[str, EvaluationRecord]:
+        with codec.paused_gc():
+            return current_evaluations(self._records(run_id, EvaluationRecord))
+
+    def iter_evaluation_records(self, run_id: str) -> Iterator[EvaluationRecord]:
+        return self._iterate(run_id, EvaluationRecord)
+
+    def save_report(self, run_id: str, report: ExperimentReport) -> None:
+        self._save_document(run_id, "report.json", codec.encode_report(report))
+
+    def load_report(self, run_id: str) -> ExperimentReport:
+        path = self._folder(run_id) / "report.json"
+        self._check_schema(run_id)
+        data = self._read(path)
+        if data is None:
+            raise RunNotFound(f"{self.root} has no report of a run {run_id!r}.")
+        return codec.decode_report(data, str(path))
+
+    def list_runs(self) -> list[str]:
+        self._check_layout()
+        with translated(self._runs, "list runs"):
+            try:
+                return sorted(name for name in os.listdir(self._runs) if is_run_id(name))
+            except FileNotFoundError:
+                return []
+
+    def list_summaries(self) -> Iterator[dict[str, Any]]:
+        self._check_layout()
+        with translated(self._runs, "list runs"):
+            return self._index.verified()
+
+    def cached_summaries(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """What the last listing on this machine saw, newest first: at once, perhaps out of date."""
+        return self._index.cached(limit)
+
+    def run_exists(self, run_id: str) -> bool:
+        folder = self._folder(run_id)
+        with translated(folder, "look for a run"):
+            try:
+                os.stat(folder)
+            except FileNotFoundError:
+                return False
+        return True
+
+    def delete_run(self, run_id: str) -> None:
+        folder = self._folder(run_id)
+        with self._lock:
+            writer = self._writers.pop(run_id, None)
+            if writer is not None:
+                writer.close()
+            with translated(folder, "delete the run"):
+                if folder.exists():
+                    self._deleting.mkdir(exist_ok=True)
+                    with suppress(FileNotFoundError):
+                        os.rename(folder, self._deleting / f"{run_id}-{secrets.token_hex(6)}")
+                        sync_folder(self._runs)
+                self._sweep(run_id)
+
+    def flush(self) -> None:
+        with self._lock:
+            for writer in list(self._current_writers().values()):
+                with translated(writer.folder, "sync records"):
+                    writer.sync()
+
+    def close(self) -> None:
+        with self._lock:
+            try:
+                self.flush()
+            finally:
+                for writer in self._writers.values():
+                    writer.close()
+                self._writers.clear()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"root": self.root}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.root = state["root"]
+        self._set_up()
+
+    def __repr__(self) -> str:
+        return f"LocalStorageBackend({str(self.root)!r})"
+
+    # Writing
+
+    def _append(self, run_id: str, kind: str, data: bytes) -> None:
+        folder = self._folder(run_id)
+        with translated(folder, "save records"):
+            self._writer(run_id).append(kind, data)
+
+    def _writer(self, run_id: str) -> _RunWriter:
+        with self._lock:
+            writers = self._current_writers()
+            writer = writers.get(run_id)
+            if writer is None:
+                self._make_root()
+                writer = writers[run_id] = _RunWriter(self._folder(run_id))
+                if len(writers) > MOST_OPEN_RUNS:
+                    _, oldest = writers.popitem(last=False)
+                    oldest.sync()
+                    oldest.close()
+            else:
+                writers.move_to_end(run_id)
+            return writer
+
+    def _current_writers(self) -> OrderedDict[str, _RunWriter]:
+        # After a fork both processes hold the same files; the child opens its own.
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._writers = OrderedDict()
+        return self._writers
+
+    def _save_document(self, run_id: str, name: str, data: bytes) -> None:
+        folder = self._folder(run_id)
+        with translated(folder, f"save {name}"):
+            try:
+                write_whole(folder / name, data)
+            except FileNotFoundError:
+                self._make_root()
+                _make_folder(folder)
+                write_whole(folder / name, data)
+
+    def _make_root(self) -> None:
+        self._check_layout()
+        header = self.root / "themis-store.json"
+        if not header.exists():
+            self._runs.mkdir(parents=True, exist_ok=True)
+            write_whole(header, json.dumps({"layout": LAYOUT}).encode())
+
+    def _sweep(self, run_id: str) -> None:
+        try:
+            names = os.listdir(self._deleting)
+        except FileNotFoundError:
+            return
+        for name in names:
+            if name.rpartition("-")[0] == run_id:
+                shutil.rmtree(self._deleting / name, onerror=_raise_unless_missing)
+
+    # Reading
+
+    def _folder(self, run_id: str) -> Path:
+        return self._runs / checked_run_id(run_id)
+
+    def _read(self, path: Path) -> bytes | None:
+        self._check_layout()
+        with translated(path, "read"):
+            try:
+                return path.read_bytes()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def _check_layout(self) -> None:
+        if self._checked_layout:
+            return
+        header = self.root / "themis-store.json"
+        with translated(header, "read"):
+            try:
+                layout = json.loads(header.read_bytes()).get("layout")
+            except (FileNotFoundError, NotADirectoryError):
+                return
+            except (ValueError, AttributeError) as exc:
+                raise StorageError(f"{header} is not the header of a Themis store ({exc}).") from exc
+        if layout != LAYOUT:
+            raise SchemaTooNew(
+                f"{self.root} has layout {layout!r}; this Themis reads {LAYOUT}. "
+                "Upgrade it: pip install -U themis-tui"
+            )
+        self._checked_layout = True
+
+    def _check_schema(self, run_id: str) -> None:
+        path = self._folder(run_id) / "run.json"
+        data = self._read(path)
+        if data is not None:
+            _metadata_of(data, path)
+
+    def _read_summary(self, run_id: str) -> dict[str, Any] | None:
+        if not is_run_id(run_id):
+            return None
+        path = self._runs / run_id / "run.json"
+        data = self._read(path)
+        try:
+            metadata = codec.decode_document(data, str(path)) if data is not None else {}
+        except StorageError as exc:
+            # One damaged run must not hide the others.
+            metadata = {"status": "unreadable", "status_reason": str(exc)}
+        return summarised(run_id, metadata)
+
+    def _files(self, run_id: str, kind: type) -> list[Path]:
+        prefix = "gen-" if kind is GenerationRecord else "eval-"
+        folder = self._folder(run_id)
+        self._check_schema(run_id)
+        with translated(folder, "list files"):
+            try:
+                names = os.listdir(folder)
+            except FileNotFoundError:
+                return []
+        return [folder / n for n in sorted(names) if n.startswith(prefix) and n.endswith(".jsonl")]
+
+    def _records(self, run_id: str, kind: type) -> Iterator[Any]:
+        for path in self._files(run_id, kind):
+            for records in self._pieces(path, kind):
+                yield from records
+
+    def _pieces(self, path: Path, kind: type) -> Iterator[list[Any]]:
+        with translated(path, "read records"):
+            try:
+                for piece in whole_lines(path):
+                    records, torn = codec.decode_lines(piece, kind, str(path))
+                    if torn:
+                        self._report_torn(path, len(torn))
+                    yield records
+            except FileNotFoundError:
+                return  # the run was deleted while it was read
+
+    def _iterate(self, run_id: str, kind: type) -> Iterator[Any]:
+        """Current records one by one: one pass finds where each stands, the other yields them."""
+        files = self._files(run_id, kind)
+        places = self._places(files, kind)
+        for file_number, path in enumerate(files):
+            line = 0
+            for records in self._pieces(path, kind):
+                for record in records:
+                    if places.get(identity(record)) == file_number << 40 | line:
+                        yield record
+                    line += 1
+
+    def _places(self, files: list[Path], kind: type) -> dict[str, int]:
+        """Identity to file and line of the current record."""
+        places: dict[str, int] = {}
+        unusual: dict[str, Rank] = {}  # nearly all records are a first attempt that was answered
+        for file_number, path in enumerate(files):
+            line = 0
+            for records in self._pieces(path, kind):
+                for record in records:
+                    key, its_rank = identity(record), rank(record)
+                    if key not in places or its_rank >= unusual.get(key, _USUAL):
+                        places[key] = file_number << 40 | line
+                        if its_rank != _USUAL or key in unusual:
+                            unusual[key] = its_rank
+                    line += 1
+        return places
+
+    def _report_torn(self, path: Path, size: int) -> None:
+        with suppress(FileNotFoundError):
+            young = time.time() - path.stat().st_mtime < STILL_WRITTEN_S
+            if not young and path not in self._reported:
+                self._reported.add(path)
+                log.warning(
+                    "%s: dropped an unfinished last line of %d bytes; its writer was killed", path, size
+                )
+
+
+class _RunWriter:
+    """The files that this backend, in this process, appends to for one run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = threading.Lock()
+        self._name = secrets.token_hex(4)
+        self._open: int | None = None
+        self._files: dict[str, GrowingFile] = {}
+        self._new_names = False
+
+    def append(self, kind: str, data: bytes) -> None:
+        file = self._files.get(kind)
+        if file is None:
+            with self._lock:
+                file = self._files.get(kind) or self._opened(kind)
+        file.append(data)
+
+    def _opened(self, kind: str) -> GrowingFile:
+        if self._open is None:
+            _make_folder(self.folder)
+            self._open = 1 + max((_open_number(name) for name in os.listdir(self.folder)), default=0)
+        name = f"{kind}-{self._open:06d}-{self._name}.jsonl"
+        try:
+            file = GrowingFile(self.folder / name)
+        except FileNotFoundError as exc:
+            raise RunNotFound(f"{self.folder.name}: the run was deleted while it was written to.") from exc
+        self._files[kind] = file
+        self._new_names = True
+        return file
+
+    def sync(self) -> None:
+        for file in list(self._files.values()):
+            file.sync()
+        if self._new_names:
+            self._new_names = False
+            if not self.folder.exists():
+                raise RunNotFound(f"{self.folder.name}: the run was deleted while it was written to.")
+            sync_folder(self.folder)
+            sync_folder(self.folder.parent)
+
+    def close(self) -> None:
+        for file in self._files.values():
+            file.close()
+
+
+def _open_number(name: str) -> int:
+    kind, _, rest = name.partition("-")
+    number = rest.partition("-")[0]
+    return int(number) if kind in ("gen", "eval") and number.isdecimal() else 0
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        folder.mkdir(parents=True, exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def _metadata_of(data: bytes, path: Path) -> dict[str, Any]:
+    metadata: dict[str, Any] = codec.decode_document(data, str(path))
+    codec.check_schema(metadata, str(path))
+    return metadata
+
+
+def _raise_unless_missing(function: Any, path: str, info: Any) -> None:
+    if not isinstance(info[1], FileNotFoundError):
+        raise info[1]

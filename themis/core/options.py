@@ -1,0 +1,112 @@
+"""Options in query form, ``name?latency=50ms&seed=1``, made into the arguments of a constructor."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+import typing
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, quote
+
+from themis.core.errors import UsageError
+
+B = TypeVar("B")
+
+_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+
+
+def split_query(name: str) -> tuple[str, dict[str, str]]:
+    """``"local?root=/x"`` as ``("local", {"root": "/x"})``. A repeated option raises :class:`UsageError`."""
+    base, mark, query = name.partition("?")
+    pairs = parse_qsl(query, keep_blank_values=True) if mark else []
+    options = dict(pairs)
+    if len(options) < len(pairs):
+        raise UsageError(f"{name!r} gives an option twice.")
+    return base, options
+
+
+def join_query(base: str, options: dict[str, Any]) -> str:
+    """The name that ``split_query`` takes apart."""
+    if not options:
+        return base
+    return (
+        base
+        + "?"
+        + "&".join(f"{quote(key)}={quote(str(value), safe='/:')}" for key, value in options.items())
+    )
+
+
+def build(make: Callable[..., B], options: dict[str, Any], what: str) -> B:
+    """Call ``make`` with options whose texts are converted to the types its signature names.
+
+    Raises :class:`UsageError` naming ``what``, the option, and the options there are.
+    """
+    parameters = inspect.signature(make).parameters
+    open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    named = {n: p for n, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    unknown = [name for name in options if name not in named]
+    if unknown and not open_ended:
+        raise UsageError(
+            f"The {what} has no option {unknown[0]!r}. It has: {', '.join(named) or 'none at all'}."
+        )
+    missing = [n for n, p in named.items() if p.default is p.empty and n not in options]
+    if missing:
+        raise UsageError(f"The {what} needs the option {missing[0]!r}, for example ?{missing[0]}=…")
+    hints = _hints(make)
+    values = {
+        name: converted(value, hints.get(name), f"{what}, option {name}") for name, value in options.items()
+    }
+    return make(**values)
+
+
+def converted(value: Any, hint: Any, what: str) -> Any:
+    """``value``, if it is text, as the type that ``hint`` names; ``50ms`` is a float of seconds."""
+    if not isinstance(value, str):
+        return value
+    kinds = _kinds(hint)
+    if not kinds or str in kinds:
+        return value
+    if value == "" and type(None) in kinds:
+        return None
+    for kind, convert in ((bool, _to_bool), (int, int), (float, seconds)):
+        if kind in kinds:
+            try:
+                return convert(value)
+            except ValueError:
+                continue
+    names = " or ".join(kind.__name__ for kind in kinds if kind is not type(None))
+    raise UsageError(f"{what}: {value!r} is not {names}.")
+
+
+def seconds(text: str) -> float:
+    """A number, with an optional unit of time: ``0.05``, ``50ms``, ``2m``."""
+    found = re.fullmatch(r"\s*([-+0-9.eE]+)\s*([a-z]*)\s*", text)
+    if not found or (found[2] and found[2] not in _UNITS):
+        raise ValueError(text)
+    return float(found[1]) * _UNITS.get(found[2], 1.0)
+
+
+def _to_bool(text: str) -> bool:
+    if text.lower() in _TRUE | _FALSE:
+        return text.lower() in _TRUE
+    raise ValueError(text)
+
+
+def _hints(make: Callable[..., Any]) -> dict[str, Any]:
+    target = make.__init__ if isinstance(make, type) else make  # type: ignore[misc]
+    try:
+        return typing.get_type_hints(target)
+    except Exception:  # a stranger's annotations may name what is not importable here
+        return {}
+
+
+def _kinds(hint: Any) -> list[type]:
+    if isinstance(hint, type):
+        return [hint]
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return [kind for kind in typing.get_args(hint) if isinstance(kind, type)]
+    return []

@@ -1,0 +1,374 @@
+"""``evaluate``: ask a model every question of a benchmark, score the answers, keep every record."""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from themis.backends.execution.base import ExecutionBackend
+from themis.backends.registry import open_executor, open_storage
+from themis.backends.storage.base import StorageBackend
+from themis.backends.storage.foreign import whole
+from themis.benchmarks.benchmark import Benchmark, open_benchmark
+from themis.benchmarks.prompts import Template
+from themis.core.entities import SCHEMA_VERSION, ExperimentReport
+from themis.core.errors import BenchmarkError, RunConflict, StorageError, StoreFull, UsageError
+from themis.core.run_ids import checked_run_id, make_run_id
+from themis.core.safe_text import storable
+from themis.evaluation.aggregate import RunAggregate
+from themis.evaluation.budget import over_budget
+from themis.evaluation.hold import held
+from themis.evaluation.host import boot_id, host_name, process_started
+from themis.evaluation.plan import Earlier, Question, asked_hash, check_may_go_on, read_earlier, work_of
+from themis.evaluation.progress import Meter
+from themis.evaluation.report import make_report, make_summary
+from themis.evaluation.session import OnProgress, Session, stored_progress
+from themis.evaluation.stop import StopSignal, register, unregister
+from themis.evaluation.task import SampleTask
+from themis.metrics import DEFAULT, Metric, open_metrics
+from themis.models import Model, open_model
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    benchmark: str | Path | Iterable[Mapping[str, Any]] | Benchmark,
+    *,
+    model: str | Model | Callable[[Any], Any],
+    prompt: Template | None = None,
+    system: str | None = None,
+    metrics: Iterable[str | Metric | Callable[[str, Any], Any]] | None = None,
+    sampling: dict[str, Any] | None = None,
+    limit: int | None = None,
+    epochs: int = 1,
+    storage_backend: StorageBackend | None = None,
+    execution_backend: ExecutionBackend | None = None,
+    storage: str | None = None,
+    executor: str | None = None,
+    run_id: str | None = None,
+    resume: bool = True,
+    timeout: float | None = None,
+    on_progress: OnProgress | None = None,
+    model_id: str | None = None,
+    max_workers: int | None = None,
+    seed: int | None = None,
+    budget: dict[str, float] | None = None,
+    cancel: threading.Event | None = None,
+) -> ExperimentReport:
+    """Ask ``model`` every question of ``benchmark``, score and store every answer, and report.
+
+    Args:
+        benchmark: A name (``demo``), the path of a JSONL file, or an iterable of dicts: ``id`` (optional),
+            input fields, ``answer``, and perhaps ``tags`` and ``group``.
+        model: A name with options (``fake-math-llm?latency=50ms``, ``openai:NAME?base_url=…``,
+            ``python:module:function``), or a function, plain or async, from prompt to text.
+        prompt: A template over the input fields, ``"{question}"``, or chat messages of such templates.
+        system: A system prompt, put before the rest as a chat message.
+        metrics: Names, metrics, or functions of response and reference; by default the benchmark's own,
+            else ExactMatch and Includes.
+        sampling: Options for the model's endpoint, such as ``{"temperature": 0}``.
+        limit: Ask only the first so many samples.
+        epochs: Ask every sample so many times.
+        storage_backend: An opened store; flushed at the end, never closed.
+        execution_backend: An executor; never shut down.
+        storage: In place of ``storage_backend``: a name, path or URI, closed at the end. By default
+            ``THEMIS_STORAGE``, else the local store in the user's data directory.
+        executor: In place of ``execution_backend``: a name, shut down at the end. By default ``threads``.
+        run_id: The run's id; made if not given. If that run exists, it is resumed.
+        resume: Whether an existing run may be resumed.
+        timeout: Seconds that one sample may take.
+        on_progress: Called from the calling thread with a snapshot, at most ten times a second, and at the
+            end.
+        model_id: The identity under which answers of ``model`` are stored.
+        max_workers: How many samples are asked at once, at most.
+        seed: Handed to the model, one more for each epoch.
+        budget: Limits after which the run pauses: ``tokens``, ``cost``, ``seconds``.
+        cancel: Ends the run as ``cancelled`` when set; what is in flight is still saved.
+
+    Returns:
+        The report. Its ``status`` is ``completed``, or ``paused`` or ``cancelled`` if the run was ended early:
+        call again with its ``run_id`` to go on.
+
+    Raises:
+        UsageError: Something asked for cannot be meant; nothing was stored.
+        RunConflict: The run exists and asked something else.
+        RunExists: The run exists and ``resume`` is false.
+        RunHeld: Another process of this host is running it.
+        StorageError: The store failed; the run is left as ``paused`` where it could be said.
+    """
+    _check_counts(limit, epochs, timeout, max_workers)
+    chosen = open_benchmark(benchmark)
+    asked_model = open_model(model, model_id)
+    question = Question(
+        benchmark=chosen,
+        model=asked_model,
+        template=chosen.template(prompt, system),
+        metrics=open_metrics(metrics if metrics is not None else chosen.metrics or DEFAULT),
+        sampling=dict(sampling or {}),
+        limit=limit,
+        epochs=epochs,
+        seed=seed,
+    )
+    made = checked_run_id(run_id) if run_id is not None else make_run_id(chosen.name, asked_model.name)
+    with ExitStack() as opened:
+        opened.callback(asked_model.close)
+        store, store_name = _store(storage_backend, storage, opened)
+        spread, executor_name = _executor(execution_backend, executor, opened)
+        opened.enter_context(held(store_name, made))
+        run = _Run(
+            run_id=made,
+            question=question,
+            storage=whole(store),
+            executor=spread,
+            where={"storage": store_name, "executor": executor_name},
+            budget=budget,
+            stop=_stop_signal(cancel, opened),
+        )
+        run.prepare(resume=resume)
+        return run.execute(timeout=timeout, max_workers=max_workers, on_progress=on_progress)
+
+
+class _Run:
+    """One session of one run: what is asked, where it goes, and how it ends."""
+
+    def __init__(
+        self,
+        *,
+        run_id: str,
+        question: Question,
+        storage: StorageBackend,
+        executor: ExecutionBackend,
+        where: dict[str, Any],
+        budget: dict[str, float] | None,
+        stop: StopSignal,
+    ) -> None:
+        self.run_id = run_id
+        self.question = question
+        self.storage = storage
+        self.executor = executor
+        self.where = where
+        self.budget = budget
+        self.stop = stop
+        self.over_budget = over_budget(budget)
+        self.earlier = Earlier()
+        self.metadata: dict[str, Any] = {}
+        self.aggregate = RunAggregate(
+            {metric.name: metric.version for metric in question.metrics},
+            clustered_by_sample=question.epochs > 1,
+        )
+
+    def prepare(self, *, resume: bool) -> None:
+        """Look at what is stored and make the metadata. Writes nothing."""
+        asked = self.question.asked()
+        before = check_may_go_on(self.storage, self.run_id, asked, resume=resume)
+        if before is not None:
+            self.earlier = read_earlier(
+                self.storage,
+                self.run_id,
+                self.aggregate,
+                keep_hashes=asked["dataset"]["fingerprint"] is None,
+            )
+        self.metadata = _metadata(self.run_id, asked, self.where, self.budget, before or {})
+
+    def execute(
+        self, *, timeout: float | None, max_workers: int | None, on_progress: OnProgress | None
+    ) -> ExperimentReport:
+        """Ask what is left to ask, and say how it ended."""
+        question = self.question
+        token = uuid.uuid4().hex
+        meter = Meter(
+            self.run_id,
+            question.benchmark.total(question.limit, question.epochs),
+            self.aggregate,
+            self.executor,
+            budget=self.budget,
+        )
+        session = Session(
+            run_id=self.run_id,
+            storage=self.storage,
+            executor=self.executor,
+            task=SampleTask(
+                model=question.model,
+                template=question.template,
+                metrics=question.metrics,
+                sampling=question.sampling,
+                seed=question.seed,
+                timeout=timeout,
+                token=token,
+            ),
+            work=work_of(question, self.earlier),
+            metadata=self.metadata,
+            aggregate=self.aggregate,
+            meter=meter,
+            stop=self.stop,
+            max_workers=max_workers,
+            timeout=timeout,
+            on_progress=on_progress,
+            over_budget=self.over_budget,
+        )
+        register(token, self.stop)
+        try:
+            session.run()
+        except BaseException as exc:
+            self._end_badly(exc, meter)
+            raise
+        finally:
+            unregister(token)
+        return self._end(meter, on_progress)
+
+    def _end(self, meter: Meter, on_progress: OnProgress | None) -> ExperimentReport:
+        status, reason = "completed", None
+        if self.stop.is_set() and not self._all_done(meter):
+            status, reason = self.stop.status, self.stop.reason
+        self.metadata["ended_at"] = time.time()
+        report = make_report(self.run_id, status, self.metadata, self.aggregate)
+        self.storage.flush()
+        if status == "completed":
+            self.storage.save_report(self.run_id, report)
+        self._save_end(status, reason, meter)
+        self.storage.flush()
+        if on_progress is not None:
+            on_progress(meter.snapshot(status, reason))
+        if reason == INTERRUPTED and threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
+        return report
+
+    def _all_done(self, meter: Meter) -> bool:
+        return meter.total is not None and self.aggregate.done >= meter.total
+
+    def _end_badly(self, exc: BaseException, meter: Meter) -> None:
+        """Say in the store, if it still listens, that the run stopped and why."""
+        status, reason = _ending(exc)
+        self.metadata["ended_at"] = time.time()
+        try:
+            self.storage.flush()
+            self._save_end(status, reason, meter)
+        except Exception as second:  # the first error is the one to raise
+            exc.add_note(f"The run could not be marked {status}: {second}")
+
+    def _save_end(self, status: str, reason: str | None, meter: Meter) -> None:
+        meter.in_flight = 0
+        snapshot = meter.snapshot(status, reason)
+        self.metadata.update(
+            status=status,
+            status_reason=None if reason is None else storable(reason)[:500],
+            updated_at=time.time(),
+            progress=stored_progress(snapshot),
+            summary=make_summary(self.aggregate),
+        )
+        self.storage.save_run_metadata(self.run_id, self.metadata)
+
+
+INTERRUPTED = "interrupted"
+
+
+def _ending(exc: BaseException) -> tuple[str, str]:
+    if isinstance(exc, (BenchmarkError, RunConflict)):
+        return "failed", str(exc)
+    if isinstance(exc, KeyboardInterrupt):
+        return "paused", INTERRUPTED
+    if isinstance(exc, StoreFull):
+        return "paused", "disk full"
+    if isinstance(exc, StorageError):
+        return "paused", f"store: {exc}"
+    return "paused", f"{type(exc).__name__}: {exc}"
+
+
+def _metadata(
+    run_id: str,
+    asked: dict[str, Any],
+    where: dict[str, Any],
+    budget: dict[str, float] | None,
+    before: dict[str, Any],
+) -> dict[str, Any]:
+    now = time.time()
+    from themis import __version__
+
+    metadata = {
+        "run_id": run_id,
+        "schema_version": SCHEMA_VERSION,
+        "uid": before.get("uid") or uuid.uuid4().hex,
+        "status": "running",
+        "status_reason": None,
+        "created_at": before.get("created_at") or now,
+        "started_at": now,
+        "ended_at": None,
+        "updated_at": now,
+        "asked": asked,
+        "asked_hash": asked_hash(asked),
+        "where": {
+            **where,
+            "host": host_name(),
+            "boot_id": boot_id(),
+            "pid": os.getpid(),
+            "pid_started": process_started(os.getpid()),
+            "user": os.environ.get("USER") or str(os.getuid()),
+            "python": platform.python_version(),
+            "themis": __version__,
+            "git_commit": None,
+        },
+        "lease_epoch": before.get("lease_epoch", 0),
+        "budget": budget,
+        "summary": before.get("summary"),
+        "audit": before.get("audit", []),
+    }
+    if "annotations" in before:
+        metadata["annotations"] = before["annotations"]
+    return metadata
+
+
+def _store(backend: StorageBackend | None, name: str | None, opened: ExitStack) -> tuple[StorageBackend, str]:
+    if backend is not None:
+        if name is not None:
+            raise UsageError("Give storage_backend= or storage=, not both.")
+        return backend, storable(repr(backend))
+    store = open_storage(name)
+    opened.callback(store.close)
+    # A stranger's repr may say where the object is in memory, which names nothing elsewhere.
+    text = repr(store)
+    return store, storable(name or "" if " at 0x" in text else text)
+
+
+def _executor(
+    backend: ExecutionBackend | None, name: str | None, opened: ExitStack
+) -> tuple[ExecutionBackend, str]:
+    if backend is not None:
+        if name is not None:
+            raise UsageError("Give execution_backend= or executor=, not both.")
+        return backend, type(backend).__name__
+    executor = open_executor(name)
+    opened.callback(executor.shutdown)
+    return executor, name or "threads"
+
+
+def _stop_signal(cancel: threading.Event | None, opened: ExitStack) -> StopSignal:
+    if isinstance(cancel, StopSignal):
+        return cancel
+    stop = StopSignal()
+    if cancel is not None:
+        over = threading.Event()
+        opened.callback(over.set)
+        threading.Thread(target=_relay, args=(cancel, stop, over), daemon=True).start()
+    return stop
+
+
+def _relay(cancel: threading.Event, stop: StopSignal, over: threading.Event) -> None:
+    while not over.is_set():
+        if cancel.wait(0.05):
+            stop.cancel()
+            return
+
+
+def _check_counts(limit: int | None, epochs: int, timeout: float | None, max_workers: int | None) -> None:
+    for name, value in (("limit", limit), ("epochs", epochs), ("max_workers", max_workers)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise UsageError(f"{name} is {value!r}; it must be a whole number of at least 1.")
+    if timeout is not None and not timeout > 0:
+        raise UsageError(f"timeout is {timeout!r}; it must be more than 0 seconds.")

@@ -1,0 +1,284 @@
+"""Sums that a run keeps while it goes, so that its report never reads the records again.
+
+All of them are exact whatever the order in which samples finish: a run that was interrupted and resumed
+reports the same figures as one that was not.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+from statistics import NormalDist
+from typing import Any
+
+from themis.core.entities import EvaluationRecord, GenerationRecord
+
+MOST_TAGS = 200
+MOST_FAILED_IDS = 20
+MOST_ERRORS = 5
+CONFIDENCE = 0.95
+
+_Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
+
+
+class ExactSum:
+    """A sum of floats without rounding until it is read, so that order does not matter.
+
+    The method is that of Shewchuk (1997), "Adaptive Precision Floating-Point Arithmetic": keep the
+    sum as parts that do not overlap. Whole numbers are summed apart, as Python sums them exactly.
+    """
+
+    __slots__ = ("_parts", "_whole")
+
+    def __init__(self) -> None:
+        self._whole = 0
+        self._parts: list[float] = []
+
+    def add(self, value: float | int) -> None:
+        """Add one number, which must be finite."""
+        if isinstance(value, int):
+            self._whole += value
+            return
+        kept = 0
+        parts = self._parts
+        for part in parts:
+            if abs(value) < abs(part):
+                value, part = part, value
+            high = value + part
+            low = part - (high - value)
+            if low:
+                parts[kept] = low
+                kept += 1
+            value = high
+        parts[kept:] = [value]
+
+    @property
+    def value(self) -> float | int:
+        """The sum, rounded once."""
+        return math.fsum((self._whole, *self._parts)) if self._parts else self._whole
+
+
+class MetricAggregate:
+    """Count, mean and spread of one metric."""
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+        self.count = 0
+        self.errors = 0
+        """Samples that ended in an error and have no score."""
+        self.binary = True
+        """Whether every score was 0 or 1."""
+        self._sum = ExactSum()
+        self._squares = ExactSum()
+        self._clusters: dict[str, list[Any]] = {}
+
+    def add(self, value: float | int, cluster: str | None) -> None:
+        """Take in one score."""
+        self.count += 1
+        self._sum.add(value)
+        self._squares.add(value * value)
+        if value != 0 and value != 1:
+            self.binary = False
+        if cluster is not None:
+            held = self._clusters.get(cluster)
+            if held is None:
+                held = self._clusters[cluster] = [0, ExactSum()]
+            held[0] += 1
+            held[1].add(value)
+
+    @property
+    def mean(self) -> float | None:
+        """Mean over scored answers."""
+        return self._sum.value / self.count if self.count else None
+
+    def stderr(self) -> float | None:
+        """Standard error of the mean; with clusters, the clustered one.
+
+        Clustered: the root of the sum over clusters of (sum of deviations)², divided by n (Miller 2024,
+        "Adding Error Bars to Evals", arXiv 2411.00640, section 2.2), times √(C/(C-1)) for few clusters.
+        """
+        n, mean = self.count, self.mean
+        if mean is None:
+            return None
+        if self._clusters:
+            c = len(self._clusters)
+            if c < 2:
+                return None
+            squares = math.fsum((held[1].value - held[0] * mean) ** 2 for held in self._clusters.values())
+            return math.sqrt(squares * c / (c - 1)) / n
+        if n < 2:
+            return None
+        variance = max(0.0, self._squares.value - n * mean * mean) / (n - 1)
+        return math.sqrt(variance / n)
+
+    def interval(self) -> tuple[float | None, float | None, str | None]:
+        """Low and high end of the 95 % interval, and its method.
+
+        ``wilson``: the score interval of Wilson (1927) for a share; ``normal``: mean ± z·stderr.
+        """
+        n, mean = self.count, self.mean
+        if mean is None:
+            return None, None, None
+        if self.binary and not self._clusters:
+            return *wilson(mean, n), "wilson"
+        stderr = self.stderr()
+        if stderr is None:
+            return None, None, None
+        return mean - _Z * stderr, mean + _Z * stderr, "normal"
+
+    def summary(self) -> dict[str, Any]:
+        """The fields of :class:`themis.core.entities.MetricSummary`."""
+        low, high, method = self.interval()
+        asked = self.count + self.errors
+        return {
+            "version": self.version,
+            "count": self.count,
+            "mean": self.mean,
+            "stderr": self.stderr(),
+            "ci_low": low,
+            "ci_high": high,
+            "ci_method": method,
+            "clusters": len(self._clusters) or None,
+            "mean_errors_as_zero": self._sum.value / asked if asked else None,
+        }
+
+
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """Wilson's score interval for a share of ``n``: Wilson (1927), JASA 22, 209-212."""
+    z2 = _Z * _Z
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = _Z / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+class RunAggregate:
+    """Everything a report and a progress snapshot say about the samples so far."""
+
+    def __init__(self, versions: dict[str, str], *, clustered_by_sample: bool) -> None:
+        """``versions``: metric name to version. ``clustered_by_sample``: whether there are epochs."""
+        self.metrics = {name: MetricAggregate(version) for name, version in versions.items()}
+        self.done = 0
+        self.kept = 0
+        self.answered = 0
+        self.failures: dict[str, int] = {}
+        self.failed_ids: dict[str, list[str]] = {}
+        self.messages: dict[tuple[str, str], int] = {}
+        self.usage: dict[str, int] = {}
+        self.latencies = Latencies()
+        self._cost: ExactSum | None = None
+        self._tags: dict[str, dict[str, list[Any]]] = {}
+        self._by_sample = clustered_by_sample
+
+    def add(self, evaluation: EvaluationRecord, *, kept: bool = False) -> None:
+        """Take in the scores of one outcome; ``kept`` if an earlier session of the run made it."""
+        self.done += 1
+        self.kept += kept
+        error = evaluation.error
+        if error is None:
+            self.answered += 1
+        else:
+            self._failed(str(error.get("kind", "model")), evaluation.id)
+        if evaluation.latency_s is not None:
+            self.latencies.add(evaluation.latency_s)
+        cluster = evaluation.group
+        if cluster is None and self._by_sample:
+            cluster = evaluation.sample_id or evaluation.id
+        scores = evaluation.scores
+        for name, aggregate in self.metrics.items():
+            value = scores.get(name)
+            if value is not None:
+                aggregate.add(value, cluster)
+            elif error is not None:
+                aggregate.errors += 1
+        if evaluation.tags:
+            self._tagged(evaluation)
+
+    def add_usage(self, generation: GenerationRecord) -> None:
+        """Take in what one generation used and cost."""
+        if generation.usage:
+            for name, count in generation.usage.items():
+                if isinstance(count, int):
+                    self.usage[name] = self.usage.get(name, 0) + count
+        if generation.cost is not None:
+            self._cost = self._cost or ExactSum()
+            self._cost.add(generation.cost)
+        if generation.error is not None:
+            key = (str(generation.error.get("kind")), str(generation.error.get("message"))[:200])
+            if key in self.messages or len(self.messages) < MOST_TAGS:
+                self.messages[key] = self.messages.get(key, 0) + 1
+
+    @property
+    def cost(self) -> float | None:
+        """What all answers cost, where it is known."""
+        return None if self._cost is None else float(self._cost.value)
+
+    @property
+    def errors(self) -> int:
+        """Outcomes that are errors."""
+        return self.done - self.answered
+
+    def top_errors(self) -> list[dict[str, Any]]:
+        """The most frequent messages."""
+        most = sorted(self.messages.items(), key=lambda each: -each[1])[:MOST_ERRORS]
+        return [{"kind": kind, "message": message, "count": count} for (kind, message), count in most]
+
+    def by_tag(self) -> dict[str, dict[str, Any]]:
+        """Tag to metric name to count and mean."""
+        return {
+            tag: {
+                name: {"count": count, "mean": total.value / count}
+                for name, (count, total) in sorted(sums.items())
+            }
+            for tag, sums in sorted(self._tags.items())
+        }
+
+    def _failed(self, kind: str, sample_id: str) -> None:
+        self.failures[kind] = self.failures.get(kind, 0) + 1
+        ids = self.failed_ids.setdefault(kind, [])
+        # The first twenty by name, not by time, so that the report does not depend on the order.
+        if len(ids) < MOST_FAILED_IDS or sample_id < ids[-1]:
+            bisect.insort(ids, sample_id)
+            del ids[MOST_FAILED_IDS:]
+
+    def _tagged(self, evaluation: EvaluationRecord) -> None:
+        for tag in evaluation.tags:
+            sums = self._tags.get(tag)
+            if sums is None:
+                if len(self._tags) >= MOST_TAGS:
+                    continue
+                sums = self._tags[tag] = {}
+            for name, value in evaluation.scores.items():
+                if value is not None:
+                    held = sums.get(name)
+                    if held is None:
+                        held = sums[name] = [0, ExactSum()]
+                    held[0] += 1
+                    held[1].add(value)
+
+
+class Latencies:
+    """Quantiles of seconds in constant memory: counts in bins whose edges grow by 10 % each."""
+
+    _STEP = math.log(1.1)
+    _LEAST = 1e-6
+
+    def __init__(self) -> None:
+        self._bins: dict[int, int] = {}
+        self.count = 0
+
+    def add(self, seconds: float) -> None:
+        """Take in one latency."""
+        index = int(math.log(seconds / self._LEAST) / self._STEP) if seconds > self._LEAST else 0
+        self._bins[index] = self._bins.get(index, 0) + 1
+        self.count += 1
+
+    def quantile(self, share: float) -> float | None:
+        """The latency that ``share`` of all stay below, to within 5 %."""
+        if not self.count:
+            return None
+        below = 0
+        for index in sorted(self._bins):
+            below += self._bins[index]
+            if below >= share * self.count:
+                break
+        return float(self._LEAST * math.exp((index + 0.5) * self._STEP))

@@ -1,0 +1,40 @@
+"""This host and this boot of it: what tells a living process from one of an earlier life."""
+
+from __future__ import annotations
+
+import functools
+import socket
+from pathlib import Path
+
+from themis.core.directories import state_dir
+
+
+@functools.cache
+def boot_id() -> str:
+    """An id that changes at every start of the machine; the host's name where the system gives none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return host_name()
+
+
+def host_name() -> str:
+    """The machine's own name."""
+    return socket.gethostname()
+
+
+def host_dir() -> Path:
+    """Where locks, sockets and progress of this boot's runners lie."""
+    return state_dir() / "hosts" / boot_id()
+
+
+def process_started(pid: int) -> int | None:
+    """When a process began, in the kernel's ticks: with the pid it names one process, also after pids
+    are used again. ``None`` if there is no such process, or the system does not tell.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    # The command's name may hold spaces and parentheses; what follows its last one is plain.
+    return int(stat.rpartition(")")[2].split()[19])

@@ -1,0 +1,211 @@
+"""What a run is to ask, what it keeps from before, and whether it may go on at all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from themis.backends.storage.base import StorageBackend
+from themis.benchmarks.benchmark import Benchmark
+from themis.benchmarks.prompts import PromptTemplate
+from themis.benchmarks.sample import Sample
+from themis.core.current import generation_key, matches
+from themis.core.entities import EvaluationRecord, GenerationRecord
+from themis.core.errors import RunConflict, RunExists, RunNotFound
+from themis.core.hashing import hash_json
+from themis.core.safe_text import storable_value
+from themis.evaluation.aggregate import RunAggregate
+from themis.evaluation.task import Work
+from themis.metrics.base import Metric
+from themis.models.base import Model
+
+
+@dataclass
+class Question:
+    """Everything that decides which answers a run gets."""
+
+    benchmark: Benchmark
+    model: Model
+    template: PromptTemplate
+    metrics: list[Metric]
+    sampling: dict[str, Any]
+    limit: int | None
+    epochs: int
+    seed: int | None
+
+    def asked(self) -> dict[str, Any]:
+        """The field ``asked`` of the run's metadata."""
+        source = self.benchmark.source
+        asked = {
+            "benchmark": self.benchmark.name,
+            "dataset": {"source": source.description, "fingerprint": source.fingerprint()},
+            "model": {
+                "name": self.model.name,
+                "base_url": self.model.base_url,
+                "identity": self.model.identity,
+            },
+            "prompt": {"template": self.template.template, "hash": self.template.hash},
+            "system": self.template.system,
+            "sampling": self.sampling,
+            "metrics": {m.name: {"version": m.version, "params": m.params} for m in self.metrics},
+            "limit": self.limit,
+            "epochs": self.epochs,
+            "seed": self.seed,
+        }
+        return dict(storable_value(asked))
+
+
+def deciding(asked: dict[str, Any]) -> dict[str, Any]:
+    """The parts of ``asked`` that must be equal for a run to go on, by name."""
+    return {
+        "dataset": (asked.get("dataset") or {}).get("fingerprint"),
+        "model": (asked.get("model") or {}).get("identity"),
+        "prompt": (asked.get("prompt") or {}).get("hash"),
+        "system": asked.get("system"),
+        "sampling": asked.get("sampling"),
+        "metrics": asked.get("metrics"),
+        "seed": asked.get("seed"),
+    }
+
+
+def asked_hash(asked: dict[str, Any]) -> str:
+    """The hash of what must be equal for a run to go on."""
+    return hash_json(deciding(asked))
+
+
+@dataclass
+class Earlier:
+    """What earlier sessions of the run left in the store."""
+
+    metadata: dict[str, Any] | None = None
+    kept: set[str] = field(default_factory=set)
+    """Identities that are answered and scored."""
+    redo: dict[str, int] = field(default_factory=dict)
+    """Identity of an error to the attempt that failed."""
+    unscored: dict[str, GenerationRecord] = field(default_factory=dict)
+    """Identity to an answer that lacks its scores."""
+    hashes: dict[str, str] = field(default_factory=dict)
+    """Identity to sample hash, where the source has no fingerprint to compare."""
+
+
+def check_may_go_on(
+    storage: StorageBackend, run_id: str, asked: dict[str, Any], *, resume: bool
+) -> dict[str, Any] | None:
+    """The stored metadata of the run, if there is one and it asked the same.
+
+    Raises :class:`RunExists` unless ``resume``, :class:`RunConflict` with what differs.
+    """
+    if not storage.run_exists(run_id):
+        same = next((each for each in storage.list_runs() if each.lower() == run_id.lower()), None)
+        if same is not None:
+            raise RunExists(f"There is a run {same!r}; ids must differ by more than case. Choose another id.")
+        return None
+    if not resume:
+        raise RunExists(f"The run {run_id!r} exists. Resume it (resume=True), or choose another id.")
+    try:
+        metadata = storage.load_run_metadata(run_id)
+    except RunNotFound:
+        return {}
+    before = metadata.get("asked")
+    if isinstance(before, dict):
+        differences = [
+            f"{name}: was {_short(old)}, is {_short(new)}"
+            for (name, old), new in zip(deciding(before).items(), deciding(asked).values(), strict=True)
+            if old != new
+        ]
+        differences += _shrunk(before, asked)
+        if differences:
+            hint = (
+                " A lambda or partial can be resumed only with the same model_id=."
+                if any(each.startswith("model:") for each in differences)
+                else ""
+            )
+            raise RunConflict(
+                f"The run {run_id!r} asked something else. {'; '.join(differences)}. Use the same values, "
+                f"or another run id.{hint}"
+            )
+    return metadata
+
+
+def read_earlier(
+    storage: StorageBackend, run_id: str, aggregate: RunAggregate, *, keep_hashes: bool
+) -> Earlier:
+    """What is stored of a run, taken into ``aggregate`` where it is kept.
+
+    Evaluations are read whole, generations one by one; what is held afterwards is a name a sample.
+    """
+    earlier = Earlier()
+    evaluations: dict[str, EvaluationRecord] = storage.load_evaluation_records(run_id)
+    names = aggregate.metrics.keys()
+    for generation in storage.iter_generation_records(run_id):
+        evaluation = evaluations.pop(generation_key(generation), None)
+        if generation.error is not None:
+            earlier.redo[generation.id] = generation.attempt
+            continue
+        aggregate.add_usage(generation)
+        if evaluation is not None and matches(evaluation, generation) and names <= evaluation.scores.keys():
+            earlier.kept.add(generation.id)
+            aggregate.add(evaluation, kept=True)
+        else:
+            earlier.unscored[generation.id] = generation
+        if keep_hashes and generation.sample_hash is not None:
+            earlier.hashes[generation.id] = generation.sample_hash
+    return earlier
+
+
+def work_of(question: Question, earlier: Earlier) -> Iterator[Work]:
+    """What is left to do, in order.
+
+    All samples once, then again for each further epoch; a source that can be read only once is asked all
+    epochs of a sample together. Raises :class:`RunConflict` where a sample is not what it was.
+    """
+    if question.benchmark.source.once:
+        rounds = (
+            (sample, epoch)
+            for sample in question.benchmark.samples(question.limit)
+            for epoch in range(1, question.epochs + 1)
+        )
+    else:
+        rounds = (
+            (sample, epoch)
+            for epoch in range(1, question.epochs + 1)
+            for sample in question.benchmark.samples(question.limit)
+        )
+    fresh = not (earlier.kept or earlier.redo or earlier.unscored)
+    for sample, epoch in rounds:
+        identity = sample.id if epoch == 1 else f"{sample.id}#{epoch}"
+        if fresh:
+            yield Work(identity, sample, epoch, 1, None, time.time())
+            continue
+        _check_same(identity, sample, earlier)
+        if identity not in earlier.kept:
+            attempt = earlier.redo.get(identity, 0) + 1
+            answered = earlier.unscored.get(identity)
+            yield Work(identity, sample, epoch, attempt, answered, time.time())
+
+
+def _check_same(identity: str, sample: Sample, earlier: Earlier) -> None:
+    before = earlier.hashes.get(identity)
+    if before is not None and before != sample.hash:
+        raise RunConflict(
+            f"The sample {identity!r:.100} is not what it was when this run asked it. "
+            "Use the same dataset, or another run id."
+        )
+
+
+def _shrunk(before: dict[str, Any], asked: dict[str, Any]) -> list[str]:
+    differences = []
+    limits = before.get("limit"), asked["limit"]
+    if limits[1] is not None and (limits[0] is None or limits[1] < limits[0]):
+        was = "all" if limits[0] is None else limits[0]
+        differences.append(f"limit: was {was}, is {limits[1]}, and may only grow")
+    if asked["epochs"] < (before.get("epochs") or 1):
+        differences.append(f"epochs: was {before['epochs']}, is {asked['epochs']}, and may only grow")
+    return differences
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 120 else text[:119] + "…"

@@ -1,0 +1,55 @@
+"""How a run is told to end early, by its own process."""
+
+from __future__ import annotations
+
+import threading
+from typing import Literal
+
+Status = Literal["paused", "cancelled"]
+
+
+class StopSignal(threading.Event):
+    """Set once somebody wants the run to end; says as what, and why.
+
+    Set, it lets what is in flight finish and be saved. ``now`` is set when that is no longer waited for.
+    A plain event handed to ``evaluate`` as ``cancel`` means ``cancelled``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.status: Status = "cancelled"
+        self.reason: str | None = None
+        self.now = threading.Event()
+
+    def pause(self, reason: str) -> None:
+        """End as ``paused`` with a reason. The second call no longer waits for what is in flight."""
+        self._end("paused", reason)
+
+    def cancel(self, reason: str | None = None) -> None:
+        """End as ``cancelled``. The second call no longer waits for what is in flight."""
+        self._end("cancelled", reason)
+
+    def _end(self, status: Status, reason: str | None) -> None:
+        if self.is_set():
+            self.now.set()
+            return
+        self.status, self.reason = status, reason
+        self.set()
+
+
+_running: dict[str, threading.Event] = {}
+
+
+def register(token: str, stop: threading.Event) -> None:
+    """Let the tasks of a run in this process find its stop signal by the run's token."""
+    _running[token] = stop
+
+
+def unregister(token: str) -> None:
+    """The run is over."""
+    _running.pop(token, None)
+
+
+def stop_of(token: str) -> threading.Event | None:
+    """The stop signal of a run in this process; ``None`` in any other."""
+    return _running.get(token)

@@ -1,0 +1,212 @@
+"""One sample, from question to scores: the function that an executor spreads."""
+
+from __future__ import annotations
+
+import time
+from threading import Event
+from typing import Any, NamedTuple
+
+from themis.benchmarks.prompts import PromptTemplate
+from themis.benchmarks.sample import Sample
+from themis.core.current import generation_key
+from themis.core.entities import EvaluationRecord, GenerationRecord
+from themis.core.errors import BenchmarkError, ModelError
+from themis.core.hashing import canonical_json, hash_text, quoted
+from themis.evaluation.stop import stop_of
+from themis.metrics.base import Metric
+from themis.models.base import Answer, Model, Prompt, Request
+
+MOST_MESSAGE = 2_000
+"""Characters kept of an error's message."""
+
+
+class Work(NamedTuple):
+    """One thing to do: ask a sample in an epoch, or score an answer that was stored before."""
+
+    id: str
+    sample: Sample
+    epoch: int
+    attempt: int
+    answered: GenerationRecord | None
+    """The stored answer that only lacks its scores."""
+    queued_at: float
+
+
+class Outcome(NamedTuple):
+    """What came of one piece of work. Both records are ``None`` if the run ended before it was asked."""
+
+    id: str
+    generation: GenerationRecord | None
+    """A new generation to save; ``None`` if a stored one was scored."""
+    evaluation: EvaluationRecord | None
+
+
+class SampleTask:
+    """Renders, asks and scores. It never raises, pickles, and holds no lock, socket or storage.
+
+    Called with a :class:`Work`, it gives an :class:`Outcome` that names its sample.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: Model,
+        template: PromptTemplate,
+        metrics: list[Metric],
+        sampling: dict[str, Any],
+        seed: int | None,
+        timeout: float | None,
+        token: str,
+    ) -> None:
+        self.model = model
+        self.template = template
+        self.metrics = metrics
+        self.sampling = sampling
+        self.seed = seed
+        self.timeout = timeout
+        self.token = token
+        self._key_tail = f"{quoted(model.identity)},{canonical_json(sampling)}]"
+        self._scorers = [(metric.name, metric.score) for metric in metrics]
+        self._versions = {metric.name: metric.version for metric in metrics}
+
+    def __call__(self, work: Work) -> Outcome:
+        stop = stop_of(self.token)
+        if stop is not None and stop.is_set():
+            return Outcome(work.id, None, None)
+        if work.answered is not None:
+            return Outcome(work.id, None, self.evaluated(work.answered, work.sample))
+        generation = self._asked(work, stop)
+        if generation is None:
+            return Outcome(work.id, None, None)
+        return Outcome(work.id, generation, self.evaluated(generation, work.sample))
+
+    def failed(self, work: Work, kind: str, message: str) -> Outcome:
+        """The outcome of work that its executor gave up: past its deadline, or its worker lost."""
+        prompt: Prompt
+        try:
+            prompt = self.template.render(work.sample.fields)
+        except BenchmarkError:
+            prompt = ""
+        error = {"kind": kind, "stage": "call", "message": message, "status": None, "calls": 1}
+        generation = self._record(work, prompt, None, error, work.queued_at, 0.0, 0.0)
+        return Outcome(work.id, generation, self.evaluated(generation, work.sample))
+
+    def _asked(self, work: Work, stop: Event | None) -> GenerationRecord | None:
+        sample = work.sample
+        started = time.time()
+        try:
+            prompt = self.template.render(sample.fields)
+        except BenchmarkError as exc:
+            return self._record(work, "", None, _error("template", "render", exc), started, 0.0, 0.0)
+        seed = None if self.seed is None else self.seed + work.epoch - 1
+        request = Request(
+            prompt, self.sampling, sample.id, work.epoch, work.attempt, seed, self.timeout, stop
+        )
+        clock = time.perf_counter()
+        answer: Answer | None = None
+        error: dict[str, Any] | None = None
+        try:
+            answer = self.model.answer(request)
+        except ModelError as exc:
+            if exc.kind == "interrupted":
+                return None
+            error = _error(exc.kind, "call", exc, exc.status, exc.calls)
+        except Exception as exc:  # whatever a model raises is this sample's error, not the run's
+            error = _error("model", "call", exc)
+        spent = time.perf_counter() - clock
+        waited = answer.wait_s if answer is not None else 0.0
+        return self._record(work, prompt, answer, error, started, waited, spent - waited)
+
+    def _record(
+        self,
+        work: Work,
+        prompt: Prompt,
+        answer: Answer | None,
+        error: dict[str, Any] | None,
+        started: float,
+        waited: float,
+        spent: float,
+    ) -> GenerationRecord:
+        sample, epoch = work.sample, work.epoch
+        prompt_json = quoted(prompt) if isinstance(prompt, str) else canonical_json(prompt)
+        timing = {
+            "started_at": started,
+            "queue_s": max(0.0, started - work.queued_at),
+            "wait_s": waited,
+            "model_s": spent,
+        }
+        return GenerationRecord(
+            work.id,
+            prompt,
+            answer.text if answer is not None else None,
+            answer.metadata if answer is not None else {},
+            sample.id,
+            epoch,
+            sample.hash,
+            hash_text(f"[{quoted(sample.id)},{epoch},{prompt_json},{self._key_tail}"),
+            work.attempt,
+            error,
+            answer.finish_reason if answer is not None else None,
+            answer.model if answer is not None else None,
+            answer.usage if answer is not None else None,
+            answer.cost if answer is not None else None,
+            timing,
+        )
+
+    def evaluated(self, generation: GenerationRecord, sample: Sample) -> EvaluationRecord:
+        """The scores of a generation. An error has none; a metric that raises gives none, and the reason."""
+        scores: dict[str, float | int | bool | None] = {}
+        details: dict[str, Any] = {}
+        error = generation.error
+        response = generation.response
+        if error is not None or response is None:
+            scores = dict.fromkeys(self._versions)
+            kind = error or {}
+            error = {"kind": kind.get("kind", "bad_response"), "stage": kind.get("stage", "call")}
+        else:
+            for name, score in self._scorers:
+                try:
+                    value, detail = score(response, sample.reference)
+                    scores[name] = _number(value)
+                    if detail is not None:
+                        details[name] = detail
+                except Exception as exc:  # a metric's fault leaves this score out, with the reason
+                    scores[name] = None
+                    details[name] = f"{type(exc).__name__}: {exc}"[:MOST_MESSAGE]
+        timing, usage = generation.timing, generation.usage
+        return EvaluationRecord(
+            generation_key(generation),
+            generation.id,
+            scores,
+            sample.id,
+            generation.epoch,
+            sample.hash,
+            sample.group,
+            sample.tags,
+            sample.reference,
+            details,
+            self._versions,
+            error,
+            timing.get("model_s") if timing else None,
+            usage.get("output_tokens") if usage else None,
+            generation.cost,
+            generation.attempt,
+            1,
+            time.time(),
+        )
+
+
+def _number(value: Any) -> float | int | None:
+    if value is None or type(value) is int or (type(value) is float and value - value == 0.0):
+        return value
+    number = float(value)
+    if number - number != 0.0:
+        raise ValueError(f"the score is {number!r}, which is not a number that can be kept")
+    return number
+
+
+def _error(
+    kind: str, stage: str, exc: BaseException, status: int | None = None, calls: int = 1
+) -> dict[str, Any]:
+    text = str(exc) if isinstance(exc, (ModelError, BenchmarkError)) else f"{type(exc).__name__}: {exc}"
+    return {"kind": kind, "stage": stage, "message": text[:MOST_MESSAGE], "status": status, "calls": calls}

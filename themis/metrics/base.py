@@ -1,0 +1,86 @@
+"""What a metric is: a versioned rule from an answer and a reference to a number."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, NamedTuple
+
+from themis.core.errors import UnknownName, UsageError
+
+
+class Score(NamedTuple):
+    """A number, or ``None`` with the reason in ``detail``; else ``detail`` is what was extracted."""
+
+    value: float | int | None
+    detail: Any = None
+
+
+class Metric(ABC):
+    """Scores one answer. Instances pickle and may be used from many threads at once.
+
+    A change that can change any score changes ``version``. ``params`` are JSON values that change scores.
+    """
+
+    name: str
+    version: ClassVar[str] = "1"
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The parameters it was made with."""
+        return {}
+
+    @abstractmethod
+    def score(self, response: str, reference: Any) -> Score:
+        """The score of ``response``. What is raised counts as no score, with the reason."""
+
+
+class CallableMetric(Metric):
+    """A metric of the caller's own: ``score(response, reference)`` gives a number."""
+
+    def __init__(self, function: Callable[[str, Any], Any]) -> None:
+        self.function = function
+        self.name = getattr(function, "__name__", type(function).__name__)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        function = self.function
+        return {
+            "function": f"{getattr(function, '__module__', '?')}:"
+            f"{getattr(function, '__qualname__', type(function).__qualname__)}"
+        }
+
+    def score(self, response: str, reference: Any) -> Score:
+        value = self.function(response, reference)
+        if value is None or isinstance(value, (int, float)):
+            return Score(value)
+        return Score(float(value))
+
+
+def open_metrics(metrics: Iterable[str | Metric | Callable[[str, Any], Any]]) -> list[Metric]:
+    """Metrics by name, instance or function. Raises :class:`UnknownName` with the names there are."""
+    if isinstance(metrics, str):
+        metrics = metrics.split(",")
+    opened = [_opened(metric) for metric in metrics]
+    names = [metric.name for metric in opened]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise UsageError(f"The metric {repeated!r} is named twice.")
+    return opened
+
+
+def _opened(metric: str | Metric | Callable[[str, Any], Any]) -> Metric:
+    if isinstance(metric, Metric):
+        return metric
+    if not isinstance(metric, str):
+        if not callable(metric):
+            raise UsageError(
+                f"A metric is a name or a function of response and reference, not {metric!r:.100}."
+            )
+        return CallableMetric(metric)
+    from themis.metrics.text import BUILT_IN
+
+    cls = BUILT_IN.get(metric.strip())
+    if cls is None:
+        raise UnknownName(f"There is no metric {metric!r}. There are: {', '.join(sorted(BUILT_IN))}.")
+    return cls()

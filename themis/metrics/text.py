@@ -1,0 +1,53 @@
+"""Metrics that compare texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from themis.metrics.base import Metric, Score
+
+NO_REFERENCE = "the sample has no reference"
+
+
+def normalised(text: str) -> str:
+    """Text as it is compared: case folded, white space single, no white space or full stop at the end."""
+    return " ".join(text.casefold().split()).rstrip(".")
+
+
+class ExactMatch(Metric):
+    """1 if the whole answer equals the reference, or one of several, once both are normalised."""
+
+    name = "ExactMatch"
+
+    def score(self, response: str, reference: Any) -> Score:
+        if reference is None:
+            return _UNSCORED
+        answer = normalised(response)
+        return _RIGHT if any(answer == wanted for wanted in _wanted(reference)) else _WRONG
+
+
+class Includes(Metric):
+    """1 if the reference, or one of several, stands anywhere in the answer once both are normalised."""
+
+    name = "Includes"
+
+    def score(self, response: str, reference: Any) -> Score:
+        if reference is None:
+            return _UNSCORED
+        answer = normalised(response)
+        return _RIGHT if any(wanted in answer for wanted in _wanted(reference)) else _WRONG
+
+
+_RIGHT, _WRONG, _UNSCORED = Score(1), Score(0), Score(None, NO_REFERENCE)
+
+
+def _wanted(reference: Any) -> Iterator[str]:
+    if isinstance(reference, list):
+        for each in reference:
+            yield normalised(str(each))
+    else:
+        yield normalised(str(reference))
+
+
+BUILT_IN: dict[str, type[Metric]] = {"ExactMatch": ExactMatch, "Includes": Includes}

@@ -1,0 +1,57 @@
+"""Models: what is asked, and how a name becomes one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from themis.core.errors import UnknownName, UsageError
+from themis.core.options import build, split_query
+from themis.models.base import Answer, Model, Prompt, Request
+
+__all__ = ["Answer", "Model", "Prompt", "Request", "model_names", "open_model"]
+
+
+def open_model(model: str | Model | Callable[[Any], Any], model_id: str | None = None) -> Model:
+    """The model that a name, a function or a ready model means; ``model_id`` replaces its identity.
+
+    Names: ``fake-math-llm?latency=50ms``, ``openai:NAME?base_url=…``, ``python:module:function``. Raises
+    :class:`UnknownName` with the names there are, :class:`UsageError` for options a model does not have.
+    """
+    opened = _opened(model)
+    if model_id is not None:
+        opened.identity = model_id
+    return opened
+
+
+def model_names() -> list[str]:
+    """The forms a model name can have, for messages and completion."""
+    return ["fake-math-llm", "openai:NAME?base_url=…", "python:module:function"]
+
+
+def _opened(model: str | Model | Callable[[Any], Any]) -> Model:
+    if isinstance(model, Model):
+        return model
+    if not isinstance(model, str):
+        if callable(model):
+            from themis.models.callables import CallableModel
+
+            return CallableModel(model)
+        raise UsageError(f"A model is a name or a function from prompt to text, not {model!r:.100}.")
+    base, options = split_query(model)
+    kind, colon, rest = base.partition(":")
+    if base == "fake-math-llm":
+        from themis.models.fake import FakeMathModel
+
+        return build(FakeMathModel, options, f"model {base!r}")
+    if kind == "python" and colon:
+        from themis.models.callables import from_place
+
+        if options:
+            raise UsageError(f"{model!r}: a python: model takes no options.")
+        return from_place(rest)
+    if kind == "openai" and colon:
+        from themis.models.openai_compatible import OpenAICompatibleModel
+
+        return build(OpenAICompatibleModel, {"model": rest, **options}, f"model {base!r}")
+    raise UnknownName(f"There is no model {model!r}. A model is one of: {', '.join(model_names())}.")

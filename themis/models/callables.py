@@ -1,0 +1,89 @@
+"""Functions as models: the caller's own, or ``python:module:function``."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import secrets
+import threading
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from themis.core.errors import ModelError, UsageError
+from themis.models.base import Answer, Model, Request
+
+_local = threading.local()
+
+
+class CallableModel(Model):
+    """A function from prompt to text, plain or async.
+
+    Its identity is ``module:qualname``. A lambda has no name to be known by, so a run of it can be resumed
+    only if it was given a ``model_id``.
+    """
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self.function = function
+        self.name = getattr(function, "__name__", type(function).__name__).strip("<>")
+        self.identity = _identity(function)
+        self._is_async = inspect.iscoroutinefunction(_innermost(function))
+
+    def answer(self, request: Request) -> Answer:
+        said = self.function(request.prompt)
+        if self._is_async or inspect.isawaitable(said):
+            said = _runner().run(_awaited(said))
+        if isinstance(said, str):
+            return Answer(said)
+        if isinstance(said, Answer):
+            return said
+        raise ModelError(f"{self.name} gave a {type(said).__name__}, not text.", kind="bad_response")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__.copy()
+
+
+def from_place(place: str) -> CallableModel:
+    """The model ``python:module:function``. Raises :class:`UsageError` if there is no such function."""
+    module_name, _, path = place.partition(":")
+    if not module_name or not path:
+        raise UsageError(f"'python:{place}' is not python:module:function.")
+    try:
+        found: Any = import_module(module_name)
+        for name in path.split("."):
+            found = getattr(found, name)
+    except (ImportError, AttributeError) as exc:
+        raise UsageError(f"python:{place} cannot be loaded: {exc}") from exc
+    if not callable(found):
+        raise UsageError(f"python:{place} is a {type(found).__name__}, which cannot be called.")
+    model = CallableModel(found)
+    model.identity = place
+    return model
+
+
+def _identity(function: Callable[..., Any]) -> str:
+    inner = _innermost(function)
+    name = getattr(inner, "__qualname__", type(inner).__qualname__)
+    module = getattr(inner, "__module__", type(inner).__module__)
+    if "<lambda>" in name or inner is not function:
+        return f"{module}:{name}@{secrets.token_hex(4)}"
+    return f"{module}:{name}"
+
+
+def _innermost(function: Any) -> Any:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function
+
+
+async def _awaited(awaitable: Any) -> Any:
+    return await awaitable
+
+
+def _runner() -> asyncio.Runner:
+    # One loop a thread, kept: an async client belongs to the loop it was first used in.
+    runner: asyncio.Runner | None = getattr(_local, "runner", None)
+    if runner is None:
+        runner = _local.runner = asyncio.Runner()
+    return runner
