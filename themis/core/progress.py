@@ -40,5 +40,9 @@ class ProgressSnapshot:
     """``name``, ``workers``, ``running``, ``queued``, ``nodes``, ``concurrency``, ``reason``."""
     top_errors: list[dict[str, Any]] = field(default_factory=list)
     """At most 5: ``kind``, ``message``, ``count``."""
+    finished_at: float | None = None
+    """When an outcome last came back."""
+    latency_p50_s: float | None = None
+    latency_p95_s: float | None = None
     history: list[float] = field(default_factory=list)
     """The last 60 rates, oldest first."""

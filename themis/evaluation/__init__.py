@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,45 @@ def evaluate(
         RunHeld: Another process of this host is running it.
         StorageError: The store failed; the run is left as ``paused`` where it could be said.
     """
+    return evaluate_as(Place(), **locals())
+
+
+@dataclass
+class Place:
+    """What a run's metadata say of where it runs, beyond what this process can see of itself."""
+
+    detached: bool = False
+    """Whether the process has a session of its own, and obeys signals."""
+    on_start: Callable[[dict[str, Any]], None] | None = None
+    """Called with the metadata once the run exists in the store."""
+
+
+def evaluate_as(
+    place: Place,
+    benchmark: str | Path | Iterable[Mapping[str, Any]] | Benchmark,
+    *,
+    model: str | Model | Callable[[Any], Any],
+    prompt: Template | None,
+    system: str | None,
+    metrics: Iterable[str | Metric | Callable[[str, Any], Any]] | None,
+    sampling: dict[str, Any] | None,
+    limit: int | None,
+    epochs: int,
+    storage_backend: StorageBackend | None,
+    execution_backend: ExecutionBackend | None,
+    storage: str | None,
+    executor: str | None,
+    run_id: str | None,
+    resume: bool,
+    timeout: float | None,
+    on_progress: OnProgress | None,
+    model_id: str | None,
+    max_workers: int | None,
+    seed: int | None,
+    budget: dict[str, float] | None,
+    cancel: threading.Event | None,
+) -> ExperimentReport:
+    """:func:`evaluate`, as the runner of a launched run calls it."""
     _check_counts(limit, epochs, timeout, max_workers)
     chosen = open_benchmark(benchmark)
     asked_model = open_model(model, model_id)
@@ -122,14 +162,21 @@ def evaluate(
         store, store_name = _store(storage_backend, storage, opened)
         spread, executor_name = _executor(execution_backend, executor, opened)
         opened.enter_context(held(store_name, made))
+        where = {
+            "storage": store_name,
+            "executor": executor_name,
+            "detached": place.detached,
+            "model": model if isinstance(model, str) else None,
+        }
         run = _Run(
             run_id=made,
             question=question,
             storage=whole(store),
             executor=spread,
-            where={"storage": store_name, "executor": executor_name},
+            where=where,
             budget=budget,
             stop=_stop_signal(cancel, opened),
+            on_start=place.on_start,
         )
         run.prepare(resume=resume)
         return run.execute(timeout=timeout, max_workers=max_workers, on_progress=on_progress)
@@ -148,6 +195,7 @@ class _Run:
         where: dict[str, Any],
         budget: dict[str, float] | None,
         stop: StopSignal,
+        on_start: Callable[[dict[str, Any]], None] | None,
     ) -> None:
         self.run_id = run_id
         self.question = question
@@ -156,6 +204,7 @@ class _Run:
         self.where = where
         self.budget = budget
         self.stop = stop
+        self.on_start = on_start
         self.over_budget = over_budget(budget)
         self.earlier = Earlier()
         self.metadata: dict[str, Any] = {}
@@ -210,6 +259,7 @@ class _Run:
             stop=self.stop,
             max_workers=max_workers,
             timeout=timeout,
+            on_start=self.on_start,
             on_progress=on_progress,
             over_budget=self.over_budget,
         )
@@ -261,7 +311,7 @@ class _Run:
             status_reason=None if reason is None else storable(reason)[:500],
             updated_at=time.time(),
             progress=stored_progress(snapshot),
-            summary=make_summary(self.aggregate),
+            summary=make_summary(self.aggregate, meter.total),
         )
         self.storage.save_run_metadata(self.run_id, self.metadata)
 

@@ -43,12 +43,16 @@ class Meter:
         self._history: deque[float] = deque(maxlen=MOST_HISTORY)
         self._history_at = clock()
         self._history_done = aggregate.done
+        self._finished_at = time.time()
+        self._finished = aggregate.done
 
     def snapshot(self, status: str = "running", reason: str | None = None) -> ProgressSnapshot:
         """How far the run is now."""
         now, aggregate = self._clock(), self._aggregate
         rate = self._rate(now)
         self._seq += 1
+        if aggregate.done != self._finished:
+            self._finished, self._finished_at = aggregate.done, time.time()
         return ProgressSnapshot(
             run_id=self.run_id,
             seq=self._seq,
@@ -69,6 +73,9 @@ class Meter:
             budget=self._budget,
             executor=_status_of(self._executor),
             top_errors=aggregate.top_errors(),
+            finished_at=self._finished_at,
+            latency_p50_s=aggregate.latencies.quantile(0.5),
+            latency_p95_s=aggregate.latencies.quantile(0.95),
             history=[round(each, 3) for each in self._history],
         )
 

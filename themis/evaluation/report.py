@@ -44,7 +44,7 @@ def make_report(
     )
 
 
-def make_summary(aggregate: RunAggregate) -> dict[str, Any]:
+def make_summary(aggregate: RunAggregate, total: int | None) -> dict[str, Any]:
     """The field ``summary`` of the metadata: what a list of runs shows."""
     metrics = {
         name: {"mean": metric.mean, "stderr": metric.stderr(), "n": metric.count}
@@ -55,6 +55,7 @@ def make_summary(aggregate: RunAggregate) -> dict[str, Any]:
         "metrics": metrics,
         "errors": aggregate.errors,
         "done": aggregate.done,
+        "total": total,
         "tokens": {
             "input": aggregate.usage.get("input_tokens"),
             "output": aggregate.usage.get("output_tokens"),

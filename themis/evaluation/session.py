@@ -23,6 +23,7 @@ from themis.core.safe_text import storable
 from themis.evaluation.aggregate import RunAggregate
 from themis.evaluation.options import accepted
 from themis.evaluation.progress import Meter
+from themis.evaluation.report import make_summary
 from themis.evaluation.stop import StopSignal
 from themis.evaluation.task import Outcome, SampleTask, Work
 
@@ -61,6 +62,7 @@ class Session:
     stop: StopSignal
     max_workers: int | None = None
     timeout: float | None = None
+    on_start: Callable[[dict[str, Any]], None] | None = None
     on_progress: OnProgress | None = None
     over_budget: Callable[[RunAggregate], str | None] | None = None
     clock: Callable[[], float] = time.monotonic
@@ -80,6 +82,8 @@ class Session:
     def run(self) -> None:
         """Save everything that comes back; returns when all is done or the stop signal was obeyed."""
         self.beat()
+        if self.on_start is not None:
+            self.on_start(self.metadata)
         driver = threading.Thread(target=self._drive, name=f"themis-{self.run_id}", daemon=True)
         driver.start()
         try:
@@ -234,6 +238,7 @@ class Session:
         self._beats += 1
         self.metadata["heartbeat"] = {"seq": self._beats, "at": now, "every_s": HEARTBEAT_EVERY_S}
         self.metadata["updated_at"] = now
+        self.metadata["summary"] = make_summary(self.aggregate, self.meter.total)
         self.metadata["progress"] = stored_progress(self.meter.snapshot())
         self.storage.save_run_metadata(self.run_id, self.metadata)
         self._saved_at, self._saved_done = self.clock(), self.aggregate.done

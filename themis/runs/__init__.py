@@ -1,0 +1,1 @@
+"""The run manager without a screen: list, launch, watch, control and delete runs."""

@@ -1,0 +1,125 @@
+"""Stores as a person sees them, and the runs in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from themis.backends.registry import default_storage, open_storage
+from themis.backends.storage.base import StorageBackend
+from themis.backends.storage.foreign import whole
+from themis.core.errors import RunNotFound, UsageError
+from themis.runs.status import Status, status_of
+
+
+@dataclass
+class Store:
+    """An opened storage profile: its name, and the backend behind it."""
+
+    name: str
+    backend: StorageBackend
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One line of a list of runs. ``None`` is unknown."""
+
+    store: str
+    run_id: str
+    status: Status
+    benchmark: str
+    model: str
+    done: int | None
+    total: int | None
+    headline: str | None
+    """Name of the metric shown."""
+    score: float | None
+    stderr: float | None
+    errors: int | None
+    tokens: int | None
+    created_at: float | None
+    duration_s: float | None
+    """Seconds that the last session took, or takes so far."""
+    summary: dict[str, Any]
+    """The whole line as the store gave it."""
+
+    @property
+    def address(self) -> str:
+        """``STORE:RUN_ID``."""
+        return f"{self.store}:{self.run_id}"
+
+
+def open_store(name: str | None = None) -> Store:
+    """The store that a name, path or URI means; the default one for ``None``."""
+    chosen = name or default_storage()
+    return Store(chosen, whole(open_storage(chosen)))
+
+
+def list_rows(store: Store, *, cached: bool = False) -> Iterator[RunRow]:
+    """The runs of a store, newest first where the store can.
+
+    ``cached``: what the last look saw, where the store remembers it: at once, and perhaps out of date.
+    """
+    remembered = getattr(store.backend, "cached_summaries", None)
+    if cached:
+        summaries: Iterable[dict[str, Any]] = remembered() if remembered is not None else ()
+    elif remembered is not None:
+        summaries = store.backend.list_summaries()
+    else:
+        summaries = sorted(store.backend.list_summaries(), key=_created_at, reverse=True)
+    for summary in summaries:
+        yield row_of(store.name, summary)
+
+
+def row_of(store: str, summary: dict[str, Any]) -> RunRow:
+    """A line made of a run's summary."""
+    asked, sums = summary.get("asked") or {}, summary.get("summary") or {}
+    headline = sums.get("headline")
+    metric = (sums.get("metrics") or {}).get(headline) or {}
+    tokens = [each for each in (sums.get("tokens") or {}).values() if isinstance(each, int)]
+    started, ended = summary.get("started_at"), summary.get("ended_at")
+    until = ended if isinstance(ended, (int, float)) else summary.get("updated_at")
+    return RunRow(
+        store=store,
+        run_id=str(summary.get("run_id")),
+        status=status_of(summary),
+        benchmark=str(asked.get("benchmark") or ""),
+        model=str((asked.get("model") or {}).get("name") or ""),
+        done=sums.get("done"),
+        total=sums.get("total"),
+        headline=headline,
+        score=metric.get("mean"),
+        stderr=metric.get("stderr"),
+        errors=sums.get("errors"),
+        tokens=sum(tokens) if tokens else None,
+        created_at=summary.get("created_at"),
+        duration_s=until - started
+        if isinstance(until, (int, float)) and isinstance(started, (int, float))
+        else None,
+        summary=summary,
+    )
+
+
+def split_address(address: str) -> tuple[str | None, str]:
+    """``STORE:RUN_ID`` taken apart; the store is ``None`` where it was left out."""
+    store, _, run_id = address.rpartition(":")
+    return store or None, run_id
+
+
+def find_run(address: str, storage: str | None = None) -> tuple[Store, str]:
+    """The store and id that an address means. Raises :class:`RunNotFound` with what was looked through."""
+    named, run_id = split_address(address)
+    if named is not None and storage is not None and named != storage:
+        raise UsageError(f"{address!r} names the store {named!r}, and --storage names {storage!r}.")
+    store = open_store(named or storage)
+    if not store.backend.run_exists(run_id):
+        raise RunNotFound(
+            f"There is no run {run_id!r} in {store.name}. 'themis runs list' shows the ones there are."
+        )
+    return store, run_id
+
+
+def _created_at(summary: dict[str, Any]) -> float:
+    value = summary.get("created_at")
+    return float(value) if isinstance(value, (int, float)) else 0.0

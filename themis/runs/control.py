@@ -1,0 +1,45 @@
+"""Telling a run on this host what to do."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from themis.core.errors import RunError
+from themis.evaluation.host import boot_id, host_name, process_started
+from themis.runs.watch import RunView
+
+CANCEL_SIGNAL = signal.SIGUSR1
+"""A person's cancel; SIGTERM pauses, as a machine going down must not cancel a person's run."""
+
+
+def cancel(view: RunView) -> str:
+    """Ask a run's process to end it as ``cancelled``; returns what was done, in words.
+
+    A second call no longer waits for answers in flight. Raises :class:`RunError` where it cannot be reached.
+    """
+    _signal(view, CANCEL_SIGNAL)
+    return f"{view.run_id} was told to stop; answers in flight are still saved."
+
+
+def pause(view: RunView) -> str:
+    """Ask a run's process to end it as ``paused``, to be resumed later; as :func:`cancel`."""
+    _signal(view, signal.SIGTERM)
+    return f"{view.run_id} was told to pause; answers in flight are still saved."
+
+
+def _signal(view: RunView, number: signal.Signals) -> None:
+    if not view.status.live:
+        raise RunError(f"{view.run_id} is {view.status.word}; there is nothing to stop.")
+    where = view.metadata.get("where") or {}
+    host, pid = where.get("host"), where.get("pid")
+    if host != host_name() or where.get("boot_id") != boot_id() or not isinstance(pid, int):
+        raise RunError(f"{view.run_id} runs on {host}; stop it there.")
+    if pid == os.getpid():
+        raise RunError(f"{view.run_id} runs in this very process; set its cancel event.")
+    if not where.get("detached"):
+        raise RunError(f"{view.run_id} runs in a terminal of its own (process {pid}); press Ctrl-C there.")
+    # The pid may have been given to another process since.
+    if process_started(pid) != where.get("pid_started"):
+        raise RunError(f"{view.run_id}: its process {pid} is gone.")
+    os.kill(pid, number)

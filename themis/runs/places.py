@@ -1,0 +1,26 @@
+"""Where runners of this host leave what watchers on it read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from themis.core.directories import state_dir
+from themis.evaluation.host import host_dir
+
+
+def run_dir(store: str, run_id: str) -> Path:
+    """The folder of one run of one store, for this boot of this host; ``store`` as in ``where.storage``."""
+    digest = hashlib.sha256(json.dumps([store, run_id]).encode()).hexdigest()[:12]
+    return host_dir() / "runs" / f"{run_id}-{digest}"
+
+
+def progress_path(store: str, run_id: str) -> Path:
+    """The snapshot that the runner replaces up to ten times a second."""
+    return run_dir(store, run_id) / "progress.json"
+
+
+def log_path(run_id: str, launched: str) -> Path:
+    """What the runner printed; kept until somebody deletes it."""
+    return state_dir() / "logs" / f"{run_id}-{launched}.log"

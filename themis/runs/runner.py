@@ -1,0 +1,103 @@
+"""The process that executes a launched run: ``python -m themis.runs.runner SPEC``.
+
+It has a session of its own, so that neither a closed terminal nor a lost connection ends it. SIGTERM and
+SIGINT pause the run, SIGUSR1 cancels it; a second one no longer waits for answers in flight.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import signal
+import sys
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from themis.core.errors import StorageError, ThemisError, UsageError
+from themis.core.progress import ProgressSnapshot
+from themis.core.safe_text import safe_text, storable
+from themis.evaluation import Place, evaluate_as
+from themis.evaluation.stop import StopSignal
+from themis.runs.control import CANCEL_SIGNAL
+from themis.runs.places import progress_path
+from themis.runs.spec import RunSpec
+
+EXIT = {"completed": 0, "failed": 1, "paused": 4, "cancelled": 130}
+
+
+def main(arguments: list[str]) -> int:
+    """Run one specification; the exit code says how it ended."""
+    if len(arguments) != 1:
+        print("usage: python -m themis.runs.runner SPEC", file=sys.stderr)
+        return 2
+    faulthandler.enable()
+    spec_path = Path(arguments[0])
+    spec = RunSpec.from_json(spec_path.read_text(encoding="utf-8"))
+    publisher = Publisher(spec_path.with_suffix(".answer"))
+    stop = StopSignal()
+    _obey(stop)
+    place = Place(detached=True, on_start=publisher.started)
+    given = {"storage_backend": None, "execution_backend": None, "cancel": stop}
+    try:
+        report = evaluate_as(place, **spec.arguments(), **given, on_progress=publisher.publish)
+    except BaseException as exc:
+        publisher.failed(exc)
+        print(safe_text("".join(traceback.format_exception(exc))), file=sys.stderr, flush=True)
+        return 2 if isinstance(exc, UsageError) else 5 if isinstance(exc, StorageError) else 1
+    print(f"{report.run_id}: {report.status}", flush=True)
+    return EXIT.get(report.status, 1)
+
+
+class Publisher:
+    """Answers the launcher once, then keeps the progress file of the run."""
+
+    def __init__(self, answer: Path) -> None:
+        self._answer = answer
+        self._progress: Path | None = None
+
+    def started(self, metadata: dict[str, Any]) -> None:
+        """The run exists in its store: tell the launcher."""
+        self._progress = progress_path(metadata["where"]["storage"], metadata["run_id"])
+        self._progress.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        replace_file(self._answer, {"run_id": metadata["run_id"], "pid": os.getpid()})
+
+    def failed(self, exc: BaseException) -> None:
+        """The run did not come up, or ended badly: tell the launcher, if it still waits."""
+        if self._progress is None:
+            kind = "usage" if isinstance(exc, UsageError) else "run"
+            text = str(exc) if isinstance(exc, ThemisError) else f"{type(exc).__name__}: {exc}"
+            replace_file(self._answer, {"error": storable(text), "kind": kind})
+
+    def publish(self, snapshot: ProgressSnapshot) -> None:
+        """Replace the progress file. A full disk here must not end the run."""
+        if self._progress is not None:
+            with suppress(OSError):
+                replace_file(self._progress, snapshot.__dict__)
+
+
+def replace_file(path: Path, document: dict[str, Any]) -> None:
+    """Put a JSON document in place at once; a reader sees the old or the new."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(json.dumps(document).encode("ascii"))
+    os.replace(temporary, path)
+
+
+def _obey(stop: StopSignal) -> None:
+    def pause(number: int, frame: FrameType | None) -> None:
+        stop.pause("interrupted")
+
+    def cancel(number: int, frame: FrameType | None) -> None:
+        stop.cancel("cancelled by a person")
+
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, pause)
+    signal.signal(signal.SIGINT, pause)
+    signal.signal(CANCEL_SIGNAL, cancel)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,183 @@
+"""What to run, in names alone: what a form fills in, a command line says and a runner reads."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from themis.backends.registry import is_path, open_executor, open_storage
+from themis.benchmarks import BUILT_IN, open_benchmark
+from themis.core.errors import ThemisError, UsageError
+from themis.core.options import join_query, split_query
+from themis.core.run_ids import checked_run_id
+from themis.evaluation.budget import over_budget
+from themis.metrics import open_metrics
+from themis.models import open_model
+
+
+@dataclass
+class RunSpec:
+    """One evaluation to run. Every field is a name or a number, so that it can travel."""
+
+    benchmark: str
+    """A name, or the path of a JSONL file."""
+    model: str
+    """A name with options, see :func:`themis.models.open_model`."""
+    prompt: str | None = None
+    system: str | None = None
+    metrics: list[str] | None = None
+    sampling: dict[str, Any] = field(default_factory=dict)
+    limit: int | None = None
+    epochs: int = 1
+    storage: str | None = None
+    """A name, path or URI; ``None`` is the default store."""
+    executor: str | None = None
+    run_id: str | None = None
+    resume: bool = True
+    timeout: float | None = None
+    """Seconds a sample may take."""
+    max_workers: int | None = None
+    seed: int | None = None
+    budget: dict[str, float] = field(default_factory=dict)
+    model_id: str | None = None
+
+    def problems(self) -> dict[str, str]:
+        """Field name to what is wrong with it; empty if the run can be started.
+
+        Opens names, so that what would fail at the start is said here. Asks no model and writes nothing.
+        """
+        checks: dict[str, Any] = {
+            "benchmark": lambda: open_benchmark(self.benchmark),
+            "model": lambda: open_model(self.model),
+            "prompt": lambda: open_benchmark(self.benchmark).template(self.prompt, self.system),
+            "metrics": lambda: open_metrics(self.metrics or []),
+            "limit": lambda: _at_least_one(self.limit),
+            "epochs": lambda: _at_least_one(self.epochs),
+            "max_workers": lambda: _at_least_one(self.max_workers),
+            "timeout": lambda: _positive(self.timeout),
+            "storage": lambda: open_storage(self.storage),
+            "executor": lambda: open_executor(self.executor),
+            "run_id": lambda: None if self.run_id is None else checked_run_id(self.run_id),
+            "budget": lambda: over_budget(self.budget),
+        }
+        found: dict[str, str] = {}
+        for name, check in checks.items():
+            if name == "prompt" and "benchmark" in found:
+                continue
+            try:
+                check()
+            except (ThemisError, ImportError, TypeError) as exc:
+                found[name] = str(exc)
+        return found
+
+    def detachable(self) -> RunSpec:
+        """The same run with paths made absolute, fit for a process that starts in another folder.
+
+        Raises :class:`UsageError` with the reason where a run in another process could not be seen from here.
+        """
+        store = open_storage(self.storage)
+        if type(store).__name__ == "MemoryStorageBackend":
+            raise UsageError(
+                "A run launched in a process of its own cannot use the memory store: it would be gone with that "
+                "process. Use local, or another store that outlives it."
+            )
+        return replace(self, benchmark=_absolute_benchmark(self.benchmark), storage=_absolute(self.storage))
+
+    def arguments(self) -> dict[str, Any]:
+        """The keywords of :func:`themis.evaluate` that run this."""
+        given = {each.name: getattr(self, each.name) for each in fields(self)}
+        given["budget"] = self.budget or None
+        return given
+
+    def command(self) -> str:
+        """The ``themis eval`` command that does the same, ready for a shell."""
+        words = ["themis", "eval", self.benchmark, "--model", self.model]
+        options: list[tuple[str, Any]] = [
+            ("--prompt", self.prompt),
+            ("--system", self.system),
+            ("--limit", self.limit),
+            ("--epochs", self.epochs if self.epochs != 1 else None),
+            ("--storage", self.storage),
+            ("--executor", self.executor),
+            ("--run-id", self.run_id),
+            ("--timeout", self.timeout),
+            ("--max-workers", self.max_workers),
+            ("--seed", self.seed),
+            ("--model-id", self.model_id),
+        ]
+        for name, value in options:
+            if value is not None:
+                words += [name, f"{value:g}" if isinstance(value, float) else str(value)]
+        for metric in self.metrics or []:
+            words += ["--metric", metric]
+        for name, value in self.sampling.items():
+            words += ["--sampling", f"{name}={json.dumps(value)}"]
+        for name, value in self.budget.items():
+            words += ["--budget", f"{name}={value:g}"]
+        if not self.resume:
+            words.append("--no-resume")
+        return shlex.join(words)
+
+    def to_json(self) -> str:
+        """The text that a runner reads."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> RunSpec:
+        """What ``to_json`` wrote. Raises :class:`UsageError` if it is something else."""
+        try:
+            return cls(**json.loads(text))
+        except (ValueError, TypeError) as exc:
+            raise UsageError(f"This is not a run's specification: {exc}") from exc
+
+
+def spec_of(metadata: dict[str, Any]) -> RunSpec:
+    """The specification by which a stored run could be asked again, as a new run."""
+    asked = metadata.get("asked") or {}
+    model, dataset = asked.get("model") or {}, asked.get("dataset") or {}
+    name = str(asked.get("benchmark") or "")
+    template = (asked.get("prompt") or {}).get("template")
+    where = metadata.get("where") or {}
+    return RunSpec(
+        benchmark=name if name in BUILT_IN else str(dataset.get("source") or name),
+        model=str(where.get("model") or model.get("name") or ""),
+        prompt=template if isinstance(template, str) else None,
+        system=asked.get("system"),
+        metrics=list(asked.get("metrics") or {}) or None,
+        sampling=dict(asked.get("sampling") or {}),
+        limit=asked.get("limit"),
+        epochs=asked.get("epochs") or 1,
+        seed=asked.get("seed"),
+    )
+
+
+def _absolute_benchmark(name: str) -> str:
+    path = Path(name).expanduser()
+    return str(path.absolute()) if name not in BUILT_IN and path.is_file() else name
+
+
+def _absolute(storage: str | None) -> str | None:
+    if storage is None:
+        return None
+    if is_path(storage):
+        return os.path.abspath(Path(storage).expanduser())
+    base, options = split_query(storage)
+    made = {
+        name: os.path.abspath(Path(value).expanduser()) if name in ("root", "path") else value
+        for name, value in options.items()
+    }
+    return join_query(base, made)
+
+
+def _at_least_one(value: int | None) -> None:
+    if value is not None and value < 1:
+        raise UsageError(f"{value} is less than 1")
+
+
+def _positive(value: float | None) -> None:
+    if value is not None and not value > 0:
+        raise UsageError(f"{value:g} is not more than 0 seconds")

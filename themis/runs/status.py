@@ -1,0 +1,73 @@
+"""The truth about a run's status: what was written, and what can be proven from here.
+
+Nothing is ever written by looking.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, NamedTuple
+
+from themis.evaluation.host import boot_id, host_name, process_started
+
+NO_SIGNAL_S = 45.0
+"""Without a new heartbeat for this long, a run elsewhere is said to give no signal."""
+STALLED_S = 60.0
+"""Beating, but with nothing finished for at least this long."""
+LIVE = frozenset({"queued", "running", "stalled", "no signal"})
+ENDED = frozenset({"completed", "failed", "cancelled"})
+
+
+class Status(NamedTuple):
+    """One word, and why."""
+
+    word: str
+    """``queued``, ``running``, ``paused``, ``completed``, ``failed``, ``cancelled`` as written; ``stalled``,
+    ``no signal``, ``crashed`` as derived; ``unknown`` where a run has no metadata."""
+    reason: str | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether somebody may still be working on it."""
+        return self.word in LIVE
+
+
+def status_of(metadata: dict[str, Any], *, now: float | None = None) -> Status:
+    """What a run's metadata say, corrected by what this host can prove."""
+    word = metadata.get("status")
+    reason = metadata.get("status_reason")
+    if not isinstance(word, str):
+        return Status("unknown", "it has records but no metadata")
+    if word != "running":
+        return Status(word, reason)
+    where = metadata.get("where") or {}
+    if _is_gone(where):
+        return Status("crashed", f"process {where.get('pid')} is gone")
+    moment = time.time() if now is None else now
+    beat = (metadata.get("heartbeat") or {}).get("at") or metadata.get("updated_at")
+    if isinstance(beat, (int, float)) and moment - beat > NO_SIGNAL_S:
+        return Status("no signal", f"no signal for {moment - beat:.0f} s")
+    return _stalled(metadata, moment) or Status("running")
+
+
+def _stalled(metadata: dict[str, Any], moment: float) -> Status | None:
+    progress = metadata.get("progress") or {}
+    finished = progress.get("finished_at")
+    slow = progress.get("latency_p95_s")
+    allowed = max(STALLED_S, 5 * slow if isinstance(slow, (int, float)) else 0.0)
+    if isinstance(finished, (int, float)) and moment - finished > allowed:
+        return Status("stalled", f"nothing finished for {moment - finished:.0f} s")
+    return None
+
+
+def _is_gone(where: dict[str, Any]) -> bool:
+    """Whether it is proven that the process that ran it no longer lives."""
+    if where.get("host") != host_name():
+        return False
+    if where.get("boot_id") != boot_id():
+        return True
+    pid, started = where.get("pid"), where.get("pid_started")
+    if not isinstance(pid, int):
+        return False
+    now_started = process_started(pid)
+    return now_started is None or (started is not None and now_started != started)

@@ -1,0 +1,84 @@
+"""Following a run: its metadata, its progress, its records as they come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from themis.backends.storage.base import StorageBackend
+from themis.core.entities import EvaluationRecord, GenerationRecord
+from themis.core.errors import RunNotFound
+from themis.core.progress import ProgressSnapshot
+from themis.runs.places import progress_path
+from themis.runs.status import Status, status_of
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One look at a run."""
+
+    run_id: str
+    metadata: dict[str, Any]
+    progress: ProgressSnapshot | None
+    status: Status
+
+
+def look(backend: StorageBackend, run_id: str) -> RunView:
+    """The run as it is now. Reads the runner's own progress file where it is on this host.
+
+    Raises :class:`RunNotFound` if there is no such run.
+    """
+    try:
+        metadata = backend.load_run_metadata(run_id)
+    except RunNotFound:
+        if not backend.run_exists(run_id):
+            raise
+        metadata = {"run_id": run_id}
+    status = status_of(metadata)
+    return RunView(run_id, metadata, _progress(metadata, run_id, status), status)
+
+
+def glance(view: RunView) -> ProgressSnapshot | None:
+    """The newest progress of a run on this host without asking its store; ``None`` if there is none."""
+    return _from_file(view.metadata, view.run_id)
+
+
+def sample_records(
+    backend: StorageBackend, run_id: str, identity: str
+) -> tuple[GenerationRecord | None, EvaluationRecord | None]:
+    """The two records of one sample, whole."""
+    generation = next((g for g in backend.iter_generation_records(run_id) if g.id == identity), None)
+    evaluation = next((e for e in backend.iter_evaluation_records(run_id) if e.id == identity), None)
+    return generation, evaluation
+
+
+def snapshot_from(data: Any) -> ProgressSnapshot | None:
+    """A snapshot from its JSON object; fields of a newer version are passed over."""
+    if not isinstance(data, dict) or "run_id" not in data:
+        return None
+    known = ProgressSnapshot.__dataclass_fields__
+    return ProgressSnapshot(**{key: value for key, value in data.items() if key in known})
+
+
+def _progress(metadata: dict[str, Any], run_id: str, status: Status) -> ProgressSnapshot | None:
+    stored = snapshot_from(metadata.get("progress"))
+    if status.word not in ("running", "stalled"):
+        return stored
+    live = _from_file(metadata, run_id)
+    if live is None or (stored is not None and stored.at > live.at):
+        return stored
+    return live
+
+
+def _from_file(metadata: dict[str, Any], run_id: str) -> ProgressSnapshot | None:
+    store = (metadata.get("where") or {}).get("storage")
+    if not isinstance(store, str):
+        return None
+    path: Path = progress_path(store, run_id)
+    try:
+        return snapshot_from(msgspec.json.decode(path.read_bytes()))
+    except (OSError, msgspec.DecodeError):
+        return None
