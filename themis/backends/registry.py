@@ -54,15 +54,22 @@ def open_storage(name_or_uri: str | None = None) -> StorageBackend:
     """
     name = name_or_uri or default_storage()
     if is_path(name):
-        return _opened("local", {"root": name}, STORAGE, STORAGE_GROUP, StorageBackend, "storage backend")
-    base, options = split_query(name)
-    return _opened(base, options, STORAGE, STORAGE_GROUP, StorageBackend, "storage backend")
+        base, options = "local", {"root": name}
+    else:
+        base, options = split_query(name)
+    storage: StorageBackend = _opened(
+        base, options, STORAGE, STORAGE_GROUP, StorageBackend, "storage backend"
+    )
+    return storage
 
 
 def open_executor(name_or_uri: str | None = None) -> ExecutionBackend:
     """The execution backend that a name means; ``threads`` for ``None``. Raises as ``open_storage``."""
     base, options = split_query(name_or_uri or "threads")
-    return _opened(base, options, EXECUTION, EXECUTION_GROUP, ExecutionBackend, "execution backend")
+    executor: ExecutionBackend = _opened(
+        base, options, EXECUTION, EXECUTION_GROUP, ExecutionBackend, "execution backend"
+    )
+    return executor
 
 
 def storage_names() -> list[str]:

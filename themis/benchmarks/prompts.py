@@ -62,7 +62,8 @@ def default_template(fields: Mapping[str, Any]) -> str:
     names = list(fields) if len(fields) == 1 else [name for name in USUAL_FIELDS if name in fields]
     if not names:
         raise BenchmarkError(
-            f"Rows have the fields {', '.join(fields)}; say with prompt= how to ask, e.g. '{{{next(iter(fields))}}}'."
+            f"Rows have the fields {', '.join(fields)}; say with prompt= how to ask, for example "
+            f"'{{{next(iter(fields))}}}'."
         )
     return "{" + names[0] + "}"
 

@@ -94,7 +94,7 @@ def evaluate(
         cancel: Ends the run as ``cancelled`` when set; what is in flight is still saved.
 
     Returns:
-        The report. Its ``status`` is ``completed``, or ``paused`` or ``cancelled`` if the run was ended early:
+        The report. Its ``status`` is ``completed``; ``paused`` or ``cancelled`` if the run was ended early:
         call again with its ``run_id`` to go on.
 
     Raises:

@@ -255,7 +255,7 @@ def stored_progress(snapshot: ProgressSnapshot) -> dict[str, Any]:
 def refused(
     generation: GenerationRecord, evaluation: EvaluationRecord, why: str
 ) -> tuple[GenerationRecord, EvaluationRecord]:
-    """Error records in place of two that the store would not take, with nothing in them that it could mind."""
+    """Error records in place of two that the store would not take, with nothing that it could mind."""
     error = {
         "kind": "refused_by_store",
         "stage": "store",

@@ -70,6 +70,7 @@ class SampleTask:
         self._versions = {metric.name: metric.version for metric in metrics}
 
     def __call__(self, work: Work) -> Outcome:
+        """Ask and score one piece of work, unless the run was stopped."""
         stop = stop_of(self.token)
         if stop is not None and stop.is_set():
             return Outcome(work.id, None, None)
@@ -100,7 +101,7 @@ class SampleTask:
             return self._record(work, "", None, _error("template", "render", exc), started, 0.0, 0.0)
         seed = None if self.seed is None else self.seed + work.epoch - 1
         request = Request(
-            prompt, self.sampling, sample.id, work.epoch, work.attempt, seed, self.timeout, stop
+            prompt, self.sampling, sample.id, work.epoch, work.attempt, 1, seed, self.timeout, stop
         )
         clock = time.perf_counter()
         answer: Answer | None = None

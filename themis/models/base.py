@@ -23,6 +23,8 @@ class Request(NamedTuple):
     sample_id: str
     epoch: int = 1
     attempt: int = 1
+    call: int = 1
+    """Which request for this one answer: more than 1 after a failure that was worth asking again."""
     seed: int | None = None
     timeout: float | None = None
     """Seconds that this answer may take, waiting and asking again included."""
@@ -64,7 +66,7 @@ class Model(ABC):
         counts as kind ``model``.
         """
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - a model without connections has nothing to do
         """Let go of connections; a closed model opens them again when asked."""
 
 

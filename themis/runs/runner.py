@@ -41,9 +41,8 @@ def main(arguments: list[str]) -> int:
     stop = StopSignal()
     _obey(stop)
     place = Place(detached=True, on_start=publisher.started)
-    given = {"storage_backend": None, "execution_backend": None, "cancel": stop}
     try:
-        report = evaluate_as(place, **spec.arguments(), **given, on_progress=publisher.publish)
+        report = evaluate_as(place, **spec.arguments(), cancel=stop, on_progress=publisher.publish)
     except BaseException as exc:
         publisher.failed(exc)
         print(safe_text("".join(traceback.format_exception(exc))), file=sys.stderr, flush=True)

@@ -82,15 +82,16 @@ class RunSpec:
         store = open_storage(self.storage)
         if type(store).__name__ == "MemoryStorageBackend":
             raise UsageError(
-                "A run launched in a process of its own cannot use the memory store: it would be gone with that "
-                "process. Use local, or another store that outlives it."
+                "A run launched in a process of its own cannot use the memory store: it would be gone with "
+                "that process. Use local, or another store that outlives it."
             )
         return replace(self, benchmark=_absolute_benchmark(self.benchmark), storage=_absolute(self.storage))
 
     def arguments(self) -> dict[str, Any]:
-        """The keywords of :func:`themis.evaluate` that run this."""
+        """The keywords of :func:`themis.evaluate` that run this, but for its events."""
         given = {each.name: getattr(self, each.name) for each in fields(self)}
         given["budget"] = self.budget or None
+        given["storage_backend"] = given["execution_backend"] = None
         return given
 
     def command(self) -> str:

@@ -1,0 +1,1 @@
+"""Executors: the promise, and what keeps it."""

@@ -101,7 +101,7 @@ class _Map:
         self.timeout = timeout
         self.cancel = cancel
         self.todo: SimpleQueue[Any] = SimpleQueue()
-        self.done: SimpleQueue[Any] = SimpleQueue()
+        self.done: SimpleQueue[tuple[Any, float]] = SimpleQueue()
         self.workers: list[_Worker] = []
         self.abandoned: list[_Worker] = []
         self.closed = False

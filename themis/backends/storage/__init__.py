@@ -1,0 +1,1 @@
+"""Stores: the promise, and what keeps it."""

@@ -52,7 +52,7 @@ class StorageBackend(ABC):
     errors (:mod:`themis.core.errors`) that name the store, what was asked and how to mend it.
 
     **Text.** NUL, lone surrogates and 10 MB strings come back exactly, in records and reports. Metadata hold
-    neither NUL nor lone surrogates. NaN, infinities and what is not JSON raise ``RecordRefused`` with the path.
+    neither NUL nor lone surrogates. NaN, infinities and what is not JSON raise ``RecordRefused``.
 
     **Versions.** ``schema_version`` in the metadata is checked before records are loaded.
 
