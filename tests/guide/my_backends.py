@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import boto3
+
 from themis.backends import ExecutionBackend, StorageBackend
 from themis.core.entities import EvaluationRecord, ExperimentReport, GenerationRecord
 

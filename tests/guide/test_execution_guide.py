@@ -1,4 +1,4 @@
-"""What the first guide printed about execution works, over executors that know ``map`` and ``shutdown`` alone."""
+"""What the first guide printed about execution works, over executors of ``map`` and ``shutdown`` alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from my_backends import ClusterExecutionBackend, LoopExecutionBackend
+
 from themis import evaluate
 from themis.backends import ExecutionBackend, MemoryStorageBackend
 

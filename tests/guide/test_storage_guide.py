@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from my_backends import S3KnownByMetadata, S3StorageBackend
+
 from themis import evaluate
 from themis.backends import LocalStorageBackend, MemoryStorageBackend, StorageBackend
 from themis.backends.storage.foreign import whole
@@ -68,6 +69,7 @@ def test_storage_backend(backend: StorageBackend):
 @pytest.mark.usefixtures("bucket")
 def test_full_evaluation_with_custom_backend():
     from my_backends import S3StorageBackend
+
     from themis import evaluate
 
     backend = S3StorageBackend(bucket="my-test-bucket")
@@ -129,7 +131,9 @@ def test_the_base_wants_eleven_methods_of_the_guides_names():
     "record",
     [
         GenerationRecord(id="a", prompt="p", response="r", metadata={}),
-        GenerationRecord(id="a", prompt=[{"role": "user", "content": "\x00\ud800"}], response=None, attempt=2),
+        GenerationRecord(
+            id="a", prompt=[{"role": "user", "content": "\x00\ud800"}], response=None, attempt=2
+        ),
         EvaluationRecord(cache_key="k", id="a", scores={"ExactMatch": 1.0, "Judge": None}),
         ExperimentReport(run_id="run", metrics={"ExactMatch": {"mean": 0.5, "count": 2}}),
     ],
