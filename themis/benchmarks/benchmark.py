@@ -27,7 +27,7 @@ class Benchmark:
 
     def samples(self, limit: int | None = None) -> Iterator[Sample]:
         """The first ``limit`` samples. Raises :class:`BenchmarkError` at the first that cannot be used."""
-        return samples(self.source.rows(), limit)
+        return samples(self.source.rows(), limit, is_json=self.source.is_json)
 
     def template(self, prompt: Template | None, system: str | None) -> PromptTemplate:
         """The template to ask with: the caller's, else the benchmark's, else made from the first row."""

@@ -21,6 +21,8 @@ class Source(ABC):
 
     description: str
     """For people, and for starting the run again: a path, or a name."""
+    is_json: bool = False
+    """Whether every value comes from JSON, and so can be stored."""
     once: bool = False
     """Whether the rows can be read only once."""
 
@@ -81,6 +83,8 @@ class IteratorSource(Source):
 
 class JsonlSource(Source):
     """A file of JSON objects, one a line; empty lines are passed over."""
+
+    is_json = True
 
     def __init__(self, path: Path) -> None:
         """Raises :class:`BenchmarkError` if there is no such file."""

@@ -29,6 +29,7 @@ from themis.core.errors import RecordRefused, SchemaTooNew, StoreCorrupt
 Record = TypeVar("Record", GenerationRecord, EvaluationRecord)
 
 _SCALARS = frozenset({str, int, bool, type(None)})
+_CONTAINERS = frozenset({dict, list})
 _SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _UNSTORABLE_IN_DOCUMENTS = re.compile("[\x00\ud800-\udfff]")
 _MOST_DEPTH = 200
@@ -47,19 +48,19 @@ class Lines(NamedTuple):
 
 def encode_line(record: GenerationRecord | EvaluationRecord) -> bytes:
     """One record as a line, newline included. Raises :class:`RecordRefused` with the path."""
-    fields = record.__dict__
-    check_value(fields)
-    try:
-        return _encoder.encode(fields) + b"\n"
-    except (UnicodeEncodeError, OverflowError, RecursionError):
-        return _ascii(fields) + b"\n"
+    return encode_lines((record,))
 
 
 def encode_lines(records: Iterable[GenerationRecord | EvaluationRecord]) -> bytes:
     """Records as lines. Raises :class:`RecordRefused` for the first that cannot be stored exactly."""
     objects = [record.__dict__ for record in records]
     for fields in objects:
-        check_value(fields)
+        for value in fields.values():
+            kind = type(value)
+            if kind in _SCALARS or (kind in _CONTAINERS and not value) or _is_plain(value):
+                continue
+            check_value(fields)
+            break
     try:
         return _encoder.encode_lines(objects)
     except (UnicodeEncodeError, OverflowError, RecursionError):
@@ -137,19 +138,23 @@ def check_schema(document: dict[str, Any], where: str = "") -> None:
 
 def check_value(value: Any) -> None:
     """Raise :class:`RecordRefused` with the path to the first value that JSON cannot give back."""
-    # Most records are flat: their scalars are told apart here without a call each.
-    if type(value) is dict:
+    _check_nested(value, "", 1)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is a number, or holds nothing but scalars: most do, and need no walk with a path."""
+    kind = type(value)
+    if kind is float:
+        return bool(value - value == 0.0)
+    if kind is dict:
         for key, item in value.items():
             if type(key) is not str:
-                _refuse_key(key, "")
-            kind = type(item)
-            if kind in _SCALARS or (kind is float and math.isfinite(item)):
-                continue
-            if (kind is dict or kind is list) and not item:
-                continue
-            _check_nested(item, key, 1)
-    else:
-        _check_nested(value, "", 1)
+                return False
+            of = type(item)
+            if of not in _SCALARS and (of is not float or item - item != 0.0):
+                return False
+        return True
+    return kind is list and not value
 
 
 def _check_nested(value: Any, path: str, depth: int) -> None:

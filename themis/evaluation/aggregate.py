@@ -76,9 +76,11 @@ class MetricAggregate:
         """Take in one score."""
         self.count += 1
         self._sum.add(value)
-        self._squares.add(value * value)
         if value != 0 and value != 1:
             self.binary = False
+            self._squares.add(value * value)
+        else:
+            self._squares.add(value)
         if cluster is not None:
             held = self._clusters.get(cluster)
             if held is None:

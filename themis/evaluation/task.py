@@ -140,7 +140,7 @@ class SampleTask:
             work.id,
             prompt,
             answer.text if answer is not None else None,
-            answer.metadata if answer is not None else {},
+            (answer.metadata if answer is not None else None) or {},
             sample.id,
             epoch,
             sample.hash,
@@ -168,7 +168,7 @@ class SampleTask:
             for name, score in self._scorers:
                 try:
                     value, detail = score(response, sample.reference)
-                    scores[name] = _number(value)
+                    scores[name] = value if type(value) is int else _number(value)
                     if detail is not None:
                         details[name] = detail
                 except Exception as exc:  # a metric's fault leaves this score out, with the reason
@@ -198,7 +198,7 @@ class SampleTask:
 
 
 def _number(value: Any) -> float | int | None:
-    if value is None or type(value) is int or (type(value) is float and value - value == 0.0):
+    if value is None or type(value) is int:
         return value
     number = float(value)
     if number - number != 0.0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
 from typing import Any
 
 from themis.metrics.base import Metric, Score
@@ -10,6 +10,7 @@ from themis.metrics.base import Metric, Score
 NO_REFERENCE = "the sample has no reference"
 
 
+@functools.lru_cache(maxsize=256)
 def normalised(text: str) -> str:
     """Text as it is compared: case folded, white space single, no white space or full stop at the end."""
     return " ".join(text.casefold().split()).rstrip(".")
@@ -24,7 +25,9 @@ class ExactMatch(Metric):
         if reference is None:
             return _UNSCORED
         answer = normalised(response)
-        return _RIGHT if any(answer == wanted for wanted in _wanted(reference)) else _WRONG
+        if type(reference) is str:
+            return _RIGHT if answer == normalised(reference) else _WRONG
+        return _RIGHT if answer in _wanted(reference) else _WRONG
 
 
 class Includes(Metric):
@@ -36,18 +39,16 @@ class Includes(Metric):
         if reference is None:
             return _UNSCORED
         answer = normalised(response)
+        if type(reference) is str:
+            return _RIGHT if normalised(reference) in answer else _WRONG
         return _RIGHT if any(wanted in answer for wanted in _wanted(reference)) else _WRONG
 
 
 _RIGHT, _WRONG, _UNSCORED = Score(1), Score(0), Score(None, NO_REFERENCE)
 
 
-def _wanted(reference: Any) -> Iterator[str]:
-    if isinstance(reference, list):
-        for each in reference:
-            yield normalised(str(each))
-    else:
-        yield normalised(str(reference))
+def _wanted(reference: Any) -> list[str]:
+    return [normalised(str(each)) for each in (reference if isinstance(reference, list) else [reference])]
 
 
 BUILT_IN: dict[str, type[Metric]] = {"ExactMatch": ExactMatch, "Includes": Includes}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Event
 from typing import Any, NamedTuple
 
@@ -44,7 +44,7 @@ class Answer:
     cost: float | None = None
     wait_s: float = 0.0
     """Seconds spent waiting for limits and backing off, apart from the answer itself."""
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] | None = None
 
 
 class Model(ABC):

@@ -32,6 +32,8 @@ class CallableModel(Model):
 
     def answer(self, request: Request) -> Answer:
         said = self.function(request.prompt)
+        if type(said) is str:
+            return Answer(said)
         if self._is_async or inspect.isawaitable(said):
             said = _runner().run(_awaited(said))
         if isinstance(said, str):

@@ -1,4 +1,4 @@
-"""Threads that share one queue: the executor for work that waits."""
+"""Threads that share one iterator: the executor for work that waits."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from themis.backends.execution.base import ExecutionBackend, ExecutorStatus, R, 
 from themis.core.errors import UsageError, WorkersExhausted
 
 DEFAULT_WORKERS = 16
-LEAST_WINDOW = 64
-"""Items taken in advance, at least: a worker that never waits for its next item needs no lock for it."""
+MOST_UNREAD = 256
+"""Results that wait to be read, above which no worker takes another item."""
 WORTH_A_THREAD_S = 0.000_5
 """Items that take less on average gain nothing from another thread: they only fight for the interpreter."""
 LOOK_AGAIN_S = 0.05
-"""How often a waiting ``map`` looks for a cancel, and for work that needs one more thread."""
+"""How often a waiting ``map`` looks for a cancel and for passed deadlines."""
 FIRST_LOOK_S = 0.002
+"""Without a result for this long, all threads are started."""
 
-_END = object()
+_IDLE = object()
 _numbers = itertools.count(1)
 
 
@@ -69,7 +70,7 @@ class ThreadExecutionBackend(ExecutionBackend):
         return ExecutorStatus(
             "threads",
             workers=sum(len(work.workers) for work in maps),
-            running=sum(worker.item is not _END for work in maps for worker in list(work.workers)),
+            running=sum(worker.current is not None for work in maps for worker in list(work.workers)),
             queued=sum(work.todo.qsize() for work in maps),
             nodes=1,
             concurrency=max((work.most_workers for work in maps), default=self.max_workers),
@@ -84,7 +85,11 @@ class ThreadExecutionBackend(ExecutionBackend):
 
 
 class _Map:
-    """One call of ``map``: its queue of items, its threads, its results."""
+    """One call of ``map``: its iterator, its threads, its results.
+
+    Workers take items themselves, one at a time, so that an item is made, worked on and done in one thread.
+    Only the reader of ``results`` starts and abandons workers.
+    """
 
     def __init__(
         self,
@@ -97,58 +102,61 @@ class _Map:
         self.func = func
         self.items = iter(items)
         self.most_workers = most_workers
-        self.window = max(2 * most_workers, LEAST_WINDOW)
         self.timeout = timeout
         self.cancel = cancel
-        self.todo: SimpleQueue[Any] = SimpleQueue()
-        self.done: SimpleQueue[tuple[Any, float]] = SimpleQueue()
-        self.workers: list[_Worker] = []
-        self.abandoned: list[_Worker] = []
+        self.taking = threading.Lock()
+        self.exhausted = False
         self.closed = False
         self.failure: BaseException | None = None
-        self.item_seconds = 0.0
+        self.done: SimpleQueue[tuple[Any, float]] = SimpleQueue()
+        self.room = threading.Event()
+        self.workers: list[_Worker] = []
+        self.abandoned: list[_Worker] = []
         self.next_deadline = 0.0
+
+    def take(self) -> Any:
+        """The next item, for a worker; ``_IDLE`` when it should end. Waits while results pile up unread."""
+        while self.done.qsize() >= MOST_UNREAD and not self.closed:
+            self.room.clear()
+            if self.done.qsize() >= MOST_UNREAD:
+                self.room.wait(LOOK_AGAIN_S)
+        with self.taking:
+            if self.exhausted or self.closed:
+                return _IDLE
+            try:
+                return next(self.items)
+            except StopIteration:
+                self.exhausted = True
+            except BaseException as exc:  # raised again when what is in flight has come back
+                self.exhausted, self.failure = True, exc
+            return _IDLE
 
     def results(self) -> Iterator[Any]:
         """Results and failures as they complete; raises what the iterable raised, after the last of them."""
-        pending = 0
-        more = True
-        while not self.closed:
-            while more and pending < self.window:
-                more = self._take()
-                pending += more
-            if pending == 0:
-                break
-            outcome = self._next_done(pending)
+        item_seconds = 0.0
+        self._start_worker()
+        while self.workers and not self.closed:
+            outcome = self._next_done()
             if outcome is None:
                 return
             result, seconds = outcome
-            self.item_seconds += (seconds - self.item_seconds) * 0.1
-            if self.item_seconds > WORTH_A_THREAD_S and not self.todo.empty():
+            if result is _IDLE:
+                self.workers = [each for each in self.workers if not each.ended]
+                continue
+            item_seconds += (seconds - item_seconds) * 0.1
+            if item_seconds > WORTH_A_THREAD_S and not self.exhausted:
                 self._start_worker()
-            pending -= 1
             yield result
         if self.failure is not None:
             raise self.failure
 
-    def _take(self) -> bool:
-        try:
-            item = next(self.items)
-        except StopIteration:
-            return False
-        except BaseException as exc:  # raised again when what is in flight has come back
-            self.failure = exc
-            return False
-        self.todo.put(item)
-        if not self.workers:
-            self._start_worker()
-        return True
-
-    def _next_done(self, pending: int) -> tuple[Any, float] | None:
+    def _next_done(self) -> tuple[Any, float] | None:
+        if not self.room.is_set() and self.done.qsize() < MOST_UNREAD:
+            self.room.set()
         patience = FIRST_LOOK_S
         while True:
             if self.timeout is not None:
-                failure = self._expired()
+                failure = self._expired(self.timeout)
                 if failure is not None:
                     return failure, self.timeout
             try:
@@ -157,58 +165,62 @@ class _Map:
                 pass
             if self.closed or (self.cancel is not None and self.cancel.is_set()):
                 return None
-            for _ in range(self.todo.qsize()):
-                self._start_worker()
+            while not self.exhausted and self._start_worker():
+                pass
             patience = LOOK_AGAIN_S
 
-    def _expired(self) -> TaskFailure | None:
+    def _expired(self, timeout: float) -> TaskFailure | None:
         now = time.monotonic()
         if now < self.next_deadline:
             return None
-        assert self.timeout is not None
-        self.next_deadline = now + min(self.timeout, LOOK_AGAIN_S)
+        self.next_deadline = now + min(timeout, LOOK_AGAIN_S)
         for worker in self.workers:
             started, item = worker.started, worker.item
-            if item is _END or now < started + self.timeout or not worker.claim():
+            if item is _IDLE or now < started + timeout or not worker.claim():
                 continue
             self.workers.remove(worker)
-            self.abandoned = [each for each in self.abandoned if each.is_alive()] + [worker]
-            if len(self.abandoned) >= self.most_workers and not self.todo.empty():
-                raise WorkersExhausted(
-                    f"{len(self.abandoned)} pieces of work passed their deadline of {self.timeout:g} s and "
-                    f"still hang, as many as there may be workers ({self.most_workers}). Give the model a "
-                    "time-out of its own, or allow more workers."
-                )
+            self._abandon(worker, timeout)
             self.next_deadline = now
-            return TaskFailure(item, "timeout", f"no result within {self.timeout:g} s")
+            return TaskFailure(item, "timeout", f"no result within {timeout:g} s")
         return None
 
-    def _start_worker(self) -> None:
-        if len(self.workers) < self.most_workers:
-            worker = _Worker(self)
-            self.workers.append(worker)
-            worker.start()
+    def _abandon(self, worker: _Worker, timeout: float) -> None:
+        self.abandoned = [each for each in self.abandoned if each.is_alive()] + [worker]
+        if self.exhausted:
+            return
+        if len(self.abandoned) >= self.most_workers:
+            self.failure = WorkersExhausted(
+                f"{len(self.abandoned)} pieces of work passed their deadline of {timeout:g} s and still hang, "
+                f"as many as there may be workers ({self.most_workers}). Give the model a time-out of its own, "
+                "or allow more workers."
+            )
+            self.exhausted = True
+        else:
+            self._start_worker()
+
+    def _start_worker(self) -> bool:
+        if len(self.workers) >= self.most_workers:
+            return False
+        worker = _Worker(self)
+        self.workers.append(worker)
+        worker.start()
+        return True
 
     def close(self) -> None:
-        """Drop what is queued and let the threads end after what they are doing."""
+        """Let the threads end after what they are doing."""
         self.closed = True
-        try:
-            while True:
-                self.todo.get_nowait()
-        except Empty:
-            pass
-        for _ in self.workers:
-            self.todo.put(_END)
+        self.room.set()
 
 
 class _Worker(threading.Thread):
-    """Takes items until told to end. ``item`` and ``started`` are read by the map that owns it."""
+    """Takes items until there are none. ``item`` and ``started`` are read by the map that owns it."""
 
     def __init__(self, work: _Map) -> None:
         super().__init__(name=f"themis-worker-{next(_numbers)}", daemon=True)
         self.work = work
-        self.item: Any = _END
+        self.item: Any = _IDLE
         self.started = 0.0
+        self.ended = False
         self._unclaimed: list[None] = []
 
     def claim(self) -> bool:
@@ -221,11 +233,8 @@ class _Worker(threading.Thread):
 
     def run(self) -> None:
         work, clock = self.work, time.monotonic
-        func, take, give = work.func, work.todo.get, work.done.put
-        while True:
-            item = take()
-            if item is _END or work.closed:
-                return
+        func, take, give = work.func, work.take, work.done.put
+        while (item := take()) is not _IDLE:
             started = self.started = clock()
             self._unclaimed = [None]
             self.item = item
@@ -233,10 +242,12 @@ class _Worker(threading.Thread):
                 result = func(item)
             except BaseException as exc:  # even SystemExit is the item's failure, not the thread's end
                 result = TaskFailure(item, "raised", f"{type(exc).__name__}: {exc}", exc)
-            self.item = _END
+            self.item = _IDLE
             if not self.claim():
                 return
             give((result, clock() - started))
+        self.ended = True
+        give((_IDLE, 0.0))
 
 
 def _checked(max_workers: int) -> int:
