@@ -1,0 +1,1 @@
+"""``themis``: the verbs of the library for shells and scripts."""

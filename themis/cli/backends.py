@@ -1,0 +1,121 @@
+"""``themis backends``: where records can live and how work can be spread, and whether it works here."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.metadata import entry_points
+from time import perf_counter
+from typing import Any, NamedTuple
+
+from themis.backends.registry import (
+    EXECUTION,
+    EXECUTION_GROUP,
+    STORAGE,
+    STORAGE_GROUP,
+    BuiltIn,
+    executor_names,
+    is_path,
+    open_executor,
+    open_storage,
+)
+from themis.backends.storage.base import CheckStep
+from themis.backends.storage.foreign import whole
+from themis.cli import output
+from themis.core.options import split_query
+
+_ITEMS = range(8)
+
+
+class Backend(NamedTuple):
+    """A name that can be given to ``--storage`` or ``--executor``."""
+
+    kind: str
+    name: str
+    origin: str
+    """``built in``, or the distribution whose entry point it is."""
+    place: str
+    """``module:class``."""
+    problem: str | None
+    """Why it cannot be loaded."""
+
+
+def list_backends(given: argparse.Namespace) -> int:
+    """Print every name there is; loads each to see whether it can be."""
+    backends = [
+        *_backends("storage", STORAGE, STORAGE_GROUP),
+        *_backends("executor", EXECUTION, EXECUTION_GROUP),
+    ]
+    if given.json:
+        output.say_json([{**each._asdict(), "loads": each.problem is None} for each in backends])
+        return output.DONE
+    rows = [(each.kind, each.name, each.origin, each.problem or "ready") for each in backends]
+    output.say(output.table(("KIND", "NAME", "FROM", "STATE"), rows, most=120))
+    return output.DONE
+
+
+def _backends(kind: str, built_in: dict[str, BuiltIn], group: str) -> Iterator[Backend]:
+    for name, known in sorted(built_in.items()):
+        module = known.place.partition(":")[0]
+        problem = _problem(lambda module=module: import_module(module), known.extra)  # type: ignore[misc]
+        yield Backend(kind, name, "built in", known.place, problem)
+    for point in sorted(entry_points(group=group), key=lambda each: each.name):
+        if point.name not in built_in:
+            origin = point.dist.name if point.dist is not None else "an entry point"
+            yield Backend(kind, point.name, origin, point.value, _problem(point.load, None))
+
+
+def _problem(load: Callable[[], Any], extra: str | None) -> str | None:
+    try:
+        load()
+    except ImportError as exc:
+        if extra is not None:
+            return f"needs {exc.name}: pip install 'themis-tui[{extra}]'"
+        return f"cannot be imported: {exc}"
+    except Exception as exc:  # a stranger's module may raise anything
+        return f"cannot be loaded: {type(exc).__name__}: {exc}"
+    return None
+
+
+def check_backend(given: argparse.Namespace) -> int:
+    """Try a storage with a small run of its own, or an executor with a few items."""
+    steps = _check(given.name)
+    passed = all(step.ok for step in steps)
+    if given.json:
+        output.say_json({"name": given.name, "ok": passed, "steps": [step._asdict() for step in steps]})
+    else:
+        rows = [
+            (step.name, "ok" if step.ok else "failed", f"{step.seconds * 1_000:.1f} ms", step.message)
+            for step in steps
+        ]
+        output.say(output.table(("STEP", "RESULT", "TIME", ""), rows, right={2}, most=200))
+    return output.DONE if passed else output.STORE
+
+
+def _check(name: str) -> list[CheckStep]:
+    base = split_query(name)[0]
+    if not is_path(name) and base not in STORAGE and base in executor_names():
+        return _check_executor(name)
+    storage = whole(open_storage(name))
+    try:
+        return storage.check()
+    finally:
+        storage.close()
+
+
+def _check_executor(name: str) -> list[CheckStep]:
+    executor = open_executor(name)
+    started = perf_counter()
+    try:
+        results = sorted(executor.map(abs, _ITEMS))
+        ok, message = results == list(_ITEMS), "" if results == list(_ITEMS) else f"gave {results}"
+    except Exception as exc:  # a check reports whatever is raised
+        ok, message = False, f"{type(exc).__name__}: {exc}"
+    finally:
+        mapped = perf_counter()
+        executor.shutdown()
+    return [
+        CheckStep("map", ok, mapped - started, message),
+        CheckStep("shut down", True, perf_counter() - mapped),
+    ]

@@ -1,0 +1,267 @@
+"""The command ``themis``: which words it knows, and how it ends.
+
+Exit codes: 0 done, 1 a run failed, 2 usage, 3 cannot tell, 4 paused, 5 store or network, 130 interrupted or
+cancelled. What a command does is imported only when that command is called.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib import import_module
+from typing import Any, NoReturn
+
+from themis.cli import output
+from themis.core.errors import MissingExtra, RunConflict, RunExists, RunNotFound, StorageError, UsageError
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    _never_refuse_a_character()
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read has seen enough, as in: themis runs list | head
+        silence_stdout()
+        return output.DONE
+    except KeyboardInterrupt:
+        output.note("themis: interrupted")
+        return output.INTERRUPTED
+    except Exception as exc:  # the last stop: a person gets a sentence, and the traceback if wanted
+        if os.environ.get("THEMIS_DEBUG"):
+            _print_traceback(exc)
+        output.tell_error(exc, as_json="--json" in arguments)
+        return code_of(exc)
+    return code
+
+
+def code_of(error: Exception) -> int:
+    """The exit code that an error means."""
+    if isinstance(error, (UsageError, MissingExtra, RunNotFound, RunConflict, RunExists)):
+        return output.USAGE
+    if isinstance(error, (StorageError, OSError)):
+        return output.STORE
+    return output.FAILED
+
+
+def _run(arguments: list[str]) -> int:
+    parser = make_parser()
+    try:
+        given = parser.parse_args(arguments)
+    except SystemExit as exc:  # --help and --version
+        return exc.code if isinstance(exc.code, int) else output.USAGE
+    if given.place is None:
+        given.parser.print_help()
+        return output.DONE
+    module, _, name = given.place.partition(":")
+    command: Command = getattr(import_module(module), name)
+    return command(given)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises what others print, and says what was perhaps meant."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message.removeprefix('argument ')}. See '{self.prog} --help'.")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if not isinstance(action.choices, dict) or value in action.choices:
+            super()._check_value(action, value)
+            return
+        from difflib import get_close_matches
+
+        close = get_close_matches(str(value), action.choices, 1)
+        meant = f" Did you mean '{self.prog} {close[0]}'?" if close else ""
+        raise UsageError(
+            f"{self.prog!r} has no command {value!r:.100}.{meant} It has: {', '.join(action.choices)}."
+        )
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The whole command line; imports nothing of what it names."""
+    parser = _Parser(
+        prog="themis", description="Run LLM evaluations, keep every record, and manage the runs."
+    )
+    parser.add_argument("--version", action=_Version)
+    parser.set_defaults(place=None, parser=parser)
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands")
+    _add_eval(commands)
+    _add_runs(commands)
+    _add_backends(commands)
+    return parser
+
+
+def _add_eval(commands: Any) -> None:
+    parser = _command(
+        commands, "eval", "themis.cli.eval:evaluate", "ask a model every question of a benchmark"
+    )
+    option = parser.add_argument
+    option("benchmark", metavar="BENCHMARK", help="a name (demo), or the path of a .jsonl file")
+    option("--model", required=True, help="fake-math-llm?latency=50ms, openai:NAME?base_url=…, python:…")
+    option("--prompt", help="a template over the input fields, such as '{question}'")
+    option("--system", help="a system prompt")
+    option("--metric", action="append", metavar="M", help="a metric; again, or M,M, for several")
+    option(
+        "--sampling", action="append", default=[], metavar="K=V", help="an option of the endpoint, as JSON"
+    )
+    option("--limit", type=_whole, metavar="N", help="ask only the first N samples")
+    option("--epochs", type=_whole, metavar="N", default=1, help="ask every sample N times")
+    option("--storage", metavar="NAME", help="where records go: a name, path or URI")
+    option("--executor", metavar="NAME", help="how work is spread")
+    option("--run-id", metavar="ID", help="the run's id; an existing run is resumed")
+    option("--no-resume", action="store_true", help="refuse to go on with an existing run")
+    option("--timeout", type=_seconds, metavar="S", help="how long one sample may take: 30, 500ms, 2m")
+    option("--max-workers", type=_whole, metavar="N", help="ask at most N samples at once")
+    option("--seed", type=_whole, metavar="N", help="handed to the model")
+    option("--model-id", metavar="ID", help="the identity under which answers are stored")
+    option("--budget", action="append", default=[], metavar="KIND=N", help="pause at tokens, cost or seconds")
+    option("--json", action="store_true", help="print the report as JSON")
+    option("--detach", action="store_true", help="run in a process of its own that outlives this terminal")
+
+
+def _add_runs(commands: Any) -> None:
+    parent = commands.add_parser("runs", help="list, show, follow, delete and export runs")
+    parent.set_defaults(parser=parent)
+    verbs = parent.add_subparsers(metavar="COMMAND", title="commands")
+
+    parser = _command(verbs, "list", "themis.cli.runs:list_runs", "the runs of a store, newest first")
+    parser.add_argument(
+        "query",
+        nargs="*",
+        metavar="QUERY",
+        help="words that stand in a run, status:failed, model:smol, -word",
+    )
+    parser.add_argument("-n", "--limit", type=_at_least_one, default=50, metavar="N", help="at most N (50)")
+    parser.add_argument("--all", action="store_true", help="all of them")
+    _add_common(parser)
+
+    parser = _verb(verbs, "show", "themis.cli.show:show_run", "what a run asked, and what came of it")
+    parser.add_argument("--samples", choices=("all", "wrong", "errors"), help="list its samples")
+    parser.add_argument("--sample", metavar="ID", help="one sample whole")
+    _add_common(parser)
+
+    parser = _verb(verbs, "delete", "themis.cli.runs:delete_runs", "delete runs for good", many=True)
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would go")
+    _add_common(parser)
+
+    parser = _verb(verbs, "export", "themis.cli.export:export_run", "every sample with its scores")
+    parser.add_argument("--format", choices=("jsonl", "csv"), help="by default as the file's name ends")
+    parser.add_argument("-o", "--output", metavar="FILE", default="-", help="a file; - is standard output")
+    parser.add_argument("--force", action="store_true", help="replace the file if it is there")
+    _add_common(parser, as_json=False)
+
+    _add_common(_verb(verbs, "watch", "themis.cli.follow:watch_run", "follow a run to its end"))
+    _add_common(_verb(verbs, "cancel", "themis.cli.follow:cancel_run", "end a launched run for good"))
+    _add_common(_verb(verbs, "pause", "themis.cli.follow:pause_run", "end a launched run, to be resumed"))
+    parser = _verb(verbs, "log", "themis.cli.follow:show_log", "what the process of a launched run printed")
+    _add_common(parser, as_json=False)
+
+
+def _add_backends(commands: Any) -> None:
+    parent = _command(
+        commands, "backends", "themis.cli.backends:list_backends", "where records can live and work can run"
+    )
+    parent.add_argument("--json", action="store_true", help="print JSON")
+    verbs = parent.add_subparsers(metavar="COMMAND", title="commands")
+    parser = _command(verbs, "check", "themis.cli.backends:check_backend", "try one, step by step")
+    parser.add_argument("name", metavar="NAME", help="a name, path or URI")
+    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
+
+
+def _command(commands: Any, name: str, place: str, what: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=what, description=_sentence(what))
+    parser.set_defaults(place=place)
+    return parser
+
+
+def _verb(verbs: Any, name: str, place: str, what: str, *, many: bool = False) -> argparse.ArgumentParser:
+    parser = _command(verbs, name, place, what)
+    parser.add_argument("run", nargs="+" if many else None, metavar="RUN", help="RUN_ID, or STORE:RUN_ID")
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser, *, as_json: bool = True) -> None:
+    parser.add_argument("--storage", metavar="NAME", help="the store: a name, path or URI")
+    if as_json:
+        parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _sentence(what: str) -> str:
+    return what[0].upper() + what[1:] + "."
+
+
+class _Version(argparse.Action):
+    def __init__(self, option_strings: list[str], dest: str, **_: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help="print the version")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from themis import __version__
+
+        output.say(f"themis {__version__}")
+        parser.exit()
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
+def _at_least_one(text: str) -> int:
+    value = _whole(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is less than 1")
+    return value
+
+
+def _seconds(text: str) -> float:
+    from themis.core.options import seconds
+
+    try:
+        value = seconds(text)
+    except ValueError:
+        value = float("inf")
+    if value == float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time, such as 30, 500ms or 2m")
+    return value
+
+
+def _never_refuse_a_character() -> None:
+    """A terminal that cannot show a sign gets its number instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def silence_stdout() -> None:
+    """Let what is still printed go nowhere."""
+    # The interpreter flushes once more at its end, and would complain then.
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def _print_traceback(error: Exception) -> None:
+    import traceback
+
+    from themis.core.safe_text import safe_text
+
+    output.note(safe_text("".join(traceback.format_exception(error))))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""What came of a run, in tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from themis.cli import output
+
+
+def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """Metric, mean, interval and count; of a report or a summary."""
+    if not metrics:
+        return "no metrics yet"
+    rows = [
+        (
+            str(name),
+            output.number(metric.get("mean")),
+            _interval(metric),
+            output.count(metric.get("count", metric.get("n"))),
+        )
+        for name, metric in metrics.items()
+    ]
+    return output.table(("METRIC", "MEAN", "95 % INTERVAL", "N"), rows, right={1, 3})
+
+
+def _interval(metric: Mapping[str, Any]) -> str:
+    low, high = metric.get("ci_low", metric.get("low")), metric.get("ci_high", metric.get("high"))
+    if output.is_number(low) and output.is_number(high):
+        return f"{output.number(low)} – {output.number(high)}"
+    return (
+        f"±{output.number(metric['stderr'])} SE" if output.is_number(metric.get("stderr")) else output.UNKNOWN
+    )
+
+
+def counts_lines(counts: Mapping[str, int], failures: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """How many were answered, and the errors by kind with the first samples that had them."""
+    kept = f", {output.count(counts['kept'])} of them earlier" if counts.get("kept") else ""
+    lines = [f"answered {output.count(counts.get('answered'))} of {output.count(counts.get('asked'))}{kept}"]
+    for kind, failed in failures.items():
+        ids = failed.get("sample_ids") or []
+        shown = ", ".join(output.cut(str(each), 40) for each in ids[:3])
+        more = ", …" if len(ids) > 3 else ""
+        lines.append(
+            f"errors  {output.count(failed.get('count'))} {output.cut(str(kind), 40)} ({shown}{more})"
+        )
+    return lines

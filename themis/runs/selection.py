@@ -1,0 +1,53 @@
+"""The newest runs of a store that a person asked to see."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any, NamedTuple
+
+from themis.core.codec import paused_gc
+from themis.runs.catalog import RunRow, Store, row_of
+from themis.runs.query import row_test
+
+
+class Selection(NamedTuple):
+    """Some runs of a store, and how many there are beside them."""
+
+    rows: list[RunRow]
+    left_out: int
+    """Matching runs above the limit."""
+    stored: int
+    """All runs of the store."""
+
+
+def select(store: Store, query: str = "", limit: int | None = None) -> Selection:
+    """The newest ``limit`` runs of a store that match ``query``, see :mod:`themis.runs.query`.
+
+    Without a query, runs above the limit cost next to nothing.
+    """
+    with paused_gc():
+        summaries = sorted(store.backend.list_summaries(), key=_created_at, reverse=True)
+        rows = (_row(store, summary) for summary in summaries)
+        if not query.strip():
+            chosen = list(islice(rows, limit))
+            return Selection(chosen, len(summaries) - len(chosen), len(summaries))
+        matching = list(filter(row_test(query), rows))
+        chosen = matching[:limit]
+        return Selection(chosen, len(matching) - len(chosen), len(summaries))
+
+
+def _row(store: Store, summary: dict[str, Any]) -> RunRow:
+    try:
+        return row_of(store.name, summary)
+    except (AttributeError, TypeError, ValueError):
+        # What a stranger stored must not hide the other runs.
+        reason = "its metadata have another form"
+        return row_of(
+            store.name,
+            {"run_id": summary.get("run_id"), "status": "unreadable", "status_reason": reason},
+        )
+
+
+def _created_at(summary: dict[str, Any]) -> float:
+    value = summary.get("created_at")
+    return float(value) if isinstance(value, (int, float)) else 0.0
