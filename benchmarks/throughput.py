@@ -136,7 +136,8 @@ def lm_eval(rows: Path, folder: Path) -> float:
 
 def inspect_ai(rows: Path, folder: Path) -> float:
     """Seconds of Inspect's mock model over the same questions."""
-    from inspect_ai import Task, eval
+    from inspect_ai import Task
+    from inspect_ai import eval as evaluate
     from inspect_ai.dataset import Sample
     from inspect_ai.model import ModelOutput, ModelUsage, get_model
     from inspect_ai.scorer import match
@@ -152,7 +153,7 @@ def inspect_ai(rows: Path, folder: Path) -> float:
 
     model = get_model("mockllm/model", custom_outputs=outputs())
     started = time.perf_counter()
-    eval(Task(dataset=samples, scorer=match()), model=model, display="none", log_dir=str(folder))
+    evaluate(Task(dataset=samples, scorer=match()), model=model, display="none", log_dir=str(folder))
     return time.perf_counter() - started
 
 
@@ -202,7 +203,7 @@ def compare(rows: Path, samples: int, repeat: int, peers: bool) -> None:
     """Print the contestants' figures, best and median, and the ratios that count."""
     ratios, loads, memory = [], [], []
     print(f"{samples:,} samples, {repeat} rounds")
-    print(f"{'round':>5} {'bare/s':>10} {'themis/s':>10} {'ratio':>7} {'us each':>8} {'MB':>6} {'load/s':>10}")
+    print("round     bare/s   themis/s   ratio  us each     MB     load/s")
     for number in range(1, repeat + 1):
         limit, ours, loading = (measured(name, rows) for name in ("bare", "themis", "load"))
         ratios.append(limit["seconds"] / ours["seconds"])
@@ -210,7 +211,8 @@ def compare(rows: Path, samples: int, repeat: int, peers: bool) -> None:
         memory.append(ours["mb"])
         print(
             f"{number:>5} {samples / limit['seconds']:>10,.0f} {samples / ours['seconds']:>10,.0f} "
-            f"{ratios[-1]:>7.3f} {ours['seconds'] / samples * 1e6:>8.1f} {ours['mb']:>6.1f} {loads[-1][0]:>10,.0f}"
+            f"{ratios[-1]:>7.3f} {ours['seconds'] / samples * 1e6:>8.1f} {ours['mb']:>6.1f} "
+            f"{loads[-1][0]:>10,.0f}"
         )
     print(f"ratio to the bare limit: median {statistics.median(ratios):.3f}, wanted {WANTED_RATIO}")
     print(f"peak memory: {max(memory):.1f} MB, wanted at most {MOST_MB.get(samples, '-')}")

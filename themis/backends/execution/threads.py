@@ -71,7 +71,7 @@ class ThreadExecutionBackend(ExecutionBackend):
             "threads",
             workers=sum(len(work.workers) for work in maps),
             running=sum(worker.current is not None for work in maps for worker in list(work.workers)),
-            queued=sum(work.todo.qsize() for work in maps),
+            queued=0,
             nodes=1,
             concurrency=max((work.most_workers for work in maps), default=self.max_workers),
             reason="fixed",
@@ -108,7 +108,7 @@ class _Map:
         self.exhausted = False
         self.closed = False
         self.failure: BaseException | None = None
-        self.done: SimpleQueue[tuple[Any, float]] = SimpleQueue()
+        self.done: SimpleQueue[tuple[Any, float | None]] = SimpleQueue()
         self.room = threading.Event()
         self.workers: list[_Worker] = []
         self.abandoned: list[_Worker] = []
@@ -140,8 +140,8 @@ class _Map:
             if outcome is None:
                 return
             result, seconds = outcome
-            if result is _IDLE:
-                self.workers = [each for each in self.workers if not each.ended]
+            if seconds is None:
+                self.workers.remove(result)
                 continue
             item_seconds += (seconds - item_seconds) * 0.1
             if item_seconds > WORTH_A_THREAD_S and not self.exhausted:
@@ -150,7 +150,7 @@ class _Map:
         if self.failure is not None:
             raise self.failure
 
-    def _next_done(self) -> tuple[Any, float] | None:
+    def _next_done(self) -> tuple[Any, float | None] | None:
         if not self.room.is_set() and self.done.qsize() < MOST_UNREAD:
             self.room.set()
         patience = FIRST_LOOK_S
@@ -175,13 +175,13 @@ class _Map:
             return None
         self.next_deadline = now + min(timeout, LOOK_AGAIN_S)
         for worker in self.workers:
-            started, item = worker.started, worker.item
-            if item is _IDLE or now < started + timeout or not worker.claim():
+            piece = worker.current
+            if piece is None or now < piece.started + timeout or not piece.claim():
                 continue
             self.workers.remove(worker)
             self._abandon(worker, timeout)
             self.next_deadline = now
-            return TaskFailure(item, "timeout", f"no result within {timeout:g} s")
+            return TaskFailure(piece.item, "timeout", f"no result within {timeout:g} s")
         return None
 
     def _abandon(self, worker: _Worker, timeout: float) -> None:
@@ -190,9 +190,9 @@ class _Map:
             return
         if len(self.abandoned) >= self.most_workers:
             self.failure = WorkersExhausted(
-                f"{len(self.abandoned)} pieces of work passed their deadline of {timeout:g} s and still hang, "
-                f"as many as there may be workers ({self.most_workers}). Give the model a time-out of its own, "
-                "or allow more workers."
+                f"{len(self.abandoned)} pieces of work passed their deadline of {timeout:g} s and still "
+                f"hang, as many as there may be workers ({self.most_workers}). Give the model a time-out of "
+                "its own, or allow more workers."
             )
             self.exhausted = True
         else:
@@ -212,42 +212,48 @@ class _Map:
         self.room.set()
 
 
-class _Worker(threading.Thread):
-    """Takes items until there are none. ``item`` and ``started`` are read by the map that owns it."""
+class _Piece:
+    """One item being worked on."""
 
-    def __init__(self, work: _Map) -> None:
-        super().__init__(name=f"themis-worker-{next(_numbers)}", daemon=True)
-        self.work = work
-        self.item: Any = _IDLE
-        self.started = 0.0
-        self.ended = False
-        self._unclaimed: list[None] = []
+    __slots__ = ("_unclaimed", "item", "started")
+
+    def __init__(self, item: Any, started: float) -> None:
+        self.item = item
+        self.started = started
+        self._unclaimed = [None]
 
     def claim(self) -> bool:
-        """Whether the caller is the first to settle the present item: its worker, or its deadline."""
+        """Whether the caller is the first to settle it: its worker, or its deadline."""
         try:
             self._unclaimed.pop()
         except IndexError:
             return False
         return True
 
+
+class _Worker(threading.Thread):
+    """Takes items until there are none. ``current`` is read by the map that owns it."""
+
+    def __init__(self, work: _Map) -> None:
+        super().__init__(name=f"themis-worker-{next(_numbers)}", daemon=True)
+        self.work = work
+        self.current: _Piece | None = None
+
     def run(self) -> None:
         work, clock = self.work, time.monotonic
         func, take, give = work.func, work.take, work.done.put
         while (item := take()) is not _IDLE:
-            started = self.started = clock()
-            self._unclaimed = [None]
-            self.item = item
+            piece = self.current = _Piece(item, clock())
             try:
                 result = func(item)
             except BaseException as exc:  # even SystemExit is the item's failure, not the thread's end
                 result = TaskFailure(item, "raised", f"{type(exc).__name__}: {exc}", exc)
-            self.item = _IDLE
-            if not self.claim():
+            self.current = None
+            if not piece.claim():
                 return
-            give((result, clock() - started))
-        self.ended = True
-        give((_IDLE, 0.0))
+            give((result, clock() - piece.started))
+        # Behind all its results: until this is read, there may be more to read.
+        give((self, None))
 
 
 def _checked(max_workers: int) -> int:

@@ -1,0 +1,177 @@
+"""``kill -9`` inside ``evaluate`` at random moments, then resume: nothing lost, nothing asked twice.
+
+    python benchmarks/crash.py [--kills 20] [--samples 400] [--seed 1]
+
+A child evaluates with a store that notes every record whose save returned, and a model that notes every
+question it is asked. It is killed, and the run is resumed; then it must hold that
+
+- every record whose save had returned is there exactly once, and none is missing,
+- no question whose answer was stored before the kill is asked again,
+- the report equals that of a run that nobody disturbed, but for times and what was kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+RUN_ID = "crash-run"
+
+
+def rows(samples: int) -> list[dict[str, Any]]:
+    """Arithmetic questions, some of which the model answers wrong."""
+    return [
+        {
+            "id": f"s-{n:05d}",
+            "question": f"What is {n} + {n % 7}?",
+            "answer": str(n + n % 7),
+            "tags": [f"t{n % 3}"],
+        }
+        for n in range(samples)
+    ]
+
+
+class NotedModel:
+    """Answers arithmetic, notes what it is asked, and fails on some first attempts."""
+
+    def __init__(self, folder: Path, pause: float) -> None:
+        self.pause = pause
+        self.file = os.open(folder / "asked", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def __call__(self, prompt: str) -> str:
+        """The sum, or one more where it can be divided by five."""
+        os.write(self.file, f"{prompt}\n".encode())
+        time.sleep(self.pause)
+        left, right = prompt.removeprefix("What is ").rstrip("?").split(" + ")
+        total = int(left) + int(right)
+        return str(total if total % 5 else total + 1)
+
+
+def child(folder: Path, samples: int, pause: float) -> None:
+    """One session of the run, in a process that may be killed."""
+    from themis import evaluate
+    from themis.backends import LocalStorageBackend
+
+    class NotedStorage(LocalStorageBackend):
+        def save_generation_records(self, run_id: str, records: Any) -> None:
+            held = list(records)
+            super().save_generation_records(run_id, held)
+            os.write(noted, "".join(f"{record.id}\n" for record in held).encode())
+
+    noted = os.open(folder / "saved", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    evaluate(
+        rows(samples),
+        model=NotedModel(folder, pause),
+        model_id="noted",
+        storage_backend=NotedStorage(folder / "store"),
+        run_id=RUN_ID,
+        max_workers=8,
+    )
+
+
+def kill_and_resume(folder: Path, samples: int, chance: random.Random) -> str:
+    """One round; returns what was seen, raises ``AssertionError`` for a broken promise."""
+    from themis import evaluate
+    from themis.backends import LocalStorageBackend
+
+    pause = chance.choice((0.0, 0.001, 0.004))
+    asked = folder / "asked"
+    until = chance.randrange(samples)
+    command = [
+        sys.executable,
+        __file__,
+        "--child",
+        str(folder),
+        "--samples",
+        str(samples),
+        "--pause",
+        str(pause),
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    while process.poll() is None and lines(asked) < until:
+        time.sleep(0.000_2)
+    time.sleep(chance.uniform(0.0, 0.01))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+    storage = LocalStorageBackend(folder / "store")
+    saved = (folder / "saved").read_text().split("\n")[:-1] if lines(folder / "saved") else []
+    stored = [record.id for record in storage.load_generation_records(RUN_ID)]
+    assert len(stored) == len(set(stored)), "a record is there twice"
+    missing = set(saved) - set(stored)
+    assert not missing, f"records whose save returned are missing: {sorted(missing)[:5]}"
+    asked_before = lines(asked)
+
+    report = evaluate(
+        rows(samples),
+        model=NotedModel(folder, 0.0),
+        model_id="noted",
+        storage_backend=storage,
+        run_id=RUN_ID,
+        max_workers=8,
+    )
+    asked_after = Counter(asked.read_text().split("\n")[asked_before:-1])
+    again = {f"What is {int(i[2:])} + {int(i[2:]) % 7}?" for i in stored} & set(asked_after)
+    assert not again, f"stored answers were asked again: {sorted(again)[:5]}"
+    records = storage.load_generation_records(RUN_ID)
+    assert sorted(r.id for r in records) == [row["id"] for row in rows(samples)]
+    assert all(r.attempt == 1 for r in records)
+    storage.close()
+    undisturbed = evaluate(
+        rows(samples),
+        model=NotedModel(folder, 0.0),
+        model_id="noted",
+        storage=str(folder / "other"),
+        run_id=RUN_ID,
+    )
+    ours, theirs = comparable(report.to_dict()), comparable(undisturbed.to_dict())
+    differ = {name: (ours[name], theirs[name]) for name in ours if ours[name] != theirs[name]}
+    assert not differ, f"the reports differ: {differ}"
+    return f"killed with {len(saved)} of {samples} saved ({len(stored)} stored), {report.counts['kept']} kept"
+
+
+def lines(path: Path) -> int:
+    """How many lines a file has; none if there is no file."""
+    try:
+        return path.read_bytes().count(b"\n")
+    except FileNotFoundError:
+        return 0
+
+
+def comparable(report: dict[str, Any]) -> dict[str, Any]:
+    """A report without times, and without what tells that it was resumed."""
+    counts = {name: count for name, count in report["counts"].items() if name != "kept"}
+    return {**report, "created_at": None, "timing": None, "counts": counts}
+
+
+def main() -> None:
+    """Run the rounds and say how each went."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--samples", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--pause", type=float, default=0.0, help=argparse.SUPPRESS)
+    parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.child:
+        child(asked.child, asked.samples, asked.pause)
+        return
+    chance = random.Random(asked.seed)
+    for number in range(1, asked.kills + 1):
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ["THEMIS_STATE_DIR"] = f"{folder}/state"
+            print(f"{number:>3}: {kill_and_resume(Path(folder), asked.samples, chance)}", flush=True)
+    print(f"{asked.kills} kills: nothing lost, nothing twice, every report as if undisturbed")
+
+
+if __name__ == "__main__":
+    main()
