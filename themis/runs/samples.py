@@ -1,0 +1,85 @@
+"""The samples of a run as lines of a list: enough to choose one by, and no more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from themis.backends.storage.base import StorageBackend
+from themis.core.current import generation_key
+from themis.core.entities import EvaluationRecord, GenerationRecord
+
+MOST_ANSWER = 200
+"""Characters of an answer kept in a line."""
+
+RIGHT, PARTLY, WRONG, ERROR, UNSCORED = "right", "partly", "wrong", "error", "unscored"
+
+
+@dataclass(frozen=True)
+class SampleRow:
+    """One outcome of a run. ``None`` is unknown."""
+
+    id: str
+    """The generation's id."""
+    epoch: int
+    verdict: str
+    """``right``, ``partly``, ``wrong`` by the headline metric; ``error``; ``unscored``."""
+    score: float | None
+    """By the headline metric."""
+    answer: str | None
+    """The beginning of it."""
+    reference: str | None
+    error: str | None
+    """Its kind."""
+    latency_s: float | None
+    output_tokens: int | None
+    cut_off: bool
+    """Whether the answer ended at the token limit."""
+
+
+def sample_rows(backend: StorageBackend, run_id: str, headline: str | None) -> list[SampleRow]:
+    """Every outcome stored so far, in the order in which they were saved."""
+    evaluations = {each.cache_key: each for each in backend.iter_evaluation_records(run_id)}
+    return [
+        _row(generation, evaluations.get(generation_key(generation)), headline)
+        for generation in backend.iter_generation_records(run_id)
+    ]
+
+
+def _row(
+    generation: GenerationRecord, evaluation: EvaluationRecord | None, headline: str | None
+) -> SampleRow:
+    scores = evaluation.scores if evaluation is not None else {}
+    score = scores.get(headline) if headline is not None else next(iter(scores.values()), None)
+    error = generation.error
+    usage, timing = generation.usage or {}, generation.timing or {}
+    return SampleRow(
+        id=generation.id,
+        epoch=generation.epoch,
+        verdict=ERROR if error is not None else _verdict(score),
+        score=None if score is None else float(score),
+        answer=None if generation.response is None else generation.response[:MOST_ANSWER],
+        reference=_reference(evaluation.reference if evaluation is not None else None),
+        error=None if error is None else str(error.get("kind") or "error"),
+        latency_s=_number(timing.get("model_s")),
+        output_tokens=usage.get("output_tokens") if isinstance(usage.get("output_tokens"), int) else None,
+        cut_off=generation.finish_reason == "length",
+    )
+
+
+def _verdict(score: float | int | bool | None) -> str:
+    if score is None:
+        return UNSCORED
+    return RIGHT if score >= 1 else WRONG if score <= 0 else PARTLY
+
+
+def _reference(reference: Any) -> str | None:
+    if reference is None:
+        return None
+    if isinstance(reference, list):
+        return " | ".join(str(each)[:MOST_ANSWER] for each in reference[:5])
+    return str(reference)[:MOST_ANSWER]
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None

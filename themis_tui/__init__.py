@@ -1,0 +1,1 @@
+"""The terminal app over :mod:`themis.runs`: it observes and asks, and decides nothing."""

@@ -1,0 +1,7 @@
+"""``python -m themis_tui``."""
+
+import sys
+
+from themis_tui.main import main
+
+sys.exit(main())

@@ -1,0 +1,119 @@
+"""Everything that can be done, in one registry: keys, help and palette are made from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.binding import Binding
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing a person can do, and where."""
+
+    name: str
+    """The screen's method is ``do_<name>``; ``why_not_<name>`` may say why it is not possible now."""
+    keys: str
+    word: str
+    """For the footer and the palette."""
+    help: str
+    footer: bool = False
+    display: str | None = None
+    """How the key is written where that is not plain."""
+    palette: bool = True
+
+
+_BACK = Action("back", "escape", "back", "Go back", footer=True, display="esc", palette=False)
+
+ACTIONS: dict[str, tuple[Action, ...]] = {
+    "app": (
+        Action("palette", "colon,ctrl+p", "commands", "Find a command by name", display=":", palette=False),
+        Action("help", "question_mark,f1", "help", "Show every key of this screen", True, "?"),
+        Action("suspend", "ctrl+z", "suspend", "Go to the shell; runs go on, 'fg' comes back"),
+        Action("theme", "f2", "next theme", "Dark, light, or the terminal's own colours"),
+    ),
+    "table": (
+        Action("cursor(1)", "j,down", "down", "One row down", palette=False),
+        Action("cursor(-1)", "k,up", "up", "One row up", palette=False),
+        Action("edge(-1)", "g,home", "top", "The first row", palette=False),
+        Action("edge(1)", "G,end", "bottom", "The last row", palette=False),
+        Action("page(1)", "ctrl+d,pagedown", "page down", "A page down", palette=False),
+        Action("page(-1)", "ctrl+u,pageup", "page up", "A page up", palette=False),
+        Action("open", "enter", "open", "Open the row under the cursor", True, palette=False),
+    ),
+    "marks": (
+        Action("mark", "space", "mark", "Mark or unmark the row; marked rows are the target", True),
+        Action("mark_range", "v", "mark range", "Mark from the last mark to here"),
+        Action("clear_marks", "ctrl+backslash", "clear marks", "Unmark every row", display="ctrl+\\"),
+    ),
+    "runs": (
+        Action("new_run", "plus", "new run", "Fill in a form and launch a run", True, "+"),
+        Action("filter", "slash", "filter", "Show only runs that match words", True, "/"),
+        Action("clear", "escape", "clear filter", "Drop the filter, then the marks", display="esc"),
+        Action("again", "a", "run again", "The form, filled in like this run"),
+        Action("cancel", "x", "cancel", "Stop a live run for good; its answers stay", True),
+        Action("pause", "P", "pause/resume", "Stop a live run, or go on with one that stopped"),
+        Action("delete", "D", "delete", "Delete runs for good, after a question", True),
+        Action("log", "l", "log", "What the runner printed"),
+        Action("copy_id", "y", "copy id", "Send the run's id to the clipboard"),
+        Action("copy_command", "Y", "copy command", "Send the command that does the same to the clipboard"),
+        Action("reload", "r", "refresh", "Look at the store again now"),
+        Action("quit", "q", "quit", "Leave; runs go on", True),
+    ),
+    "run": (
+        Action("show", "f", "show", "All samples, wrong ones, errors", True),
+        Action("next_wrong", "n", "next wrong", "Jump to the next wrong sample"),
+        Action("filter", "slash", "filter", "Show only samples that hold words", True, "/"),
+        Action("cancel", "x", "cancel", "Stop this run for good; its answers stay", True),
+        Action("pause", "P", "pause/resume", "Stop this run, or go on with it", True),
+        Action("again", "a", "run again", "The form, filled in like this run", True),
+        Action("log", "l", "log", "What the runner printed"),
+        Action("copy_id", "y", "copy id", "Send the run's id to the clipboard"),
+        Action("copy_command", "Y", "copy command", "Send the command that does the same to the clipboard"),
+        Action("reload", "r", "refresh", "Look at the store again now"),
+        _BACK,
+        Action("quit", "q", "quit", "Leave; runs go on"),
+    ),
+    "sample": (
+        Action("next(1)", "j,right", "next", "The next sample of the list", True, "j/k", palette=False),
+        Action("next(-1)", "k,left", "previous", "The sample before", palette=False),
+        Action("next_wrong", "n", "next wrong", "The next wrong sample", True),
+        Action("raw", "r", "raw", "The two records as they are stored", True),
+        Action("copy_id", "y", "copy id", "Send the sample's id to the clipboard"),
+        Action("write", "w", "write to file", "Write the two records to a file here", True),
+        _BACK,
+        Action("quit", "q", "quit", "Leave; runs go on"),
+    ),
+    "reader": (
+        Action("scroll_lines(1)", "down", "down", "A line down", palette=False),
+        Action("scroll_lines(-1)", "up", "up", "A line up", palette=False),
+        Action("scroll_pages(1)", "ctrl+d,pagedown", "page down", "A page down", palette=False),
+        Action("scroll_pages(-1)", "ctrl+u,pageup", "page up", "A page up", palette=False),
+        Action("scroll_edge(-1)", "g,home", "top", "The beginning", palette=False),
+        Action("scroll_edge(1)", "G,end", "bottom", "The end", palette=False),
+    ),
+    "text": (_BACK, Action("quit", "q", "quit", "Leave; runs go on")),
+    "new_run": (
+        Action("launch", "f5,ctrl+enter,ctrl+s", "launch", "Start this run", True, "f5"),
+        Action("copy_command", "f6", "copy command", "Send the command that does the same", True),
+        _BACK,
+    ),
+}
+"""Place to what can be done there, the most wanted first."""
+
+
+def bindings(*places: str, direct: bool = False) -> list[Binding]:
+    """The key map of a screen or widget. ``direct``: its methods are Textual's own ``action_…``."""
+    return [
+        Binding(
+            action.keys,
+            action.name if direct or "(" in action.name else f"do('{action.name}')",
+            action.word,
+            show=action.footer,
+            key_display=action.display,
+            tooltip=action.help,
+            id=f"{place}.{action.name}",
+        )
+        for place in places
+        for action in ACTIONS[place]
+    ]

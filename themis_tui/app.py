@@ -1,0 +1,111 @@
+"""The app: themes, screens, and what can be done everywhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import ClassVar
+
+from rich.segment import Segment, Segments
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from themis_tui import terminal
+from themis_tui.actions import bindings
+from themis_tui.doors import Doors
+from themis_tui.draft import Draft
+from themis_tui.palette import ActionProvider
+from themis_tui.screens.base import ThemisScreen
+from themis_tui.screens.runs import RunsScreen
+from themis_tui.text import tell
+from themis_tui.theme import OFFERED, OURS, own_variables
+
+
+class ThemisApp(App[None]):
+    """Observes runs and asks for them; closing it ends none."""
+
+    TITLE = "themis"
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    COMMANDS = {ActionProvider}  # noqa: RUF012 - Textual's own form
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("app"),
+        Binding(
+            "ctrl+q", "quit", "quit", show=False, priority=True, tooltip="Leave; runs go on", id="app.quit"
+        ),
+    ]
+
+    def __init__(
+        self,
+        storage: str | None = None,
+        *,
+        run_id: str | None = None,
+        draft: Draft | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """``run_id``: open this run first. ``draft``: open the form first, filled in."""
+        super().__init__()
+        self.storage = storage
+        self.doors = Doors()
+        self.clock = clock
+        self._first_run = run_id
+        self._first_draft = draft
+        for theme in OURS:
+            self.register_theme(theme)
+        self.theme = "themis-dark"
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return own_variables(self.current_theme)
+
+    def on_mount(self) -> None:
+        if not self.is_headless:
+            terminal.obey_signals(self)
+        self.push_screen(RunsScreen(self.storage))
+        if self._first_run is not None:
+            from themis_tui.screens.run import RunScreen
+
+            self.push_screen(RunScreen(self.storage, self._first_run))
+        if self._first_draft is not None:
+            from themis_tui.screens.new_run import NewRunScreen
+
+            self.push_screen(NewRunScreen(self._first_draft))
+
+    def action_do(self, name: str) -> None:
+        """Do an action of the registry."""
+        getattr(self, f"do_{name}")()
+
+    def do_help(self) -> None:
+        from themis_tui.screens.help import HelpPage
+
+        screen = self.screen
+        if not isinstance(screen, HelpPage):
+            about = screen.TITLE_HELP if isinstance(screen, ThemisScreen) else ""
+            self.push_screen(HelpPage(screen, about))
+
+    def do_palette(self) -> None:
+        self.action_command_palette()
+
+    def do_theme(self) -> None:
+        at = OFFERED.index(self.theme) if self.theme in OFFERED else -1
+        self.theme = OFFERED[(at + 1) % len(OFFERED)]
+
+    def do_suspend(self) -> None:
+        self.action_suspend_process()
+
+    def action_help_quit(self) -> None:
+        tell(self, "Press q or ctrl+q to leave; runs go on without the app.")
+
+    def get_system_commands(self, screen: Screen[object]) -> list[SystemCommand]:
+        return []
+
+    def _fatal_error(self) -> None:
+        # Textual's own prints the values of local variables, of which one may be a key.
+        error = self._exception
+        if error is None:
+            return
+        path = terminal.write_crash(error)
+        kept = f"What happened is in {path}" if path is not None else "It could not be written down."
+        told = f"themis-tui ended by a fault of its own ({type(error).__name__}). Runs go on. {kept}\n"
+        self._exit_renderables.append(Segments([Segment(told)]))
+        self._close_messages_no_wait()

@@ -1,0 +1,89 @@
+"""What stands in the form's fields, and the run that it means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from themis.runs.spec import RunSpec
+
+NUMBERS: dict[str, type] = {"limit": int, "epochs": int, "max_workers": int, "timeout": float, "seed": int}
+
+
+@dataclass
+class Draft:
+    """The form's fields as they are typed; empty is the default."""
+
+    benchmark: str = "demo"
+    model: str = "fake-math-llm"
+    prompt: str = ""
+    metrics: str = ""
+    limit: str = ""
+    epochs: str = ""
+    storage: str = ""
+    executor: str = ""
+    max_workers: str = ""
+    timeout: str = ""
+    seed: str = ""
+    run_id: str = ""
+    rest: RunSpec | None = None
+    """Where the fields come from: what the form does not show stays as it is there."""
+    note: str = ""
+    """Why a field was left open."""
+
+    @classmethod
+    def from_spec(cls, spec: RunSpec) -> Draft:
+        """A draft that means ``spec``."""
+        texts = {
+            name: _text(getattr(spec, name))
+            for name in (each.name for each in fields(cls))
+            if name not in ("rest", "note", "metrics")
+        }
+        if texts["epochs"] == "1":
+            texts["epochs"] = ""
+        return cls(**texts, metrics=", ".join(spec.metrics or []), rest=spec)
+
+    @classmethod
+    def from_stored(cls, spec: RunSpec) -> Draft:
+        """A draft made of what a store says; code and addresses named only there are not taken over."""
+        draft = cls.from_spec(spec)
+        if spec.model.startswith("python:") or "base_url" in spec.model:
+            draft.note = f"Type the model yourself, as it runs code or calls a server: {spec.model}"
+            draft.model = ""
+        return draft
+
+    def spec(self) -> tuple[RunSpec, dict[str, str]]:
+        """The run that is meant, and which numbers are none."""
+        wrong: dict[str, str] = {}
+        numbers: dict[str, Any] = {}
+        for name, kind in NUMBERS.items():
+            text = getattr(self, name).strip().replace("_", "").replace(",", "")
+            try:
+                numbers[name] = kind(text) if text else None
+            except ValueError:
+                wrong[name] = f"{text!r} is not a {'whole number' if kind is int else 'number of seconds'}"
+                numbers[name] = None
+        numbers["epochs"] = 1 if numbers["epochs"] is None else numbers["epochs"]
+        rest = self.rest or RunSpec("", "")
+        names = [each.strip() for each in self.metrics.split(",") if each.strip()]
+        spec = RunSpec(
+            benchmark=self.benchmark.strip(),
+            model=self.model.strip(),
+            prompt=self.prompt or None,
+            system=rest.system,
+            metrics=names or None,
+            sampling=rest.sampling,
+            storage=self.storage.strip() or None,
+            executor=self.executor.strip() or None,
+            run_id=self.run_id.strip() or None,
+            budget=rest.budget,
+            model_id=rest.model_id,
+            **numbers,
+        )
+        return spec, wrong
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value)

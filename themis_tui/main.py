@@ -1,0 +1,81 @@
+"""``themis-tui``: the command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from themis import __version__
+
+USAGE, CRASHED, INTERRUPTED = 2, 1, 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the app; returns the exit code."""
+    asked = _parser().parse_args(arguments)
+    from themis_tui import terminal
+
+    reason = terminal.why_not()
+    if reason is not None:
+        print(reason, file=sys.stderr)
+        return USAGE
+    terminal.log_quietly()
+    app = _app(asked)
+    app.run(mouse=not asked.no_mouse)
+    code = app.return_code
+    return INTERRUPTED if code is None else code
+
+
+def _app(asked: argparse.Namespace) -> Any:
+    from themis_tui.app import ThemisApp
+
+    if asked.command == "run":
+        from themis.runs.catalog import split_address
+
+        store, run_id = split_address(asked.run_id)
+        return ThemisApp(store or asked.storage, run_id=run_id)
+    if asked.command == "launch":
+        from themis_tui.draft import Draft
+
+        given = {
+            name: value
+            for name in ("benchmark", "model", "prompt", "limit", "storage", "executor", "max_workers")
+            if (value := getattr(asked, name)) is not None
+        }
+        return ThemisApp(asked.storage, draft=Draft(**given))
+    return ThemisApp(asked.storage)
+
+
+def _parser() -> argparse.ArgumentParser:
+    shared = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    shared.add_argument("--storage", metavar="NAME", help="a store: a name, a path or a URI")
+    shared.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
+    parser = argparse.ArgumentParser(
+        prog="themis-tui",
+        description="Launch, watch, browse and delete LLM evaluation runs in the terminal.",
+        parents=[shared],
+    )
+    parser.set_defaults(storage=None, no_mouse=False, command=None)
+    parser.add_argument("--version", action="version", version=f"themis-tui {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser("runs", parents=[shared], help="the list of runs, which is also the default")
+    run = commands.add_parser("run", parents=[shared], help="one run")
+    run.add_argument("run_id", metavar="RUN_ID", help="its id, or STORE:ID")
+    launch = commands.add_parser("launch", parents=[shared], help="the form that launches a run, filled in")
+    for name, said in (
+        ("benchmark", "a name, or the path of a JSONL file"),
+        ("model", "a name with options, such as fake-math-llm?latency=50ms"),
+        ("prompt", "a template over the fields of a row"),
+        ("limit", "ask only the first so many samples"),
+        ("executor", "how the work is spread"),
+        ("max-workers", "how many samples at once"),
+    ):
+        launch.add_argument(f"--{name}", metavar=name.upper().replace("-", "_"), help=said)
+    for name in ("benchmark", "model", "prompt", "limit", "executor", "max_workers"):
+        launch.set_defaults(**{name: None})
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

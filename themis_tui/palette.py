@@ -1,0 +1,57 @@
+"""The command palette, over the action registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
+
+from themis_tui.actions import ACTIONS, Action
+from themis_tui.screens.base import ThemisScreen
+from themis_tui.text import line
+from themis_tui.theme import OFFERED
+
+
+class ActionProvider(Provider):
+    """What can be done where the palette was opened; what cannot is not left out, it says why."""
+
+    async def discover(self) -> Hits:
+        for word, said, do in self._commands():
+            yield DiscoveryHit(_shown(word, said), do, text=word)
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for word, said, do in self._commands():
+            score = matcher.match(f"{word} {said}")
+            if score > 0:
+                yield Hit(score, _shown(word, said), do, text=word)
+
+    def _commands(self) -> Iterator[tuple[str, str, Callable[[], object]]]:
+        screen = self.screen
+        places = screen.PLACES if isinstance(screen, ThemisScreen) else ()
+        for place in places:
+            for action in ACTIONS[place]:
+                if action.palette and isinstance(screen, ThemisScreen):
+                    yield action.word, _said(action), partial(screen.action_do, action.name)
+        for action in ACTIONS["app"]:
+            if action.palette:
+                yield action.word, _said(action), partial(self._do_in_app, action.name)
+        for name in OFFERED:
+            yield f"theme {name}", "", partial(self._use_theme, name)
+
+    def _do_in_app(self, name: str) -> None:
+        getattr(self.app, f"do_{name}")()
+
+    def _use_theme(self, name: str) -> None:
+        self.app.theme = name
+
+
+def _said(action: Action) -> str:
+    key = action.display or action.keys.partition(",")[0]
+    return f"{action.help}  ({key})"
+
+
+def _shown(word: str, said: str) -> Content:
+    return line((word, "bold"), ("   " + said, "$dim"))

@@ -1,0 +1,129 @@
+"""What every screen of ours does alike: its place in the action registry, and its watcher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+from textual.message import Message
+from textual.screen import Screen
+
+from themis_tui.doors import Doors
+from themis_tui.text import tell
+from themis_tui.watching import Watcher
+
+T = TypeVar("T")
+
+
+@dataclass
+class Answered(Message):
+    """What came of work that was done off the loop."""
+
+    group: str
+    number: int
+    answer: Any
+    error: Exception | None
+    then: Callable[[Any], None]
+
+
+class ThemisScreen(Screen[None]):
+    """A screen whose keys, help and palette come from the registry."""
+
+    PLACES: ClassVar[tuple[str, ...]] = ()
+    """Its places in the registry."""
+    TITLE_HELP: ClassVar[str] = ""
+    """One sentence for the help."""
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - Textual's own form
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (22, "-tall")]  # noqa: RUF012 - Textual's own form
+
+    watcher: Watcher | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked: dict[str, int] = {}
+
+    @property
+    def doors(self) -> Doors:
+        """The stores, shared by all screens."""
+        doors = getattr(self.app, "doors")  # noqa: B009 - the app's class imports the screens
+        assert isinstance(doors, Doors)
+        return doors
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """The time now, which tests and pictures freeze."""
+        clock: Callable[[], float] = getattr(self.app, "clock")  # noqa: B009 - as above
+        return clock
+
+    def action_do(self, name: str) -> None:
+        """Do an action of the registry, or say why it is not possible now."""
+        why_not: Callable[[], str | None] | None = getattr(self, f"why_not_{name}", None)
+        reason = why_not() if why_not is not None else None
+        if reason:
+            tell(self.app, reason)
+            return
+        getattr(self, f"do_{name}")()
+
+    def do_back(self) -> None:
+        """Go back, unless this is the first screen."""
+        if len(self.app.screen_stack) > 2:
+            self.app.pop_screen()
+
+    def do_quit(self) -> None:
+        """Leave. Runs have processes of their own."""
+        self.app.exit()
+
+    def send_to_clipboard(self, text: str, what: str) -> None:
+        """Copy through the terminal, which never says whether it did."""
+        self.app.copy_to_clipboard(text)
+        tell(self.app, f"{what} sent to the terminal's clipboard: {text[:200]}")
+
+    def ask(self, group: str, work: Callable[[], T], then: Callable[[T], None]) -> None:
+        """Do ``work`` off the loop, then hand its answer to ``then`` on it; a failure is told.
+
+        A newer question of the same group makes the answer to an older one void.
+        """
+        number = self._asked[group] = self._asked.get(group, 0) + 1
+
+        def asking() -> None:
+            try:
+                answer = Answered(group, number, work(), None, then)
+            except Exception as exc:  # every failure is the person's to see
+                answer = Answered(group, number, None, exc, then)
+            self.post_message(answer)
+
+        self.run_worker(asking, thread=True, group=group, exclusive=True, exit_on_error=False)
+
+    def on_answered(self, event: Answered) -> None:
+        event.stop()
+        if event.number != self._asked.get(event.group):
+            return
+        if event.error is not None:
+            self.failed(event.group, event.error)
+        else:
+            event.then(event.answer)
+
+    def failed(self, group: str, error: Exception) -> None:
+        """A question could not be answered."""
+        tell(self.app, str(error) or type(error).__name__, bad=True)
+
+    def watch_with(self, watcher: Watcher) -> None:
+        """Start a watcher that lives as long as this screen."""
+        self.watcher = watcher
+        watcher.start()
+
+    def on_screen_suspend(self) -> None:
+        if self.watcher is not None and not self._covered_by_dialog():
+            self.watcher.rest(True)
+
+    def on_screen_resume(self) -> None:
+        if self.watcher is not None:
+            self.watcher.rest(False)
+
+    def on_unmount(self) -> None:
+        if self.watcher is not None:
+            self.watcher.stop()
+
+    def _covered_by_dialog(self) -> bool:
+        return self.app.screen.is_modal

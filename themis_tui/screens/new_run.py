@@ -1,0 +1,264 @@
+"""The form that launches a run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, ClassVar, NamedTuple
+
+from textual import getters, on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.timer import Timer
+from textual.widgets import Button, Input, Static
+
+from themis.backends.registry import executor_names, storage_names
+from themis.benchmarks import BUILT_IN as BENCHMARKS
+from themis.core.errors import ThemisError, UsageError
+from themis.metrics.text import BUILT_IN as METRICS
+from themis.models import model_names
+from themis.runs.launch import Launched, launch
+from themis.runs.preview import FirstPrompt, first_prompts
+from themis.runs.spec import RunSpec
+from themis_tui import figures
+from themis_tui.actions import bindings
+from themis_tui.draft import Draft
+from themis_tui.glyphs import BACK
+from themis_tui.screens.base import ThemisScreen
+from themis_tui.screens.sample_line import as_text
+from themis_tui.text import block, line, lines, spread, tell
+from themis_tui.widgets.field import Field
+from themis_tui.widgets.key_line import KeyLine
+
+CHECK_AFTER_S = 0.25
+"""Seconds without a key after which what is typed is looked at."""
+PROMPTS = 3
+
+FIELDS = (
+    ("benchmark", "benchmark", "demo, or the path of a .jsonl file"),
+    ("model", "model", "fake-math-llm?latency=50ms, openai:NAME?base_url=…"),
+    ("prompt", "prompt", "the benchmark's own; or {question} Answer shortly."),
+    ("metrics", "metrics", "the benchmark's own; or ExactMatch, Includes"),
+    ("limit", "limit", "all samples"),
+    ("epochs", "epochs", "1"),
+    ("storage", "storage", "the default store"),
+    ("executor", "executor", "threads"),
+    ("max_workers", "max workers", "the executor's own"),
+    ("timeout", "timeout", "none; seconds for one sample"),
+    ("run_id", "run id", "made from time, benchmark and model"),
+)
+
+
+class Checked(NamedTuple):
+    """What is known of a draft."""
+
+    spec: RunSpec
+    problems: dict[str, str]
+    prompts: list[FirstPrompt]
+    total: int | None
+
+
+class NewRunScreen(ThemisScreen):
+    """Filled in, checked as it is typed by what the runner itself uses, then launched."""
+
+    CSS_PATH = "new_run.tcss"
+    PLACES = ("new_run",)
+    TITLE_HELP = "Fill in what differs from the defaults; tab and shift+tab go from field to field."
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("new_run")]
+
+    form = getters.query_one("#form", VerticalScroll)
+
+    def __init__(self, draft: Draft) -> None:
+        super().__init__()
+        self.draft = draft
+        self.checked: Checked | None = None
+        self._timer: Timer | None = None
+        self._launching = False
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="head")
+        with Horizontal(id="body"):
+            with VerticalScroll(id="form", can_focus=False):
+                for name, title, hint in FIELDS:
+                    yield Field(name, title, getattr(self.draft, name), hint, _offered(name))
+                with Horizontal(id="answers"):
+                    yield Button("Launch", id="launch", compact=True)
+                    yield Button("Back", id="back", compact=True)
+                yield Static(id="problem")
+                yield Static(id="command")
+                yield Static(id="below")
+            with Vertical(id="aside"):
+                yield Static(id="beside")
+        yield KeyLine()
+
+    def on_mount(self) -> None:
+        self._draw_head("")
+        if self.draft.note:
+            self._say(self.draft.note)
+        first = "model" if not self.draft.model else "benchmark"
+        self._field(first).query_one(Input).focus()
+        self._check()
+
+    def on_resize(self) -> None:
+        if self.checked is not None:
+            self._draw_head("")
+            self._draw_prompts(self.checked)
+
+    # What is typed
+
+    @on(Input.Changed)
+    def _typed(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(CHECK_AFTER_S, self._check)
+
+    @on(Input.Submitted)
+    def _to_next(self) -> None:
+        self.focus_next()
+
+    def _current(self) -> Draft:
+        typed: dict[str, Any] = {field.field: field.value for field in self.query(Field)}
+        return replace(self.draft, **typed)
+
+    def _check(self) -> None:
+        draft = self._current()
+        self.ask("check", lambda: check(draft), self._show_checked)
+
+    def _show_checked(self, checked: Checked) -> None:
+        self.checked = checked
+        for field in self.query(Field):
+            field.say(checked.problems.get(field.field))
+        others = [
+            said for name, said in checked.problems.items() if not any(name == each[0] for each in FIELDS)
+        ]
+        if others:
+            self._say(others[0])
+        elif not self._launching and not self.draft.note:
+            self._say("")
+        self._draw_head("")
+        self.query_one("#command", Static).update(
+            lines(
+                [
+                    line(("the same from a shell", "$faint")),
+                    line(("$ ", "$faint"), (checked.spec.command(), "$dim")),
+                ]
+            )
+        )
+        self._draw_prompts(checked)
+
+    def _draw_prompts(self, checked: Checked) -> None:
+        aside = self.has_class("-wide")
+        said = [line(("first prompts", "$accent"))]
+        for first in checked.prompts:
+            said.append(line())
+            said.append(
+                line((first.sample_id, "$dim"), ("   wanted ", "$faint"), as_text(first.reference)[:80])
+            )
+            said.append(block(_prompt_text(first.prompt)[:2_000], "$foreground"))
+        if not checked.prompts:
+            said.append(line(("none to show", "$faint")))
+        self.query_one("#beside" if aside else "#below", Static).update(lines(said))
+
+    def _draw_head(self, state: str) -> None:
+        checked = self.checked
+        said, tone = state, "$running"
+        if not state and checked is not None:
+            wrong = len(checked.problems)
+            if wrong:
+                said, tone = f"{wrong} to mend", "$bad"
+            else:
+                said, tone = f"{figures.count(checked.total)} samples to ask", "$dim"
+        left = line((f"{BACK} ", "$accent"), ("new run", "bold"))
+        self.query_one("#head", Static).update(spread(left, line((said, tone)), self.size.width - 2))
+
+    def _say(self, problem: str) -> None:
+        shown = self.query_one("#problem", Static)
+        shown.display = bool(problem)
+        shown.update(block(problem, "$bad"))
+        if problem:
+            shown.scroll_visible(animate=False)
+
+    def _field(self, name: str) -> Field:
+        return next(field for field in self.query(Field) if field.field == name)
+
+    # What can be done
+
+    @on(Button.Pressed)
+    def _pressed(self, event: Button.Pressed) -> None:
+        event.stop()
+        self.action_do("launch" if event.button.id == "launch" else "back")
+
+    def why_not_launch(self) -> str | None:
+        """Why the run cannot be started now."""
+        return "It is being launched." if self._launching else None
+
+    def do_launch(self) -> None:
+        draft = self._current()
+        self._launching = True
+        self._say("")
+        self._draw_head("launching …")
+        self.ask("launch", lambda: start(draft), lambda launched: self._launched(launched, draft))
+
+    def _launched(self, launched: Launched, draft: Draft) -> None:
+        from themis_tui.screens.run import RunScreen
+
+        tell(self.app, f"Launched; it goes on without the app. Log: {launched.log}")
+        self.app.switch_screen(RunScreen(draft.storage.strip() or None, launched.run_id))
+
+    def failed(self, group: str, error: Exception) -> None:
+        if group == "launch":
+            self._launching = False
+            self._draw_head("")
+            self._say(str(error) or type(error).__name__)
+        elif group == "check":
+            self._say(str(error) or type(error).__name__)
+        else:
+            super().failed(group, error)
+
+    def do_copy_command(self) -> None:
+        self.send_to_clipboard(self._current().spec()[0].command(), "Command")
+
+
+def check(draft: Draft) -> Checked:
+    """What is wrong with a draft, and what it would ask first; opens names, so never on the loop."""
+    spec, wrong = draft.spec()
+    problems = {**spec.problems(), **wrong}
+    if "storage" not in problems:
+        try:
+            spec.detachable()
+        except UsageError as exc:
+            problems["storage"] = str(exc)
+    prompts: list[FirstPrompt] = []
+    total: int | None = None
+    if not problems.keys() & {"benchmark", "prompt"}:
+        try:
+            prompts, total = first_prompts(spec, PROMPTS)
+        except ThemisError as exc:
+            problems["benchmark"] = str(exc)
+    return Checked(spec, problems, prompts, total)
+
+
+def start(draft: Draft) -> Launched:
+    """Launch what a draft means. Raises :class:`UsageError` for a number that is none."""
+    spec, wrong = draft.spec()
+    if wrong:
+        raise UsageError("; ".join(f"{name}: {said}" for name, said in wrong.items()))
+    return launch(spec)
+
+
+def _offered(name: str) -> list[str]:
+    if name == "benchmark":
+        return sorted(BENCHMARKS)
+    if name == "model":
+        return [each.partition("NAME")[0].partition("module")[0] for each in model_names()]
+    if name == "storage":
+        return storage_names()
+    if name == "executor":
+        return executor_names()
+    return sorted(METRICS) if name == "metrics" else []
+
+
+def _prompt_text(prompt: Any) -> str:
+    if isinstance(prompt, str):
+        return prompt
+    return "\n".join(f"{each.get('role')}: {as_text(each.get('content'))}" for each in prompt)

@@ -1,0 +1,220 @@
+"""One run: how far it is, what it found, and its samples."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import getters, on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.content import Content
+from textual.widgets import Static
+
+from themis.core.errors import RunNotFound
+from themis.core.progress import ProgressSnapshot
+from themis.runs.samples import SampleRow
+from themis.runs.watch import RunView
+from themis_tui import figures
+from themis_tui.actions import bindings
+from themis_tui.glyphs import BACK, DOT, RULE
+from themis_tui.screens.run_actions import RunActions
+from themis_tui.screens.run_line import status_part, tone_of
+from themis_tui.screens.sample_line import SHOWS, columns, holds, is_wrong, shows
+from themis_tui.text import Part, line, lines, spread, tell
+from themis_tui.watching import LookFailed, Progressed, RunSeen, RunWatcher, SamplesRead
+from themis_tui.widgets.filter_bar import FilterBar
+from themis_tui.widgets.key_line import KeyLine
+from themis_tui.widgets.run_panel import RunPanel
+from themis_tui.widgets.table import Table
+
+
+class RunScreen(RunActions):
+    """A run, live or ended."""
+
+    CSS_PATH = "run.tcss"
+    PLACES = ("run",)
+    TITLE_HELP = "One run. While it is live, figures and samples come by themselves."
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("run")]
+
+    table = getters.query_one("#samples", Table)
+    panel = getters.query_one(RunPanel)
+    filter_bar = getters.query_one(FilterBar)
+
+    def __init__(self, storage: str | None, run_id: str) -> None:
+        super().__init__()
+        self.storage = storage
+        self.run_id = run_id
+        self.view: RunView | None = None
+        self.progress: ProgressSnapshot | None = None
+        self._show = 0
+        self._read = False
+        self._failure: str | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="head")
+        yield Static(id="reason")
+        yield RunPanel()
+        yield Static(id="samples-head")
+        yield FilterBar("words in id, answer, reference or error")
+        yield Table(columns(), lambda row: row.id, id="samples")
+        yield Static(id="empty")
+        yield KeyLine()
+
+    def on_mount(self) -> None:
+        self.table.focus()
+        self._draw_head()
+        self._draw_samples()
+        self.watch_with(RunWatcher(self.doors.to(self.storage), self.run_id, self.post_message))
+
+    def on_resize(self) -> None:
+        self._draw_head()
+        self._draw_samples()
+
+    @property
+    def target(self) -> tuple[str | None, str] | None:
+        return self.storage, self.run_id
+
+    # What is seen
+
+    @on(RunSeen)
+    def _seen(self, event: RunSeen) -> None:
+        self.view, self._failure = event.view, None
+        self.progress = _newest(self.progress, event.view)
+        self._draw_head()
+        self.panel.show(event.view, self.progress)
+
+    @on(Progressed)
+    def _progressed(self, event: Progressed) -> None:
+        self.progress = event.progress
+        if self.view is not None:
+            self.panel.show(self.view, event.progress)
+
+    @on(SamplesRead)
+    def _samples_read(self, event: SamplesRead) -> None:
+        self._read = True
+        self.table.show(event.rows)
+        self._draw_samples()
+
+    @on(LookFailed)
+    def _failed_look(self, event: LookFailed) -> None:
+        if isinstance(event.error, RunNotFound) and self.view is not None:
+            self._failure = "This run is no longer in the store."
+        else:
+            self._failure = str(event.error) or type(event.error).__name__
+        self._draw_head()
+        self._draw_samples()
+
+    @on(FilterBar.Changed)
+    def _filter(self) -> None:
+        self._apply()
+
+    @on(FilterBar.Left)
+    def _to_table(self) -> None:
+        self.table.focus()
+
+    @on(Table.Opened)
+    def _open(self, event: Table.Opened) -> None:
+        from themis_tui.screens.sample import SampleScreen
+
+        rows: list[SampleRow] = list(self.table.rows.shown)
+        self.app.push_screen(SampleScreen(self.storage, self.run_id, rows, event.key), self._back_at)
+
+    def _back_at(self, _: None) -> None:
+        pass
+
+    def _apply(self) -> None:
+        shown, words = shows(SHOWS[self._show]), holds(self.filter_bar.words)
+        plain = self._show == 0 and not self.filter_bar.words.strip()
+        self.table.filter(None if plain else lambda row: shown(row) and words(row))
+        self._draw_samples()
+
+    def _draw_head(self) -> None:
+        view, width = self.view, self.size.width - 2
+        asked = (view.metadata.get("asked") or {}) if view is not None else {}
+        notes = (view.metadata.get("annotations") or {}) if view is not None else {}
+        left: list[Part] = [(f"{BACK} ", "$accent"), (str(notes.get("name") or self.run_id), "bold")]
+        about = [asked.get("benchmark"), (asked.get("model") or {}).get("name"), self.storage]
+        left.append(("   " + f" {DOT} ".join(str(each) for each in about if each), "$dim"))
+        right = line(status_part(view.status.word)) if view is not None else line(("looking", "$dim"))
+        self.query_one("#head", Static).update(spread(line(*left), right, width))
+        self._draw_reason()
+
+    def _draw_reason(self) -> None:
+        status = self.view.status if self.view is not None else None
+        said = self._failure or (status.reason if status is not None else None)
+        tone = "bad" if self._failure or status is None else tone_of(status.word)
+        reason = self.query_one("#reason", Static)
+        reason.display = bool(said)
+        if said:
+            reason.update(line((said, "$foreground" if tone == "plain" else f"${tone}")))
+
+    def _draw_samples(self) -> None:
+        self.query_one("#samples-head", Static).update(self._samples_head())
+        none = not self.table.rows.shown
+        self.set_class(none, "-empty")
+        if none:
+            self.query_one("#empty", Static).update(lines(self._nothing()))
+
+    def _samples_head(self) -> Content:
+        width = max(10, self.size.width - 2)
+        rows: list[SampleRow] = self.table.rows.all
+        counts = [len(rows), *(sum(map(shows(name), rows)) for name in SHOWS[1:])]
+        parts: list[Part] = [(f"{RULE * 2} ", "$faint"), ("samples ", "$accent"), (f"{RULE * 2} ", "$faint")]
+        for number, name in enumerate(SHOWS):
+            chosen = number == self._show
+            parts.append((f"{name} {figures.count(counts[number])}", "bold underline" if chosen else "$dim"))
+            parts.append((f" {DOT} " if number + 1 < len(SHOWS) else " ", "$faint"))
+        left = line(*parts)
+        return left.append(line((RULE * max(0, width - left.cell_length), "$faint")))
+
+    def _nothing(self) -> list[Content]:
+        if not self._read:
+            return [line(("Reading samples …" if self._failure is None else "", "$dim"))]
+        if self.table.rows.all:
+            return [
+                line(
+                    "No sample matches. ",
+                    ("f", "$accent"),
+                    " shows others, ",
+                    ("/", "$accent"),
+                    " other words.",
+                )
+            ]
+        return [line(("No sample has come back yet.", "$dim"))]
+
+    # What can be done
+
+    def do_show(self) -> None:
+        self._show = (self._show + 1) % len(SHOWS)
+        self._apply()
+
+    def do_next_wrong(self) -> None:
+        rows: list[SampleRow] = self.table.rows.shown
+        order = [*range(self.table.cursor + 1, len(rows)), *range(self.table.cursor)]
+        place = next((each for each in order if is_wrong(rows[each])), None)
+        if place is None:
+            tell(self.app, "No wrong sample here.")
+        else:
+            self.table.go_to(place)
+
+    def do_filter(self) -> None:
+        self.filter_bar.open()
+
+    def do_reload(self) -> None:
+        if self.watcher is not None:
+            self.watcher.look_now()
+
+    def do_back(self) -> None:
+        if self.filter_bar.words:
+            self.filter_bar.clear()
+        else:
+            super().do_back()
+
+
+def _newest(held: ProgressSnapshot | None, view: RunView) -> ProgressSnapshot | None:
+    seen = view.progress
+    if held is None or seen is None:
+        return seen
+    if seen.at >= held.at and not seen.history:
+        seen.history = held.history
+    return seen if seen.at >= held.at or not view.status.live else held

@@ -1,0 +1,122 @@
+"""What can be done to one run, from the list or from its own screen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from themis.core.errors import RunError
+from themis.runs.control import cancel, pause
+from themis.runs.logs import logs_of
+from themis.runs.spec import RunSpec, spec_of
+from themis.runs.watch import RunView, look
+from themis_tui.draft import Draft
+from themis_tui.screens.base import ThemisScreen
+from themis_tui.screens.dialogs import ConfirmDialog
+from themis_tui.text import tell
+
+
+class RunActions(ThemisScreen):
+    """Actions on the run that ``target`` names."""
+
+    @property
+    def target(self) -> tuple[str | None, str] | None:
+        """Storage name and run id; ``None`` where there is no run to do anything to."""
+        raise NotImplementedError
+
+    def why_not_any(self) -> str | None:
+        """Why nothing can be done to a run now."""
+        return None if self.target is not None else "There is no run under the cursor."
+
+    why_not_again = why_not_cancel = why_not_pause = why_not_any
+    why_not_log = why_not_copy_id = why_not_copy_command = why_not_any
+
+    def looked(self) -> RunView:
+        """The target as it is now; off the loop only."""
+        assert self.target is not None
+        storage, run_id = self.target
+        return look(self.doors.to(storage).open().backend, run_id)
+
+    def open_form(self, draft: Draft) -> None:
+        """Show the form, filled in."""
+        from themis_tui.screens.new_run import NewRunScreen
+
+        self.app.push_screen(NewRunScreen(draft))
+
+    def do_cancel(self) -> None:
+        self.ask("cancel", self.looked, self._confirm_cancel)
+
+    def _confirm_cancel(self, view: RunView) -> None:
+        if not view.status.live:
+            tell(self.app, f"{view.run_id} is {view.status.word}; there is nothing to stop.")
+            return
+        facts = [view.run_id, "Answers in flight are still saved. It can be resumed later."]
+        dialog = ConfirmDialog("Cancel this run?", facts, "Cancel run", "Let it run")
+        self.app.push_screen(dialog, lambda yes: self._cancel(view) if yes else None)
+
+    def _cancel(self, view: RunView) -> None:
+        self.ask("control", lambda: cancel(view), self._told)
+
+    def do_pause(self) -> None:
+        def work() -> RunView | str:
+            view = self.looked()
+            return pause(view) if view.status.live else view
+
+        self.ask("control", work, self._paused)
+
+    def _paused(self, said: RunView | str) -> None:
+        if isinstance(said, str):
+            self._told(said)
+        elif said.status.word == "completed":
+            tell(self.app, f"{said.run_id} is completed; there is nothing to go on with.")
+        else:
+            self._fill_form(said, resume=True)
+
+    def _told(self, said: str) -> None:
+        tell(self.app, said)
+        if self.watcher is not None:
+            self.watcher.look_now()
+
+    def do_again(self) -> None:
+        self.ask("again", self.looked, lambda view: self._fill_form(view, resume=False))
+
+    def _fill_form(self, view: RunView, *, resume: bool) -> None:
+        storage = self.target[0] if self.target is not None else None
+        spec = replace(
+            spec_of(view.metadata),
+            storage=storage,
+            run_id=view.run_id if resume else None,
+            executor=(view.metadata.get("where") or {}).get("executor"),
+        )
+        self.open_form(Draft.from_stored(spec))
+
+    def do_log(self) -> None:
+        assert self.target is not None
+        run_id = self.target[1]
+
+        def work() -> tuple[str, str]:
+            logs = logs_of(run_id)
+            if not logs:
+                raise RunError(f"There is no log of {run_id} on this host.")
+            with open(logs[0], "rb") as file:
+                file.seek(max(0, file.seek(0, 2) - 60_000))
+                return str(logs[0]), file.read().decode("utf-8", "replace")
+
+        self.ask("log", work, self._show_log)
+
+    def _show_log(self, log: tuple[str, str]) -> None:
+        from themis_tui.screens.text_page import TextPage
+        from themis_tui.widgets.reader import Passage
+
+        path, text = log
+        self.app.push_screen(TextPage("log", [Passage(text or "(it is empty)", "log", path)]))
+
+    def do_copy_id(self) -> None:
+        if self.target is not None:
+            self.send_to_clipboard(self.target[1], "Id")
+
+    def do_copy_command(self) -> None:
+        def work() -> RunSpec:
+            storage = self.target[0] if self.target is not None else None
+            return replace(spec_of(self.looked().metadata), storage=storage)
+
+        self.ask("command", work, lambda spec: self.send_to_clipboard(spec.command(), "Command"))

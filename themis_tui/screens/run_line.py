@@ -1,0 +1,176 @@
+"""How a run reads as a line of the list, and as a few lines below it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from textual.content import Content
+
+from themis.runs.catalog import RunRow
+from themis.runs.delete import DeletePreview
+from themis_tui import figures
+from themis_tui.glyphs import DOT, STATUS
+from themis_tui.text import Part, line, lines, spread
+from themis_tui.widgets.columns import Cell, Column, cell
+
+TONES = {
+    "running": "running",
+    "queued": "running",
+    "stalled": "accent",
+    "no signal": "accent",
+    "paused": "accent",
+    "completed": "plain",
+    "failed": "bad",
+    "crashed": "bad",
+    "cancelled": "dim",
+}
+SEP = f" {DOT} "
+
+
+def columns(clock: Callable[[], float]) -> list[Column[RunRow]]:
+    """The columns of the list; the last to find room are the first to go."""
+    return [
+        Column("STATUS", _status, 11),
+        Column("RUN", lambda row: cell(run_name(row)), 15, grow=3, most=48, tail=True),
+        Column("BENCHMARK", lambda row: cell(row.benchmark, "dim"), 9, grow=1, most=20, rank=3),
+        Column("MODEL", lambda row: cell(row.model, "dim"), 13, grow=1, most=34, rank=2),
+        Column("N", _counted, 7, right=True, grow=1, most=13, rank=1),
+        Column("SCORE", _score, 10, right=True),
+        Column("ERR", _errors, 4, right=True, rank=1),
+        Column("TOKENS", lambda row: cell(figures.count(row.tokens), "dim"), 7, right=True, rank=6),
+        Column("TOOK", lambda row: cell(figures.seconds(row.duration_s), "dim"), 7, right=True, rank=5),
+        Column("AGE", lambda row: cell(_age(row, clock()), "dim"), 4, right=True),
+    ]
+
+
+def run_name(row: RunRow) -> str:
+    """The name a person gave, else the id."""
+    name = (row.summary.get("annotations") or {}).get("name")
+    return name if isinstance(name, str) and name else row.run_id
+
+
+def tone_of(word: str) -> str:
+    """The tone of a status word."""
+    return TONES.get(word, "dim")
+
+
+def status_part(word: str) -> Part:
+    """Sign and word, in the status's colour."""
+    tone = tone_of(word)
+    return f"{STATUS.get(word, '?')} {word}", "$foreground" if tone == "plain" else f"${tone}"
+
+
+def head(
+    store: str,
+    rows: Sequence[RunRow],
+    shown: int,
+    marked: int,
+    failure: str | None,
+    fresh: bool,
+    width: int,
+) -> Content:
+    """The first line: where we are, and how much there is."""
+    words = Counter(row.status.word for row in rows)
+    parts: list[Part] = [("themis", "bold $accent"), "   ", (store, "bold")]
+    for word in ("running", "queued", "stalled", "no signal", "crashed"):
+        if words[word]:
+            parts += [(SEP, "$faint"), (f"{words[word]} {word}", f"${tone_of(word)}")]
+    total = len(rows)
+    parts += [(SEP, "$faint"), (f"{figures.count(total)} run{'' if total == 1 else 's'}", "$dim")]
+    right: list[Part] = []
+    if marked:
+        right.append((f"{marked} marked   ", "$accent"))
+    if shown != total:
+        right.append((f"{figures.count(shown)} of {figures.count(total)}", "$dim"))
+    if failure is not None and rows:
+        right.append(("   ! not refreshed", "$bad"))
+    elif not fresh and rows:
+        right.append(("   as last seen", "$faint"))
+    return spread(line(*parts), line(*right), width)
+
+
+def preview(row: RunRow, now: float, width: int) -> Content:
+    """What is known of one run, in four lines."""
+    first: list[Part] = [(run_name(row), "bold $foreground"), "  ", status_part(row.status.word)]
+    if row.status.reason:
+        first += [(f"  {row.status.reason}", f"${tone_of(row.status.word)}")]
+    if row.created_at is not None:
+        first.append((f"{SEP}{figures.age(now - row.created_at)} ago", "$dim"))
+    second: list[Part] = [(row.benchmark or "?", "$foreground"), SEP, (row.model or "?", "$foreground")]
+    second += [SEP, f"{figures.done_of(row.done, row.total)} samples"]
+    if row.errors:
+        second += [SEP, (f"{figures.count(row.errors)} errors", "$bad")]
+    if row.duration_s is not None:
+        second += [SEP, f"took {figures.seconds(row.duration_s)}"]
+    return lines([line(*first), line(*second), _scores(row), _notes(row)])
+
+
+def delete_facts(previews: Sequence[DeletePreview]) -> list[str]:
+    """What a person must know before runs are gone."""
+    facts = [f"{each.run_id}   {each.status}, {_records(each.records)}" for each in previews[:8]]
+    if len(previews) > 8:
+        facts.append(f"and {len(previews) - 8} more")
+    known = sum(each.records or 0 for each in previews)
+    return [
+        *facts,
+        "",
+        f"From the store {previews[0].store}: {_records(known)} in all. This cannot be undone.",
+    ]
+
+
+def _records(count: int | None) -> str:
+    return "records unknown" if count is None else f"{count:,} outcome{'' if count == 1 else 's'}"
+
+
+def _scores(row: RunRow) -> Content:
+    parts: list[Part] = []
+    metrics: dict[str, Any] = (row.summary.get("summary") or {}).get("metrics") or {}
+    for name, metric in list(metrics.items())[:4]:
+        parts += [(f"{name} ", "$dim"), (figures.score(metric.get("mean")), "$foreground")]
+        parts += [(f" {figures.half_width(metric.get('stderr'))}   ", "$dim")]
+    tokens = (row.summary.get("summary") or {}).get("tokens") or {}
+    if tokens.get("input") is not None:
+        parts.append((f"{figures.count(tokens['input'])} tokens in{SEP}", "$dim"))
+        parts.append((f"{figures.count(tokens.get('output'))} out", "$dim"))
+    return line(*parts)
+
+
+def _notes(row: RunRow) -> Content:
+    where = row.summary.get("where") or {}
+    parts: list[Part] = []
+    if where.get("executor"):
+        parts.append((f"{where['executor']} on {where.get('host')}", "$faint"))
+    tags = (row.summary.get("annotations") or {}).get("tags")
+    if isinstance(tags, list) and tags:
+        parts.append((f"{SEP}tags {' '.join(map(str, tags))}", "$faint"))
+    return line(*parts)
+
+
+def _status(row: RunRow) -> Cell:
+    word = row.status.word
+    return cell(f"{STATUS.get(word, '?')} {word}", tone_of(word))
+
+
+def _counted(row: RunRow) -> Cell:
+    if row.done is None:
+        return cell(figures.NONE, "faint")
+    if row.total is None or row.done == row.total:
+        return cell(figures.count(row.done))
+    return ((figures.count(row.done), "plain"), (f"/{figures.count(row.total)}", "faint"))
+
+
+def _score(row: RunRow) -> Cell:
+    if row.score is None:
+        return cell(figures.NONE, "faint")
+    half = figures.half_width(row.stderr)
+    return ((figures.score(row.score), "plain"), (f" {half}" if half else "", "faint"))
+
+
+def _errors(row: RunRow) -> Cell:
+    return cell(figures.count(row.errors), "bad" if row.errors else "faint")
+
+
+def _age(row: RunRow, now: float) -> str:
+    return figures.age(None if row.created_at is None else now - row.created_at)

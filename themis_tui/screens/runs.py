@@ -1,0 +1,226 @@
+"""Home: every run of the store, the newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from textual import getters, on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.widgets import Static
+
+from themis.runs.catalog import RunRow
+from themis.runs.delete import DeletePreview, delete
+from themis.runs.delete import preview as preview_delete
+from themis.runs.query import row_test
+from themis_tui.actions import bindings
+from themis_tui.draft import Draft
+from themis_tui.screens.dialogs import ConfirmDialog
+from themis_tui.screens.run_actions import RunActions
+from themis_tui.screens.run_line import columns, delete_facts, head, preview
+from themis_tui.text import line, lines, tell
+from themis_tui.watching import LookFailed, RunsListed, RunsWatcher
+from themis_tui.widgets.filter_bar import FilterBar
+from themis_tui.widgets.key_line import KeyLine
+from themis_tui.widgets.table import Table
+
+AGES_EVERY_S = 5.0
+
+
+class RunsScreen(RunActions):
+    """The list of runs."""
+
+    CSS_PATH = "runs.tcss"
+    PLACES = ("runs", "marks")
+    TITLE_HELP = (
+        "Every run of the store. Marked runs are the target of an action, else the one under the cursor."
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("runs", "marks")]
+
+    table = getters.query_one("#runs", Table)
+    filter_bar = getters.query_one(FilterBar)
+
+    def __init__(self, storage: str | None) -> None:
+        super().__init__()
+        self.storage = storage
+        self._store_name = storage or "default store"
+        self._fresh = False
+        self._listed = False
+        self._failure: str | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="head")
+        yield FilterBar("words, status:running, -model:smol")
+        yield Table(columns(lambda: self.clock()), lambda row: row.run_id, id="runs")
+        yield Static(id="empty")
+        with Vertical(id="preview"):
+            yield Static(id="preview-text")
+        yield KeyLine()
+
+    def on_mount(self) -> None:
+        self._draw_head()
+        self.table.focus()
+        self.watch_with(RunsWatcher(self.doors.to(self.storage), self.post_message))
+        self.set_interval(AGES_EVERY_S, self._age)
+
+    def on_resize(self) -> None:
+        self._draw_head()
+        self._draw_preview()
+
+    # What is seen
+
+    @on(RunsListed)
+    def _show_rows(self, event: RunsListed) -> None:
+        self._store_name, self._fresh, self._failure = event.store, not event.cached, None
+        self._listed = True
+        self.table.show(event.rows)
+        self._draw()
+
+    @on(LookFailed)
+    def _show_failure(self, event: LookFailed) -> None:
+        self._failure = str(event.error) or type(event.error).__name__
+        self._draw()
+
+    @on(Table.CursorMoved)
+    def _follow_cursor(self) -> None:
+        self._draw_preview()
+
+    @on(FilterBar.Changed)
+    def _filter(self, event: FilterBar.Changed) -> None:
+        self.table.filter(row_test(event.words) if event.words.strip() else None)
+        self._draw()
+
+    @on(FilterBar.Left)
+    def _to_table(self) -> None:
+        self.table.focus()
+
+    @on(Table.Opened)
+    def _open(self, event: Table.Opened) -> None:
+        from themis_tui.screens.run import RunScreen
+
+        self.app.push_screen(RunScreen(self.storage, event.key))
+
+    def _age(self) -> None:
+        if self.is_current:
+            self.table.redraw_changed()
+
+    def _draw(self) -> None:
+        self._draw_head()
+        self._draw_empty()
+        self._draw_preview()
+
+    def _draw_head(self) -> None:
+        rows: Sequence[RunRow] = self.table.rows.all
+        shown = len(self.table.rows.shown)
+        marked = len(self.table.rows.marks)
+        width = self.size.width - 2
+        self.query_one("#head", Static).update(
+            head(self._store_name, rows, shown, marked, self._failure, self._fresh, width)
+        )
+
+    def _draw_empty(self) -> None:
+        none = not self.table.rows.shown
+        self.set_class(none, "-empty")
+        if none:
+            self.query_one("#empty", Static).update(lines(self._nothing()))
+
+    def _nothing(self) -> list[Any]:
+        if self._failure is not None:
+            return [
+                line(("This store cannot be read.", "$bad")),
+                line(self._failure),
+                line(),
+                line("It is tried again. ", ("r", "$accent"), " tries now, ", ("q", "$accent"), " leaves."),
+            ]
+        if not self._listed:
+            return [line(("Looking …", "$dim"))]
+        if self.table.rows.all:
+            return [line("No run matches. ", ("esc", "$accent"), " drops the filter.")]
+        return [
+            line(("No runs here yet.", "bold")),
+            line(),
+            line("Press ", ("+", "$accent"), " to launch the first: the form is filled in with a demo"),
+            line("that needs no network and no key. ", ("?", "$accent"), " shows every key."),
+        ]
+
+    def _draw_preview(self) -> None:
+        row = self.table.row
+        panel = self.query_one("#preview-text", Static)
+        self.query_one("#preview").display = row is not None
+        if row is not None:
+            panel.update(preview(row, self.clock(), max(20, panel.size.width or self.size.width - 4)))
+
+    # What can be done
+
+    @property
+    def target(self) -> tuple[str | None, str] | None:
+        return None if self.table.key is None else (self.storage, self.table.key)
+
+    def why_not_delete(self) -> str | None:
+        return self.why_not_any()
+
+    def do_new_run(self) -> None:
+        self.open_form(Draft(storage=self.storage or ""))
+
+    def do_filter(self) -> None:
+        self.filter_bar.open()
+
+    def do_clear(self) -> None:
+        if self.filter_bar.words:
+            self.filter_bar.clear()
+        else:
+            self.do_clear_marks()
+
+    def do_mark(self) -> None:
+        self.table.mark()
+        self._draw_head()
+
+    def do_mark_range(self) -> None:
+        self.table.mark_range()
+        self._draw_head()
+
+    def do_clear_marks(self) -> None:
+        self.table.clear_marks()
+        self._draw_head()
+
+    def do_reload(self) -> None:
+        if self.watcher is not None:
+            self.watcher.look_now()
+
+    def do_delete(self) -> None:
+        door = self.doors.to(self.storage)
+        run_ids = [row.run_id for row in self.table.targets]
+        self.ask(
+            "preview", lambda: [preview_delete(door.open(), each) for each in run_ids], self._confirm_delete
+        )
+
+    def _confirm_delete(self, previews: list[DeletePreview]) -> None:
+        if not previews:
+            return
+        many = len(previews)
+        title = "Delete this run for good?" if many == 1 else f"Delete {many} runs for good?"
+        dialog = ConfirmDialog(title, delete_facts(previews), f"Delete {many if many > 1 else ''}".strip())
+        run_ids = [each.run_id for each in previews]
+        self.app.push_screen(dialog, lambda yes: self._delete(run_ids) if yes else None)
+
+    def _delete(self, run_ids: list[str]) -> None:
+        door = self.doors.to(self.storage)
+
+        def work() -> int:
+            for run_id in run_ids:
+                delete(door.open(), run_id)
+            return len(run_ids)
+
+        self.ask("delete", work, self._deleted)
+
+    def _deleted(self, count: int) -> None:
+        tell(self.app, "Deleted." if count == 1 else f"{count} runs deleted.")
+        self.table.clear_marks()
+        self.do_reload()
+
+    def failed(self, group: str, error: Exception) -> None:
+        super().failed(group, error)
+        if group == "delete":
+            self.do_reload()

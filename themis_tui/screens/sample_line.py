@@ -1,0 +1,155 @@
+"""How a sample reads as a line of a list, and as passages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from themis.core.entities import EvaluationRecord, GenerationRecord
+from themis.runs.samples import ERROR, PARTLY, RIGHT, WRONG, SampleRow
+from themis_tui import figures
+from themis_tui.glyphs import VERDICT
+from themis_tui.widgets.columns import Cell, Column, cell
+from themis_tui.widgets.reader import Passage
+
+TONES = {"right": "running", "partly": "accent", "wrong": "plain", "error": "bad", "unscored": "faint"}
+
+SHOWS = ("all", "wrong", "errors")
+"""What ``f`` goes through."""
+
+
+def columns() -> list[Column[SampleRow]]:
+    """The columns of a run's samples."""
+    return [
+        Column("SAMPLE", lambda row: cell(row.id, "dim"), 12, grow=1, most=30, tail=True),
+        Column("", _verdict, 10),
+        Column("SCORE", _score, 5, right=True),
+        Column("ANSWER", _answer, 14, grow=3, most=90),
+        Column(
+            "REFERENCE", lambda row: cell(row.reference or figures.NONE, "dim"), 9, grow=1, most=50, rank=2
+        ),
+        Column("LATENCY", lambda row: cell(figures.seconds(row.latency_s), "dim"), 7, right=True, rank=3),
+        Column("TOKENS", lambda row: cell(figures.count(row.output_tokens), "dim"), 6, right=True, rank=4),
+    ]
+
+
+def shows(name: str) -> Callable[[SampleRow], bool]:
+    """The test behind one of ``SHOWS``."""
+    if name == "wrong":
+        return lambda row: row.verdict in (WRONG, PARTLY)
+    if name == "errors":
+        return lambda row: row.verdict == ERROR
+    return lambda row: True
+
+
+def holds(words: str) -> Callable[[SampleRow], bool]:
+    """Whether every word stands in id, answer, reference, error or verdict."""
+    wanted = words.casefold().split()
+
+    def test(row: SampleRow) -> bool:
+        texts = [
+            text.casefold() for text in (row.id, row.answer, row.reference, row.error, row.verdict) if text
+        ]
+        return all(any(word in text for text in texts) for word in wanted)
+
+    return test
+
+
+def is_wrong(row: SampleRow) -> bool:
+    """Whether a person looking for mistakes wants to see it."""
+    return row.verdict != RIGHT
+
+
+def passages(generation: GenerationRecord, evaluation: EvaluationRecord | None) -> list[Passage]:
+    """One sample whole."""
+    found = [*_prompt(generation.prompt)]
+    if generation.error is not None:
+        error = generation.error
+        kind, stage = error.get("kind"), error.get("stage")
+        found.append(Passage(str(error.get("message") or kind), f"error: {kind}", f"while: {stage}", "bad"))
+    if generation.response is not None:
+        found.append(Passage(generation.response or "(an empty answer)", "response", _answered(generation)))
+    if evaluation is not None:
+        found.append(Passage(as_text(evaluation.reference), "reference"))
+        found.append(Passage(_scored(evaluation), "scores", f"attempt {evaluation.attempt}"))
+    found.append(Passage(_timing(generation), "timing", tone="dim"))
+    return found
+
+
+def raw(generation: GenerationRecord, evaluation: EvaluationRecord | None) -> list[Passage]:
+    """The two records as JSON, escapes and all."""
+    found = [Passage(_json(generation.__dict__), "generation record")]
+    if evaluation is not None:
+        found.append(Passage(_json(evaluation.__dict__), "evaluation record"))
+    return found
+
+
+def as_text(value: Any) -> str:
+    """A value as a person reads it."""
+    if value is None:
+        return "(none)"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, default=str)
+
+
+def _prompt(prompt: Any) -> list[Passage]:
+    if isinstance(prompt, str):
+        return [Passage(prompt, "prompt")]
+    messages = prompt if isinstance(prompt, list) else [prompt]
+    return [
+        Passage(as_text(each.get("content")), f"prompt: {each.get('role')}")
+        if isinstance(each, dict)
+        else Passage(as_text(each), "prompt")
+        for each in messages
+    ]
+
+
+def _answered(generation: GenerationRecord) -> str:
+    usage, timing = generation.usage or {}, generation.timing or {}
+    said = []
+    if usage.get("output_tokens") is not None:
+        said.append(f"{usage['output_tokens']} tokens")
+    if timing.get("model_s") is not None:
+        said.append(figures.seconds(timing["model_s"]))
+    if generation.finish_reason == "length":
+        said.append("cut off at the limit")
+    elif generation.finish_reason:
+        said.append(generation.finish_reason)
+    return " · ".join(said)
+
+
+def _scored(evaluation: EvaluationRecord) -> str:
+    wide = max((len(name) for name in evaluation.scores), default=0)
+    said = []
+    for name, value in evaluation.scores.items():
+        detail = evaluation.details.get(name)
+        number = figures.NONE if value is None else f"{float(value):g}"
+        said.append(f"{name:<{wide}}   {number}" + ("" if detail is None else f"   {as_text(detail)}"))
+    return "\n".join(said) or "(no metric)"
+
+
+def _timing(generation: GenerationRecord) -> str:
+    timing = generation.timing or {}
+    names = (("queue_s", "queued"), ("wait_s", "waited"), ("model_s", "model"))
+    said = [f"{name} {figures.seconds(timing[key])}" for key, name in names if key in timing]
+    return "   ".join(said) or "(unknown)"
+
+
+def _verdict(row: SampleRow) -> Cell:
+    return cell(f"{VERDICT[row.verdict]} {row.verdict}", TONES[row.verdict])
+
+
+def _score(row: SampleRow) -> Cell:
+    if row.score is None:
+        return cell(figures.NONE, "faint")
+    return cell(f"{row.score:g}" if row.score in (0, 1) else figures.score(row.score))
+
+
+def _answer(row: SampleRow) -> Cell:
+    if row.answer is None:
+        return cell(row.error or figures.NONE, "bad")
+    return ((row.answer, "plain"), (" cut off" if row.cut_off else "", "accent"))

@@ -1,0 +1,109 @@
+"""The terminal that the app is drawn on: whether it can be, and leaving it as it was found."""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from textual.app import App
+
+from themis.core.directories import state_dir
+from themis.core.safe_text import safe_text
+
+LOOK_FOR_TERMINAL_S = 1.0
+HUNG_UP = 128 + signal.SIGHUP
+
+_log_file: IO[str] | None = None
+
+
+def why_not() -> str | None:
+    """Why the app cannot be drawn here, in one line; ``None`` if it can."""
+    if not sys.stdin.isatty():
+        return "themis-tui needs a terminal: its input is not one. For scripts there is 'themis'."
+    if not sys.stderr.isatty():
+        return "themis-tui is drawn on stderr, which is not a terminal here. For scripts there is 'themis'."
+    term = os.environ.get("TERM", "")
+    if term in ("", "dumb"):
+        return f"themis-tui cannot draw on TERM={term or '(unset)'}. 'themis' prints plain lines."
+    return None
+
+
+def log_quietly() -> Path:
+    """Send what libraries and threads say to a file of this person's, as the screen is taken."""
+    global _log_file
+    path = state_dir() / "logs" / "app.log"
+    _log_file = _opened(path)
+    handler = logging.StreamHandler(_log_file)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.lastResort = None
+    logging.captureWarnings(True)
+    faulthandler.enable(file=_log_file)
+    threading.excepthook = _thread_failed
+    sys.unraisablehook = _unraisable
+    return path
+
+
+def obey_signals(app: App[Any]) -> None:
+    """Leave cleanly on SIGTERM and SIGHUP, and when the terminal is gone without a signal."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        with suppress(ValueError, RuntimeError, NotImplementedError):  # not the main thread
+            loop.add_signal_handler(number, _exit, app, 128 + number)
+    app.set_interval(LOOK_FOR_TERMINAL_S, _leave_if_gone)
+
+
+def write_crash(error: BaseException) -> Path | None:
+    """Keep a crash's traceback, without the values of variables, for its owner alone."""
+    path = state_dir() / "logs" / f"crash-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+    try:
+        with _opened(path) as file:
+            file.write(safe_text("".join(traceback.format_exception(error)), 1_000_000))
+    except OSError:
+        return None
+    return path
+
+
+def _opened(path: Path) -> IO[str]:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    return os.fdopen(fd, "a", encoding="utf-8", errors="replace", buffering=1)
+
+
+def _exit(app: App[Any], code: int) -> None:
+    app.exit(return_code=code)
+
+
+def _leave_if_gone() -> None:
+    # With SIGHUP ignored, a lost terminal would leave a process that spins on its end of file.
+    if not os.isatty(0):
+        os._exit(HUNG_UP)
+
+
+def _thread_failed(args: Any) -> None:
+    logging.getLogger("themis.app").error(
+        "a thread ended", exc_info=_info(args.exc_type, args.exc_value, args.exc_traceback)
+    )
+
+
+def _unraisable(args: Any) -> None:
+    logging.getLogger("themis.app").error(
+        "not raised", exc_info=_info(args.exc_type, args.exc_value, args.exc_traceback)
+    )
+
+
+def _info(
+    kind: type[BaseException], value: BaseException | None, trace: TracebackType | None
+) -> tuple[type[BaseException], BaseException, TracebackType | None]:
+    return kind, value if value is not None else kind(), trace

@@ -1,0 +1,63 @@
+"""One field of a form: its name, what is typed, what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.suggester import SuggestFromList
+from textual.widgets import Input, Static
+
+from themis_tui.text import line, plain
+
+
+class Field(Vertical):
+    """A line to type in; below it the reason, where what is typed cannot be meant."""
+
+    DEFAULT_CSS = """
+    Field {
+        height: auto;
+        & Horizontal { height: 1; }
+        & .field-name { width: 13; color: $dim; }
+        & Input { width: 1fr; max-width: 64; background: $field; color: $foreground; padding: 0 1; }
+        & Input:focus { background: $raised; }
+        & .field-problem { height: auto; padding-left: 13; color: $bad; display: none; }
+        &.-wrong .field-problem { display: block; }
+        &.-wrong .field-name { color: $bad; }
+        &:focus-within .field-name { color: $accent; }
+    }
+    """
+
+    def __init__(self, name: str, title: str, value: str, hint: str, offered: Sequence[str] = ()) -> None:
+        super().__init__(classes=f"field-{name}")
+        self.field = name
+        self._title = title
+        self._value = value
+        self._shown = plain(value, 4_000)
+        self._hint = hint
+        self._offered = offered
+
+    def compose(self) -> ComposeResult:
+        with Horizontal():
+            yield Static(line(self._title), classes="field-name")
+            yield Input(
+                self._shown,
+                placeholder=self._hint,
+                compact=True,
+                select_on_focus=False,
+                suggester=SuggestFromList(self._offered) if self._offered else None,
+            )
+        yield Static(classes="field-problem")
+
+    @property
+    def value(self) -> str:
+        """What is typed; what was given, to the letter, if nothing was."""
+        typed = self.query_one(Input).value
+        return self._value if typed == self._shown else typed
+
+    def say(self, problem: str | None) -> None:
+        """Show what is wrong, or that nothing is."""
+        self.set_class(problem is not None, "-wrong")
+        if problem is not None:
+            self.query_one(".field-problem", Static).update(line(problem))

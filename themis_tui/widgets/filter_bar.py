@@ -1,0 +1,84 @@
+"""The line in which a filter is typed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.events import DescendantBlur
+from textual.message import Message
+from textual.widgets import Input, Static
+
+
+class FilterBar(Horizontal):
+    """Hidden until it is asked for; stays while it holds words."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "clear", "clear", tooltip="Drop the filter", key_display="esc", id="filter.clear"),
+        Binding("down", "leave", "to the list", show=False, id="filter.leave"),
+    ]
+    DEFAULT_CSS = """
+    FilterBar {
+        height: 1;
+        padding: 0 1;
+        display: none;
+        &.-open { display: block; }
+        & > Static { width: 2; color: $accent; }
+        & > Input { width: 1fr; background: $background; color: $foreground; }
+        & > Input:focus { background: $background; }
+    }
+    """
+
+    @dataclass
+    class Changed(Message):
+        """Other words stand in it."""
+
+        words: str
+
+    class Left(Message):
+        """The person goes back to the list."""
+
+    def __init__(self, hint: str) -> None:
+        super().__init__()
+        self._hint = hint
+
+    def compose(self) -> ComposeResult:
+        yield Static("/")
+        yield Input(compact=True, placeholder=self._hint, select_on_focus=False)
+
+    @property
+    def words(self) -> str:
+        """What is typed."""
+        return self.query_one(Input).value
+
+    def open(self) -> None:
+        """Show it and type into it."""
+        self.add_class("-open")
+        self.query_one(Input).focus()
+
+    def clear(self) -> None:
+        """Empty it and hide it."""
+        self.query_one(Input).value = ""
+        self.remove_class("-open")
+
+    def action_clear(self) -> None:
+        self.clear()
+        self.post_message(self.Left())
+
+    def action_leave(self) -> None:
+        self.post_message(self.Left())
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self.post_message(self.Changed(event.value))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.post_message(self.Left())
+
+    def on_descendant_blur(self, event: DescendantBlur) -> None:
+        if not self.words:
+            self.remove_class("-open")

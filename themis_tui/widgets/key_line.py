@@ -1,0 +1,61 @@
+"""The last line: the keys that matter here."""
+
+from __future__ import annotations
+
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Static
+
+from themis_tui.text import Part, line
+
+_NAMES = {"escape": "esc", "question_mark": "?", "slash": "/", "plus": "+", "colon": ":"}
+
+
+class KeyLine(Static):
+    """Made from the key map that holds where the focus is; help stands at the end, and always fits."""
+
+    DEFAULT_CSS = """
+    KeyLine {
+        dock: bottom;
+        height: 1;
+        padding: 0 1;
+        color: $dim;
+    }
+    """
+
+    def on_mount(self) -> None:
+        self.screen.bindings_updated_signal.subscribe(self, self._renewed)
+
+    def on_resize(self) -> None:
+        self._renewed(self.screen)
+
+    def _renewed(self, screen: Screen[object]) -> None:
+        if self.is_attached and self.size.width:
+            self.update(_line(screen, self.size.width - 2))
+
+
+def _line(screen: Screen[object], width: int) -> Content:
+    pairs: dict[str, tuple[str, str]] = {}
+    for active in screen.active_bindings.values():
+        binding = active.binding
+        if binding.show and binding.description and binding.action not in pairs:
+            key = binding.key_display or _NAMES.get(binding.key, binding.key)
+            pairs[binding.action] = (key, binding.description)
+    chosen = list(pairs.values())
+    last = [pair for pair in chosen if pair[1] == "help"]
+    rest = [pair for pair in chosen if pair[1] != "help"]
+    room = width - sum(_width(pair) for pair in last)
+    kept = []
+    for pair in rest:
+        if room - _width(pair) < 0:
+            break
+        room -= _width(pair)
+        kept.append(pair)
+    parts: list[Part] = []
+    for key, word in kept + last:
+        parts += [(key, "$accent"), f" {word}   "]
+    return line(*parts)
+
+
+def _width(pair: tuple[str, str]) -> int:
+    return len(pair[0]) + len(pair[1]) + 4

@@ -1,0 +1,46 @@
+"""The model behind a table: rows with stable keys, a filter, and marks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
+
+R = TypeVar("R")
+
+
+class Rows(Generic[R]):
+    """All rows, and those that the filter lets through, in order."""
+
+    def __init__(self, key: Callable[[R], str]) -> None:
+        """``key``: what tells one row from another, whatever else of it changes."""
+        self.key = key
+        self.all: list[R] = []
+        self.shown: list[R] = []
+        self.marks: set[str] = set()
+        self._test: Callable[[R], bool] | None = None
+        self._places: dict[str, int] | None = None
+
+    def replace(self, rows: Iterable[R]) -> None:
+        """Put other rows in place of all; marks of rows that are gone go with them."""
+        self.all = list(rows)
+        if self.marks:
+            self.marks &= {self.key(row) for row in self.all}
+        self._show()
+
+    def filter(self, test: Callable[[R], bool] | None) -> None:
+        """Show only rows that pass; ``None`` shows all."""
+        self._test = test
+        self._show()
+
+    def place(self, key: str | None) -> int | None:
+        """Where among the shown rows a key stands."""
+        if key is None:
+            return None
+        if self._places is None:
+            self._places = {self.key(row): place for place, row in enumerate(self.shown)}
+        return self._places.get(key)
+
+    def _show(self) -> None:
+        test = self._test
+        self.shown = self.all if test is None else [row for row in self.all if test(row)]
+        self._places = None

@@ -1,0 +1,145 @@
+"""How far a run is and what it found, in a few lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from textual.content import Content
+from textual.widgets import Static
+
+from themis.core.progress import ProgressSnapshot
+from themis.runs.watch import RunView
+from themis_tui import figures
+from themis_tui.glyphs import DOT
+from themis_tui.text import Part, line, lines
+
+LABEL = 13
+MOST_METRICS = 4
+DRAWN_INTERVAL = 24
+SEP = f" {DOT} "
+
+
+class RunPanel(Static):
+    """Drawn from one look at the run."""
+
+    DEFAULT_CSS = "RunPanel { height: auto; padding: 0 1; color: $foreground; }"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._view: RunView | None = None
+        self._progress: ProgressSnapshot | None = None
+        self._said: Content | None = None
+
+    def show(self, view: RunView, progress: ProgressSnapshot | None) -> None:
+        """Draw the run; nothing is drawn that would read the same."""
+        self._view, self._progress = view, progress
+        self._draw()
+
+    def on_resize(self) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        width = self.size.width
+        if self._view is None or width < 20:
+            return
+        said = lines(_rows(self._view, self._progress, width))
+        if said != self._said or said.spans != (self._said.spans if self._said is not None else None):
+            self._said = said
+            self.update(lines([said]))
+
+
+def _rows(view: RunView, progress: ProgressSnapshot | None, width: int) -> Iterator[Content]:
+    if progress is None:
+        yield line(("No progress is known of this run.", "$dim"))
+        return
+    yield _bar(view, progress, width)
+    yield _speed(view, progress, width)
+    for name, metric in list(progress.metrics.items())[:MOST_METRICS]:
+        yield _metric(name, metric, width)
+    if progress.failed:
+        yield _errors(progress)
+    yield _tokens(view, progress)
+    yield _executor(view, progress)
+
+
+def _bar(view: RunView, progress: ProgressSnapshot, width: int) -> Content:
+    done, total = progress.done, progress.total
+    said = f"  {figures.done_of(done, total)}" if done != total else f"  {figures.count(done)} samples"
+    if total:
+        said += f"   {done * 100 // total}%"
+    live = view.status.live
+    tail = f"   ETA {figures.eta(progress.eta_s)}" if live and progress.eta_s else ""
+    full, empty = figures.bar(done, total, max(8, width - 34))
+    tone = "$running" if live else "$accent" if done == total else "$dim"
+    return line((full, tone), (empty, "$raised" if not live else "$faint"), said, (tail, "$dim"))
+
+
+def _speed(view: RunView, progress: ProgressSnapshot, width: int) -> Content:
+    parts: list[Part] = [_label("rate" if view.status.live else "took")]
+    if view.status.live:
+        parts.append(figures.rate(progress.rate))
+        if progress.history:
+            parts.append((f"  {figures.sparkline(progress.history, min(30, width - 56))}", "$running"))
+    else:
+        started, ended = view.metadata.get("started_at"), view.metadata.get("ended_at")
+        known = isinstance(started, (int, float)) and isinstance(ended, (int, float))
+        parts.append(figures.seconds(ended - started if known else None))  # type: ignore[operator]
+    if progress.latency_p50_s is not None:
+        parts += [("   latency ", "$dim"), ("p50 ", "$dim"), figures.seconds(progress.latency_p50_s)]
+        parts += [("  p95 ", "$dim"), figures.seconds(progress.latency_p95_s)]
+    if progress.waiting:
+        parts.append((f"   waiting: {progress.waiting.get('reason')}", "$accent"))
+    return line(*parts)
+
+
+def _metric(name: str, metric: dict[str, Any], width: int) -> Content:
+    mean, low, high = metric.get("mean"), metric.get("low"), metric.get("high")
+    parts: list[Part] = [_label(name), (f"{figures.score(mean):<6}", "bold")]
+    if mean is not None:
+        drawn = figures.interval(mean, low, high, min(DRAWN_INTERVAL, width - 44))
+        if drawn:
+            parts.append((f"  {drawn}", "$accent"))
+        if low is not None and high is not None:
+            parts.append((f"  {figures.score(low)} – {figures.score(high)}", "$dim"))
+    parts.append((f"   n {figures.count(metric.get('n'))}", "$dim"))
+    return line(*parts)
+
+
+def _errors(progress: ProgressSnapshot) -> Content:
+    kinds = sorted(progress.failed.items(), key=lambda each: -each[1])
+    said = SEP.join(f"{count:,} {kind}" for kind, count in kinds[:4])
+    return line(
+        _label("errors"), (f"{sum(progress.failed.values()):<6,}", "bold $bad"), (f"  {said}", "$dim")
+    )
+
+
+def _tokens(view: RunView, progress: ProgressSnapshot) -> Content:
+    parts: list[Part] = [_label("tokens"), f"{figures.count(progress.input_tokens)} in"]
+    parts += [(SEP, "$faint"), f"{figures.count(progress.output_tokens)} out"]
+    if progress.cost is not None:
+        parts += [(SEP, "$faint"), f"${progress.cost:.2f}"]
+    budget = view.metadata.get("budget") or {}
+    for name, most in list(budget.items())[:3]:
+        parts += [(SEP, "$faint"), (f"budget {name} {most:g}", "$dim")]
+    return line(*parts)
+
+
+def _executor(view: RunView, progress: ProgressSnapshot) -> Content:
+    executor, where = progress.executor, view.metadata.get("where") or {}
+    parts: list[Part] = [_label("executor"), str(executor.get("name") or where.get("executor") or "?")]
+    if view.status.live:
+        if executor.get("running") is not None and executor.get("workers") is not None:
+            parts.append(f" {executor['running']} of {executor['workers']} busy")
+        if executor.get("queued"):
+            parts += [(SEP, "$faint"), f"queue {executor['queued']}"]
+    if executor.get("concurrency"):
+        said = f"concurrency {executor['concurrency']} ({executor.get('reason') or 'fixed'})"
+        parts += [(SEP, "$faint"), (said, "$dim")]
+    if where.get("host"):
+        parts += [(SEP, "$faint"), (f"on {where['host']}", "$dim")]
+    return line(*parts)
+
+
+def _label(name: str) -> Part:
+    return f"{name[: LABEL - 2]:<{LABEL}}", "$dim"

@@ -1,0 +1,313 @@
+"""A table that draws what is visible, from a model, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Generic, TypeVar
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual.binding import BindingType
+from textual.events import Click
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from themis_tui.actions import bindings
+from themis_tui.glyphs import CURSOR, MARK
+from themis_tui.text import cut, cut_middle, plain
+from themis_tui.widgets.columns import GAP, TONES, Cell, Column, fitted
+from themis_tui.widgets.rows import Rows
+
+R = TypeVar("R")
+
+GUTTER = 3
+"""Cells at the left for cursor and mark."""
+
+
+class Table(ScrollView, Generic[R], can_focus=True):
+    """Rows of a model below a line of titles; the cursor stays on its row whatever comes and goes."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("table", direct=True)]
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "table--title",
+        "table--cursor",
+        "table--mark",
+        *(f"table--{tone}" for tone in TONES),
+    }
+    DEFAULT_CSS = """
+    Table {
+        height: 1fr;
+        overflow-x: hidden;
+        overflow-y: auto;
+        scrollbar-size-vertical: 1;
+        scrollbar-color: $faint;
+        scrollbar-color-hover: $dim;
+        scrollbar-color-active: $accent;
+        scrollbar-background: $background;
+        scrollbar-background-hover: $background;
+        scrollbar-background-active: $background;
+        & > .table--title { color: $faint; }
+        & > .table--cursor { background: $raised; text-style: $cursor-style; }
+        & > .table--mark { color: $accent; text-style: bold; }
+        & > .table--plain { color: $foreground; }
+        & > .table--dim { color: $dim; }
+        & > .table--faint { color: $faint; }
+        & > .table--bad { color: $bad; }
+        & > .table--running { color: $running; }
+        & > .table--accent { color: $accent; }
+    }
+    """
+
+    cursor: reactive[int] = reactive(0, repaint=False)
+
+    @dataclass
+    class Opened(Message):
+        """A row was chosen."""
+
+        table: Table[object]
+        key: str
+
+        @property
+        def control(self) -> Table[object]:
+            return self.table
+
+    @dataclass
+    class CursorMoved(Message):
+        """The cursor stands on another row, or on none."""
+
+        table: Table[object]
+        key: str | None
+
+        @property
+        def control(self) -> Table[object]:
+            return self.table
+
+    def __init__(
+        self,
+        columns: Sequence[Column[R]],
+        key: Callable[[R], str],
+        *,
+        id: str | None = None,  # noqa: A002
+    ) -> None:
+        super().__init__(id=id)
+        self.columns = columns
+        self.rows: Rows[R] = Rows(key)
+        self.key: str | None = None
+        """Key of the row under the cursor."""
+        self._layout: list[tuple[Column[R], int]] = []
+        self._drawn: dict[int, tuple[Cell, ...]] = {}
+        self._tones: dict[str, Style] = {}
+        self._last_mark: str | None = None
+
+    # What it shows
+
+    def show(self, rows: Iterable[R]) -> None:
+        """Show other rows; the cursor stays on its key, at its height on the screen where it can."""
+        before = self.cursor
+        old_key = self.key
+        self.rows.replace(rows)
+        self._settle(before, old_key)
+
+    def filter(self, test: Callable[[R], bool] | None) -> None:
+        """Show only rows that pass."""
+        old_key = self.key
+        self.rows.filter(test)
+        self._settle(self.cursor, old_key)
+
+    @property
+    def row(self) -> R | None:
+        """The row under the cursor."""
+        shown = self.rows.shown
+        return shown[self.cursor] if 0 <= self.cursor < len(shown) else None
+
+    @property
+    def targets(self) -> list[R]:
+        """What an action is for: the marked rows, else the one under the cursor."""
+        marked = [row for row in self.rows.all if self.rows.key(row) in self.rows.marks]
+        return marked or ([self.row] if self.row is not None else [])
+
+    def go_to(self, place: int) -> None:
+        """Put the cursor on the shown row at ``place``, or the nearest there is."""
+        self.cursor = min(max(0, place), max(0, len(self.rows.shown) - 1))
+        self._note_key()
+
+    def go_to_key(self, key: str) -> bool:
+        """Put the cursor on a row, if it is shown."""
+        place = self.rows.place(key)
+        if place is not None:
+            self.go_to(place)
+        return place is not None
+
+    def redraw_changed(self) -> None:
+        """Draw those visible lines again whose cells read otherwise now, as ages do."""
+        for y, cells in list(self._drawn.items()):
+            place = y - 1 + self.scroll_offset.y
+            if not 0 <= place < len(self.rows.shown) or self._cells(self.rows.shown[place]) != cells:
+                self.refresh(Region(0, y, self.size.width, 1))
+
+    def _settle(self, before: int, old_key: str | None) -> None:
+        place = self.rows.place(old_key)
+        height_before = self.virtual_size.height
+        self.virtual_size = Size(self.size.width, len(self.rows.shown) + 1)
+        if place is None:
+            self.go_to(before)
+        elif place != before:
+            # Rows came or went above: the screen moves with the row, so that nothing jumps under the eye.
+            self.set_scroll(None, max(0, self.scroll_offset.y + place - before) if self.scroll_y else 0)
+            self.go_to(place)
+            self.refresh()
+        if height_before != self.virtual_size.height:
+            self.refresh()
+        else:
+            self.redraw_changed()
+        self._note_key()
+
+    def _note_key(self) -> None:
+        row = self.row
+        key = None if row is None else self.rows.key(row)
+        if key != self.key:
+            self.key = key
+            self.post_message(self.CursorMoved(self, key))  # type: ignore[arg-type]
+
+    # Moving
+
+    def watch_cursor(self, before: int, now: int) -> None:
+        top = self.scroll_offset.y
+        for place in (before, now):
+            self.refresh(Region(0, place - top + 1, self.size.width, 1))
+        self._bring_into_view()
+
+    def _bring_into_view(self) -> None:
+        page, top = self._page, self.scroll_offset.y
+        if self.cursor < top:
+            self.scroll_to(y=self.cursor, animate=False, immediate=True)
+        elif self.cursor >= top + page:
+            self.scroll_to(y=self.cursor - page + 1, animate=False, immediate=True)
+
+    @property
+    def _page(self) -> int:
+        return max(1, self.size.height - 1)
+
+    def action_cursor(self, step: int) -> None:
+        self.go_to(self.cursor + step)
+
+    def action_edge(self, side: int) -> None:
+        self.go_to(0 if side < 0 else len(self.rows.shown) - 1)
+
+    def action_page(self, step: int) -> None:
+        self.go_to(self.cursor + step * self._page)
+
+    def action_open(self) -> None:
+        if self.key is not None:
+            self.post_message(self.Opened(self, self.key))  # type: ignore[arg-type]
+
+    def mark(self) -> None:
+        """Mark or unmark the row under the cursor, and go one down."""
+        if self.key is not None:
+            self.rows.marks ^= {self.key}
+            self._last_mark = self.key
+            self.refresh()
+            self.go_to(self.cursor + 1)
+
+    def mark_range(self) -> None:
+        """Mark from the last mark to the cursor."""
+        start = self.rows.place(self._last_mark)
+        first, last = sorted((self.cursor if start is None else start, self.cursor))
+        self.rows.marks |= {self.rows.key(row) for row in self.rows.shown[first : last + 1]}
+        self.refresh()
+
+    def clear_marks(self) -> None:
+        """Unmark every row."""
+        self.rows.marks.clear()
+        self._last_mark = None
+        self.refresh()
+
+    def on_click(self, event: Click) -> None:
+        place = event.y - 1 + self.scroll_offset.y
+        if event.y > 0 and place < len(self.rows.shown):
+            again = place == self.cursor
+            self.go_to(place)
+            if again and event.chain > 1:
+                self.action_open()
+
+    # Drawing
+
+    def on_resize(self) -> None:
+        self._layout = []
+        self.virtual_size = Size(self.size.width, len(self.rows.shown) + 1)
+        self._bring_into_view()
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._tones.clear()
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        if not self._layout:
+            self._layout = fitted(self.columns, width - GUTTER - 1)
+        if y == 0:
+            return self._title(width)
+        place = y - 1 + self.scroll_offset.y
+        if not 0 <= place < len(self.rows.shown):
+            self._drawn.pop(y, None)
+            return Strip.blank(width, self.rich_style)
+        row = self.rows.shown[place]
+        cells = self._drawn[y] = self._cells(row)
+        under = place == self.cursor
+        ground = self._tone("cursor") if under and self.has_focus else Style()
+        marked = self.rows.key(row) in self.rows.marks
+        lead = [
+            Segment(plain(CURSOR) if under else " ", self._tone("accent")),
+            Segment(plain(MARK) if marked else " ", self._tone("mark")),
+            Segment(" "),
+        ]
+        return self._strip(lead, cells, ground, width)
+
+    def _cells(self, row: R) -> tuple[Cell, ...]:
+        return tuple(column.cell(row) for column, _ in self._layout)
+
+    def _title(self, width: int) -> Strip:
+        titles = tuple(((column.title, "title"),) for column, _ in self._layout)
+        return self._strip([Segment(" " * GUTTER)], titles, Style(), width)
+
+    def _strip(self, lead: list[Segment], cells: Sequence[Cell], ground: Style, width: int) -> Strip:
+        segments = lead
+        for number, (column, room) in enumerate(self._layout):
+            if number:
+                segments.append(Segment(" " * GAP))
+            segments += self._laid(cells[number], column, room)
+        base = self.rich_style
+        styled = [Segment(text, base + (style or Style()) + ground) for text, style, _ in segments]
+        return Strip(styled).adjust_cell_length(width, base + ground)
+
+    def _laid(self, pieces: Cell, column: Column[R], room: int) -> list[Segment]:
+        segments: list[Segment] = []
+        left = room
+        for text, tone in pieces:
+            if left <= 0:
+                break
+            safe = plain(text)
+            if column.tail:
+                safe = cut_middle(safe, left)
+            if cell_len(safe) > left:
+                safe = cut(safe, left)
+            left -= cell_len(safe)
+            segments.append(Segment(safe, self._tone(tone)))
+        space = [Segment(" " * left)] if left > 0 else []
+        return space + segments if column.right else segments + space
+
+    def _tone(self, tone: str) -> Style:
+        style = self._tones.get(tone)
+        if style is None:
+            found = self.get_component_rich_style(f"table--{tone}", partial=True)
+            style = self._tones[tone] = found
+        return style
+
+    def watch_has_focus(self, focused: bool) -> None:
+        super().watch_has_focus(focused)
+        self.refresh()
