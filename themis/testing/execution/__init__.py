@@ -1,0 +1,1 @@
+"""The promises of an executor, a file for each noun."""
