@@ -29,7 +29,6 @@ from themis.core.errors import RecordRefused, SchemaTooNew, StoreCorrupt
 Record = TypeVar("Record", GenerationRecord, EvaluationRecord)
 
 _SCALARS = frozenset({str, int, bool, type(None)})
-_CONTAINERS = frozenset({dict, list})
 _SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _UNSTORABLE_IN_DOCUMENTS = re.compile("[\x00\ud800-\udfff]")
 _MOST_DEPTH = 200
@@ -54,13 +53,21 @@ def encode_line(record: GenerationRecord | EvaluationRecord) -> bytes:
 def encode_lines(records: Iterable[GenerationRecord | EvaluationRecord]) -> bytes:
     """Records as lines. Raises :class:`RecordRefused` for the first that cannot be stored exactly."""
     objects = [record.__dict__ for record in records]
+    scalars, known = _SCALARS, None
     for fields in objects:
         for value in fields.values():
             kind = type(value)
-            if kind in _SCALARS or (kind in _CONTAINERS and not value) or _is_plain(value):
+            if kind in scalars:
+                continue
+            if kind is dict:
+                # One dict of metric versions serves a whole run: it is looked at once.
+                if value is known or not value or _is_plain(value):
+                    continue
+            elif (kind is float and value - value == 0.0) or (kind is list and not value):
                 continue
             check_value(fields)
             break
+        known = fields.get("metric_versions")
     try:
         return _encoder.encode_lines(objects)
     except (UnicodeEncodeError, OverflowError, RecursionError):
@@ -141,20 +148,18 @@ def check_value(value: Any) -> None:
     _check_nested(value, "", 1)
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether a value is a number, or holds nothing but scalars: most do, and need no walk with a path."""
-    kind = type(value)
-    if kind is float:
-        return bool(value - value == 0.0)
-    if kind is dict:
-        for key, item in value.items():
-            if type(key) is not str:
+def _is_plain(values: dict[Any, Any]) -> bool:
+    """Whether a dict holds nothing but scalars: most do, and need no walk with a path."""
+    for key, value in values.items():
+        if type(key) is not str:
+            return False
+        kind = type(value)
+        if kind is float:
+            if value - value != 0.0:
                 return False
-            of = type(item)
-            if of not in _SCALARS and (of is not float or item - item != 0.0):
-                return False
-        return True
-    return kind is list and not value
+        elif kind not in _SCALARS:
+            return False
+    return True
 
 
 def _check_nested(value: Any, path: str, depth: int) -> None:

@@ -6,8 +6,8 @@ A hash is the first 32 hex digits of SHA-256 over JSON with sorted keys, no spac
 from __future__ import annotations
 
 import json
-import json.encoder
 from hashlib import sha256
+from json import encoder as json_encoder
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
 
@@ -17,11 +17,8 @@ DIGITS = 32
 
 _encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 # ``JSONEncoder.encode`` builds its C part anew at each call, which costs more than a sample's JSON does.
-_c_encoder = (
-    json.encoder.c_make_encoder(None, _encoder.default, quoted, None, ":", ",", True, False, False)
-    if json.encoder.c_make_encoder is not None
-    else None
-)
+_make = getattr(json_encoder, "c_make_encoder", None)
+_c_encoder = _make and _make(None, _encoder.default, quoted, None, ":", ",", True, False, False)
 
 
 def canonical_json(value: Any) -> str:

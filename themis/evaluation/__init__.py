@@ -31,7 +31,7 @@ from themis.evaluation.plan import Earlier, Question, asked_hash, check_may_go_o
 from themis.evaluation.progress import Meter
 from themis.evaluation.report import make_report, make_summary
 from themis.evaluation.session import OnProgress, Session, stored_progress
-from themis.evaluation.stop import StopSignal, register, unregister
+from themis.evaluation.stop import INTERRUPTED, StopSignal, interrupts, register, unregister
 from themis.evaluation.task import SampleTask
 from themis.metrics import DEFAULT, Metric, open_metrics
 from themis.models import Model, open_model
@@ -265,7 +265,8 @@ class _Run:
         )
         register(token, self.stop)
         try:
-            session.run()
+            with interrupts(self.stop):
+                session.run()
         except BaseException as exc:
             self._end_badly(exc, meter)
             raise
@@ -314,9 +315,6 @@ class _Run:
             summary=make_summary(self.aggregate, meter.total),
         )
         self.storage.save_run_metadata(self.run_id, self.metadata)
-
-
-INTERRUPTED = "interrupted"
 
 
 def _ending(exc: BaseException) -> tuple[str, str]:

@@ -1,20 +1,19 @@
 """One session of a run: work goes out, outcomes come back, records are saved, watchers are told.
 
-The calling thread is the only one that touches the storage and calls ``on_progress``; the executor is
-driven from a thread beside it. So a slow answer never holds up a heartbeat, and a store that wants its own
-thread has one.
+Only the calling thread touches the storage and calls ``on_progress``. It never waits long for a result, so a
+slow answer does not hold up a heartbeat, and a store that wants its own thread has one.
 """
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
 from typing import Any
 
-from themis.backends.execution.base import ExecutionBackend, TaskFailure
+from themis.backends.execution.base import TICK, ExecutionBackend, TaskFailure
+from themis.backends.execution.beside import read_beside
 from themis.backends.storage.base import StorageBackend
 from themis.core.entities import EvaluationRecord, GenerationRecord
 from themis.core.errors import RecordRefused, StorageError
@@ -34,17 +33,10 @@ HEARTBEAT_EVERY_S = 10.0
 FLUSH_EVERY_S = 2.0
 MOST_BATCH = 256
 """Outcomes saved in one go."""
-MOST_WAITING = 2_048
-"""Outcomes not yet saved, above which no more are taken from the executor."""
+SAVE_EVERY_S = 0.05
+"""An outcome waits at most this long, or a tick, for others to be saved with."""
 
 OnProgress = Callable[[ProgressSnapshot], None]
-
-
-class _End:
-    """The executor has nothing more to give; ``error`` is what it ended in."""
-
-    def __init__(self, error: BaseException | None = None) -> None:
-        self.error = error
 
 
 @dataclass
@@ -67,15 +59,14 @@ class Session:
     over_budget: Callable[[RunAggregate], str | None] | None = None
     clock: Callable[[], float] = time.monotonic
 
-    _outcomes: SimpleQueue[Outcome | _End] = field(default_factory=SimpleQueue)
-    _taken: int = 0
-    _given: int = 0
-    _room: threading.Event = field(default_factory=threading.Event)
+    _batch: list[Outcome] = field(default_factory=list)
+    _back: int = 0
     _beats: int = 0
     _told_at: float = 0.0
     _told_done: int = -1
+    _beat_at: float = 0.0
+    _beat_done: int = -1
     _saved_at: float = 0.0
-    _saved_done: int = -1
     _flushed_at: float = 0.0
     _dirty: bool = False
 
@@ -84,96 +75,51 @@ class Session:
         self.beat()
         if self.on_start is not None:
             self.on_start(self.metadata)
-        driver = threading.Thread(target=self._drive, name=f"themis-{self.run_id}", daemon=True)
-        driver.start()
-        try:
-            self._collect()
-        except BaseException:
-            self.stop.pause("the run ended early")
-            self.stop.now.set()
-            raise
-        finally:
-            self._room.set()
-
-    def _collect(self) -> None:
-        while True:
-            try:
-                batch, end = self._next_batch()
-                if batch:
-                    self._save(batch)
-                self._tell()
-                if end is not None:
-                    if end.error is not None:
-                        raise end.error
-                    return
-                if self.stop.now.is_set():
-                    return
-            except KeyboardInterrupt:
-                # The first waits for what is in flight, the second does not.
-                self.stop.pause("interrupted")
-
-    def _next_batch(self) -> tuple[list[Outcome], _End | None]:
-        batch: list[Outcome] = []
-        get = self._outcomes.get
-        try:
-            outcome = get(timeout=TICK_S)
-            while not isinstance(outcome, _End):
-                batch.append(outcome)
-                if len(batch) >= MOST_BATCH:
-                    return batch, None
-                outcome = get(block=False)
-            return batch, outcome
-        except Empty:
-            return batch, None
-        finally:
-            self._given += len(batch)
-            self._room.set()
-
-    # In the thread beside
-
-    def _drive(self) -> None:
-        try:
-            options = {"return_exceptions": True, "cancel": self.stop.now}
-            results = self.executor.map(
-                self.task,
-                self._handed_out(),
-                max_workers=self.max_workers,
-                timeout=self.timeout,
-                **accepted(self.executor.map, options),
-            )
-            put = self._outcomes.put
+        batch, clock, stopped_now = self._batch, self.clock, self.stop.now.is_set
+        with closing(self._results()) as results:
             for result in results:
-                put(self._failed(result) if isinstance(result, TaskFailure) else result)
-                self._taken += 1
-                if self._taken - self._given > MOST_WAITING:
-                    self._wait_for_room()
-                if self.stop.now.is_set():
+                if result is not TICK:
+                    batch.append(self._failed(result) if type(result) is TaskFailure else result)
+                    self._back += 1
+                    if len(batch) < MOST_BATCH and clock() - self._saved_at < SAVE_EVERY_S:
+                        continue
+                self._save()
+                self._tell()
+                if stopped_now():
                     break
-            self._outcomes.put(_End())
-        except BaseException as exc:  # raised again in the calling thread
-            self._outcomes.put(_End(exc))
+        self._save()
+
+    def _results(self) -> Generator[Any, None, None]:
+        options: dict[str, Any] = {"return_exceptions": True, "cancel": self.stop.now}
+        executor = self.executor
+        if executor.ticks:
+            options["tick"] = TICK_S
+        results = executor.map(
+            self.task,
+            self._handed_out(),
+            max_workers=self.max_workers,
+            timeout=self.timeout,
+            **accepted(executor.map, options),
+        )
+        yield from results if executor.ticks else read_beside(results, TICK_S)
 
     def _handed_out(self) -> Iterator[Work]:
         # An executor that knows no cancel simply gets no more work.
-        for number, work in enumerate(self.work):
-            if self.stop.is_set():
+        stopped, meter = self.stop.is_set, self.meter
+        for number, work in enumerate(self.work, 1):
+            if stopped():
                 return
-            self.meter.in_flight = number + 1 - self._taken
+            meter.in_flight = number - self._back
             yield work
-
-    def _wait_for_room(self) -> None:
-        while self._taken - self._given > MOST_WAITING and not self.stop.now.is_set():
-            self._room.clear()
-            if self._taken - self._given > MOST_WAITING:
-                self._room.wait(TICK_S)
 
     def _failed(self, failure: TaskFailure) -> Outcome:
         kind = failure.kind if failure.kind in ("timeout", "worker_lost") else "model"
         return self.task.failed(failure.item, kind, failure.message)
 
-    # In the calling thread
-
-    def _save(self, batch: list[Outcome]) -> None:
+    def _save(self) -> None:
+        batch = self._batch
+        if not batch:
+            return
         generations = [each.generation for each in batch if each.generation is not None]
         evaluations = [each.evaluation for each in batch if each.evaluation is not None]
         try:
@@ -182,7 +128,9 @@ class Session:
             self.storage.save_evaluation_records(self.run_id, evaluations)
         except RecordRefused:
             generations, evaluations = self._save_singly(batch)
+        batch.clear()
         self._dirty = True
+        self._saved_at = self.clock()
         aggregate = self.aggregate
         for generation in generations:
             aggregate.add_usage(generation)
@@ -225,8 +173,8 @@ class Session:
             self._told_at, self._told_done = now, done
             if self.on_progress is not None:
                 self.on_progress(self.meter.snapshot())
-        since_saved = now - self._saved_at
-        if since_saved >= HEARTBEAT_EVERY_S or (since_saved >= METADATA_EVERY_S and done != self._saved_done):
+        since = now - self._beat_at
+        if since >= HEARTBEAT_EVERY_S or (since >= METADATA_EVERY_S and done != self._beat_done):
             self.beat()
         if self._dirty and now - self._flushed_at >= FLUSH_EVERY_S:
             self.storage.flush()
@@ -241,7 +189,7 @@ class Session:
         self.metadata["summary"] = make_summary(self.aggregate, self.meter.total)
         self.metadata["progress"] = stored_progress(self.meter.snapshot())
         self.storage.save_run_metadata(self.run_id, self.metadata)
-        self._saved_at, self._saved_done = self.clock(), self.aggregate.done
+        self._beat_at, self._beat_done = self.clock(), self.aggregate.done
 
 
 def stored_progress(snapshot: ProgressSnapshot) -> dict[str, Any]:

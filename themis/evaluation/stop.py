@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 Status = Literal["paused", "cancelled"]
@@ -35,6 +38,28 @@ class StopSignal(threading.Event):
             return
         self.status, self.reason = status, reason
         self.set()
+
+
+INTERRUPTED = "interrupted"
+
+
+@contextmanager
+def interrupts(stop: StopSignal) -> Iterator[None]:
+    """Let Ctrl-C pause the run, so that what is in flight is saved; twice no longer waits for it.
+
+    Like :func:`asyncio.run`, only in the main thread, and only where nobody else handles it.
+    """
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    ):
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda number, frame: stop.pause(INTERRUPTED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 _running: dict[str, threading.Event] = {}

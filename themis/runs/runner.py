@@ -21,7 +21,7 @@ from themis.core.errors import StorageError, ThemisError, UsageError
 from themis.core.progress import ProgressSnapshot
 from themis.core.safe_text import safe_text, storable
 from themis.evaluation import Place, evaluate_as
-from themis.evaluation.stop import StopSignal
+from themis.evaluation.stop import INTERRUPTED, StopSignal
 from themis.runs.control import CANCEL_SIGNAL
 from themis.runs.places import progress_path
 from themis.runs.spec import RunSpec
@@ -87,7 +87,7 @@ def replace_file(path: Path, document: dict[str, Any]) -> None:
 
 def _obey(stop: StopSignal) -> None:
     def pause(number: int, frame: FrameType | None) -> None:
-        stop.pause("interrupted")
+        stop.pause(INTERRUPTED)
 
     def cancel(number: int, frame: FrameType | None) -> None:
         stop.cancel("cancelled by a person")

@@ -9,6 +9,9 @@ from typing import Any, TypeVar
 
 from themis.core.errors import ExecutionError, TaskTimeout, WorkerLost
 
+TICK: Any = object()
+"""Yielded by ``map`` in place of a result, if ``tick`` was asked, when none came for so long."""
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -66,8 +69,9 @@ class ExecutionBackend(ABC):
     again.
 
     **Deadline.** ``timeout`` is seconds for one item, from the start of its work. At the deadline the item
-    fails; its work is cancelled where it can be and abandoned where it cannot. When ``max_workers`` pieces of
-    work are abandoned and still hang, ``map`` raises :class:`WorkersExhausted`.
+    fails; its work is cancelled where it can be, and where it cannot it is abandoned and its worker replaced.
+    When more than ``max_workers`` pieces of work are abandoned and still hang, ``map`` raises
+    :class:`WorkersExhausted`.
 
     **Stopping.** Closing the iterator, or setting the ``cancel`` event (:class:`threading.Event`), stops
     promptly: nothing more is taken or started; after ``cancel`` what is running may still be yielded.
@@ -78,6 +82,10 @@ class ExecutionBackend(ABC):
     **Tasks.** ``func`` may also offer ``acall(item)``, a coroutine function, and ``batch(items)``, a list
     of results; an executor uses what suits it.
     """
+
+    ticks: bool = False
+    """Whether ``map`` knows ``tick``: seconds without a result after which it yields :data:`TICK`, so that
+    whoever reads it can look about. An executor that does not is read from a thread beside."""
 
     @abstractmethod
     def map(
@@ -91,8 +99,9 @@ class ExecutionBackend(ABC):
     ) -> Iterator[R]:
         """Call ``func`` with each item and yield the results as they complete.
 
-        Keywords of our own executors: ``return_exceptions: bool = False`` and
-        ``cancel: threading.Event | None = None``; others are ignored.
+        Keywords of our own executors: ``return_exceptions: bool = False``,
+        ``cancel: threading.Event | None = None``, and ``tick: float | None = None`` where the class
+        says that it ``ticks``; others are ignored.
         """
 
     @abstractmethod

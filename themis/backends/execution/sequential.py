@@ -18,6 +18,7 @@ class SequentialExecutionBackend(ExecutionBackend):
 
     def __init__(self) -> None:
         self._running = 0
+        self._beside = ThreadExecutionBackend(max_workers=1)
 
     def map(
         self,
@@ -29,8 +30,7 @@ class SequentialExecutionBackend(ExecutionBackend):
         **kwargs: Any,
     ) -> Iterator[R]:
         if timeout is not None:
-            with_deadline = ThreadExecutionBackend(max_workers=1)
-            return with_deadline.map(func, items, timeout=timeout, **kwargs)
+            return self._beside.map(func, items, timeout=timeout, **kwargs)
         return self._map(func, items, kwargs.get("return_exceptions", False), kwargs.get("cancel"))
 
     def _map(
@@ -46,7 +46,7 @@ class SequentialExecutionBackend(ExecutionBackend):
             self._running = 1
             try:
                 result: Any = func(item)
-            except Exception as exc:  # an item's failure is carried to the caller
+            except (Exception, SystemExit) as exc:  # an item's failure is carried to the caller
                 result = TaskFailure(item, "raised", f"{type(exc).__name__}: {exc}", exc)
                 if not return_exceptions:
                     raise result.to_error()  # noqa: B904 - it is the item's own error
@@ -56,10 +56,12 @@ class SequentialExecutionBackend(ExecutionBackend):
 
     def shutdown(self) -> None:
         self._running = 0
+        self._beside.shutdown()
 
     def status(self) -> ExecutorStatus:
+        running = self._running + (self._beside.status().running or 0)
         return ExecutorStatus(
-            "sequential", workers=1, running=self._running, queued=0, nodes=1, concurrency=1, reason="fixed"
+            "sequential", workers=1, running=running, queued=0, nodes=1, concurrency=1, reason="fixed"
         )
 
     def __repr__(self) -> str:

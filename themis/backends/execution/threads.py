@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from themis.backends.execution.base import ExecutionBackend, ExecutorStatus, R, T, TaskFailure
+from themis.backends.execution.base import TICK, ExecutionBackend, ExecutorStatus, R, T, TaskFailure
 from themis.core.errors import UsageError, WorkersExhausted
 
 DEFAULT_WORKERS = 16
@@ -33,6 +33,8 @@ class ThreadExecutionBackend(ExecutionBackend):
     and ends when the work does) and replaced.
     """
 
+    ticks = True
+
     def __init__(self, max_workers: int = DEFAULT_WORKERS) -> None:
         self.max_workers = _checked(max_workers)
         self._maps: set[_Map] = set()
@@ -47,16 +49,13 @@ class ThreadExecutionBackend(ExecutionBackend):
         **kwargs: Any,
     ) -> Iterator[R]:
         workers = self.max_workers if max_workers is None else _checked(max_workers)
-        work = _Map(func, items, workers, timeout, kwargs.get("cancel"))
+        work = _Map(func, items, workers, timeout, kwargs.get("cancel"), kwargs.get("tick"))
         return self._results(work, bool(kwargs.get("return_exceptions", False)))
 
     def _results(self, work: _Map, return_exceptions: bool) -> Iterator[Any]:
         self._maps.add(work)
         try:
-            for result in work.results():
-                if isinstance(result, TaskFailure) and not return_exceptions:
-                    raise result.to_error()
-                yield result
+            yield from work.results(return_exceptions)
         finally:
             self._maps.discard(work)
             work.close()
@@ -98,12 +97,14 @@ class _Map:
         most_workers: int,
         timeout: float | None,
         cancel: threading.Event | None,
+        tick: float | None,
     ) -> None:
         self.func = func
         self.items = iter(items)
         self.most_workers = most_workers
         self.timeout = timeout
         self.cancel = cancel
+        self.tick = tick
         self.taking = threading.Lock()
         self.exhausted = False
         self.closed = False
@@ -114,14 +115,18 @@ class _Map:
         self.abandoned: list[_Worker] = []
         self.next_deadline = 0.0
 
+    def stopped(self) -> bool:
+        """Whether nothing more is to be taken."""
+        return self.closed or (self.cancel is not None and self.cancel.is_set())
+
     def take(self) -> Any:
         """The next item, for a worker; ``_IDLE`` when it should end. Waits while results pile up unread."""
-        while self.done.qsize() >= MOST_UNREAD and not self.closed:
+        while self.done.qsize() >= MOST_UNREAD and not self.stopped():
             self.room.clear()
             if self.done.qsize() >= MOST_UNREAD:
                 self.room.wait(LOOK_AGAIN_S)
         with self.taking:
-            if self.exhausted or self.closed:
+            if self.exhausted or self.stopped():
                 return _IDLE
             try:
                 return next(self.items)
@@ -131,7 +136,7 @@ class _Map:
                 self.exhausted, self.failure = True, exc
             return _IDLE
 
-    def results(self) -> Iterator[Any]:
+    def results(self, return_exceptions: bool) -> Iterator[Any]:
         """Results and failures as they complete; raises what the iterable raised, after the last of them."""
         item_seconds = 0.0
         self._start_worker()
@@ -146,14 +151,17 @@ class _Map:
             item_seconds += (seconds - item_seconds) * 0.1
             if item_seconds > WORTH_A_THREAD_S and not self.exhausted:
                 self._start_worker()
+            if type(result) is TaskFailure and not return_exceptions:
+                raise result.to_error()
             yield result
         if self.failure is not None:
             raise self.failure
 
     def _next_done(self) -> tuple[Any, float | None] | None:
+        """The next result and its seconds; ``None`` to stop; a worker and ``None`` when it has ended."""
         if not self.room.is_set() and self.done.qsize() < MOST_UNREAD:
             self.room.set()
-        patience = FIRST_LOOK_S
+        patience, waited = FIRST_LOOK_S, 0.0
         while True:
             if self.timeout is not None:
                 failure = self._expired(self.timeout)
@@ -162,11 +170,13 @@ class _Map:
             try:
                 return self.done.get(timeout=patience)
             except Empty:
-                pass
+                waited += patience
             if self.closed or (self.cancel is not None and self.cancel.is_set()):
                 return None
             while not self.exhausted and self._start_worker():
                 pass
+            if self.tick is not None and waited >= self.tick:
+                return TICK, 0.0
             patience = LOOK_AGAIN_S
 
     def _expired(self, timeout: float) -> TaskFailure | None:
@@ -188,10 +198,10 @@ class _Map:
         self.abandoned = [each for each in self.abandoned if each.is_alive()] + [worker]
         if self.exhausted:
             return
-        if len(self.abandoned) >= self.most_workers:
+        if len(self.abandoned) > self.most_workers:
             self.failure = WorkersExhausted(
                 f"{len(self.abandoned)} pieces of work passed their deadline of {timeout:g} s and still "
-                f"hang, as many as there may be workers ({self.most_workers}). Give the model a time-out of "
+                f"hang, more than there may be workers ({self.most_workers}). Give the model a time-out of "
                 "its own, or allow more workers."
             )
             self.exhausted = True

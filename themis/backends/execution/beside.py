@@ -1,0 +1,61 @@
+"""Reading an executor from a thread beside, so that its reader never waits long for a result."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from themis.backends.execution.base import TICK
+
+MOST_UNREAD = 256
+"""Results that wait to be read, above which no more are taken from the executor."""
+
+
+class _End:
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+
+
+def read_beside(results: Iterator[Any], tick: float) -> Iterator[Any]:
+    """What ``results`` yields, and :data:`TICK` whenever nothing came for ``tick`` seconds.
+
+    ``results`` is read in a thread of its own; what it raises is raised here. Closing this leaves that thread
+    behind if its executor does not come back.
+    """
+    read: SimpleQueue[Any] = SimpleQueue()
+    room = threading.Event()
+    closed = threading.Event()
+
+    def drive() -> None:
+        try:
+            for result in results:
+                read.put(result)
+                while read.qsize() >= MOST_UNREAD and not closed.is_set():
+                    room.clear()
+                    room.wait(tick)
+                if closed.is_set():
+                    break
+            read.put(_End())
+        except BaseException as exc:  # raised again where the results are read
+            read.put(_End(exc))
+
+    threading.Thread(target=drive, name="themis-executor", daemon=True).start()
+    try:
+        while True:
+            try:
+                result = read.get(timeout=tick)
+            except Empty:
+                yield TICK
+                continue
+            if type(result) is _End:
+                if result.error is not None:
+                    raise result.error
+                return
+            if read.qsize() < MOST_UNREAD:
+                room.set()
+            yield result
+    finally:
+        closed.set()
+        room.set()
