@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shlex
 import sys
 from contextlib import closing
@@ -57,7 +58,7 @@ def checked_spec(given: argparse.Namespace) -> RunSpec:
         timeout=given.timeout,
         max_workers=given.max_workers,
         seed=given.seed,
-        budget=_pairs("--budget", given.budget, float, problems),
+        budget=_pairs("--budget", given.budget, _finite, problems),
         model_id=given.model_id,
     )
     for name, message in spec.problems().items():
@@ -86,6 +87,13 @@ def _pairs(option: str, given: list[str], convert: Any, problems: dict[str, str]
             except ValueError:
                 problems[option] = f"{each!r:.100}: {value!r:.100} is not a number"
     return pairs
+
+
+def _finite(value: str) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(value)
+    return number
 
 
 def _json_or_text(value: str) -> Any:
@@ -161,7 +169,7 @@ def _say_result(spec: RunSpec, report: ExperimentReport, last: ProgressSnapshot 
     address = f"{spec.storage or default_storage()}:{report.run_id}"
     output.say(metrics_table(report.metrics))
     output.say()
-    for line in counts_lines(report.counts, report.failures):
+    for line in counts_lines(report.counts, report.failures, last.total if last is not None else None):
         output.say(line)
     if report.status != "completed":
         reason = last.status_reason if last is not None else None

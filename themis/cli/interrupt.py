@@ -13,6 +13,8 @@ from themis.evaluation.stop import StopSignal
 
 T = TypeVar("T")
 
+HEAR_EVERY_S = 0.1
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -37,7 +39,9 @@ class Interruptible(Generic[T]):
         thread = threading.Thread(target=self._run, name="themis-eval", daemon=True)
         with self._listening():
             thread.start()
-            thread.join()
+            while thread.is_alive():
+                # A signal that comes just before a lock is waited for is heard only when the wait ends.
+                thread.join(HEAR_EVERY_S)
         if self._error is not None:
             raise self._error
         return self._results[0]

@@ -33,10 +33,14 @@ def _interval(metric: Mapping[str, Any]) -> str:
     )
 
 
-def counts_lines(counts: Mapping[str, int], failures: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def counts_lines(
+    counts: Mapping[str, int], failures: Mapping[str, Mapping[str, Any]], total: int | None = None
+) -> list[str]:
     """How many were answered, and the errors by kind with the first samples that had them."""
+    in_all = f"; {output.count(total)} in all" if total is not None and total != counts.get("asked") else ""
     kept = f", {output.count(counts['kept'])} of them earlier" if counts.get("kept") else ""
-    lines = [f"answered {output.count(counts.get('answered'))} of {output.count(counts.get('asked'))}{kept}"]
+    answered, asked = output.count(counts.get("answered")), output.count(counts.get("asked"))
+    lines = [f"answered {answered} of {asked} asked{kept}{in_all}"]
     for kind, failed in failures.items():
         ids = failed.get("sample_ids") or []
         shown = ", ".join(output.cut(str(each), 40) for each in ids[:3])
