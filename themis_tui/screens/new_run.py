@@ -17,6 +17,7 @@ from themis.benchmarks import BUILT_IN as BENCHMARKS
 from themis.core.errors import ThemisError, UsageError
 from themis.metrics.text import BUILT_IN as METRICS
 from themis.models import model_names
+from themis.runs.children import reap_when_ended
 from themis.runs.launch import Launched, launch
 from themis.runs.preview import FirstPrompt, first_prompts
 from themis.runs.spec import RunSpec
@@ -167,7 +168,9 @@ class NewRunScreen(ThemisScreen):
             if wrong:
                 said, tone = f"{wrong} to mend", "$bad"
             else:
-                said, tone = f"{figures.count(checked.total)} samples to ask", "$dim"
+                count = checked.total
+                said = f"{figures.count(count)} sample{'' if count == 1 else 's'} to ask"
+                tone = "$dim"
         left = line((f"{BACK} ", "$accent"), ("new run", "bold"))
         self.query_one("#head", Static).update(spread(left, line((said, tone)), self.size.width - 2))
 
@@ -243,7 +246,9 @@ def start(draft: Draft) -> Launched:
     spec, wrong = draft.spec()
     if wrong:
         raise UsageError("; ".join(f"{name}: {said}" for name, said in wrong.items()))
-    return launch(spec)
+    launched = launch(spec)
+    reap_when_ended(launched.pid)
+    return launched
 
 
 def _offered(name: str) -> list[str]:

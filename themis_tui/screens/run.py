@@ -13,6 +13,7 @@ from textual.widgets import Static
 from themis.core.errors import RunNotFound
 from themis.core.progress import ProgressSnapshot
 from themis.runs.samples import SampleRow
+from themis.runs.status import Status
 from themis.runs.watch import RunView
 from themis_tui import figures
 from themis_tui.actions import bindings
@@ -73,6 +74,10 @@ class RunScreen(RunActions):
     @property
     def target(self) -> tuple[str | None, str] | None:
         return self.storage, self.run_id
+
+    @property
+    def target_status(self) -> Status | None:
+        return None if self.view is None else self.view.status
 
     # What is seen
 
@@ -138,6 +143,7 @@ class RunScreen(RunActions):
         right = line(status_part(view.status.word)) if view is not None else line(("looking", "$dim"))
         self.query_one("#head", Static).update(spread(line(*left), right, width))
         self._draw_reason()
+        self.query_one(KeyLine).renew()
 
     def _draw_reason(self) -> None:
         status = self.view.status if self.view is not None else None

@@ -8,6 +8,7 @@ from themis.core.errors import RunError
 from themis.runs.control import cancel, pause
 from themis.runs.logs import logs_of
 from themis.runs.spec import RunSpec, spec_of
+from themis.runs.status import Status
 from themis.runs.watch import RunView, look
 from themis_tui.draft import Draft
 from themis_tui.screens.base import ThemisScreen
@@ -27,7 +28,26 @@ class RunActions(ThemisScreen):
         """Why nothing can be done to a run now."""
         return None if self.target is not None else "There is no run under the cursor."
 
-    why_not_again = why_not_cancel = why_not_pause = why_not_any
+    @property
+    def target_status(self) -> Status | None:
+        """As last seen."""
+        raise NotImplementedError
+
+    def why_not_cancel(self) -> str | None:
+        """Why there is nothing to stop."""
+        status = self.target_status
+        if status is not None and not status.live:
+            return f"This run is {status.word}; there is nothing to stop."
+        return self.why_not_any()
+
+    def why_not_pause(self) -> str | None:
+        """Why there is nothing to stop or to go on with."""
+        status = self.target_status
+        if status is not None and status.word == "completed":
+            return "This run is completed; there is nothing to go on with."
+        return self.why_not_any()
+
+    why_not_again = why_not_any
     why_not_log = why_not_copy_id = why_not_copy_command = why_not_any
 
     def looked(self) -> RunView:

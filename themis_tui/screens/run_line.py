@@ -97,7 +97,8 @@ def preview(row: RunRow, now: float, width: int) -> Content:
     if row.status.reason:
         first += [(f"  {row.status.reason}", f"${tone_of(row.status.word)}")]
     if row.created_at is not None:
-        first.append((f"{SEP}{figures.age(now - row.created_at)} ago", "$dim"))
+        when = figures.age(now - row.created_at)
+        first.append((f"{SEP}{when}" + ("" if when == "now" else " ago"), "$dim"))
     second: list[Part] = [(row.benchmark or "?", "$foreground"), SEP, (row.model or "?", "$foreground")]
     second += [SEP, f"{figures.done_of(row.done, row.total)} samples"]
     if row.errors:

@@ -15,6 +15,7 @@ from themis.runs.catalog import RunRow
 from themis.runs.delete import DeletePreview, delete
 from themis.runs.delete import preview as preview_delete
 from themis.runs.query import row_test
+from themis.runs.status import Status
 from themis_tui.actions import bindings
 from themis_tui.draft import Draft
 from themis_tui.screens.dialogs import ConfirmDialog
@@ -147,6 +148,7 @@ class RunsScreen(RunActions):
 
     def _draw_preview(self) -> None:
         row = self.table.row
+        self.query_one(KeyLine).renew()
         panel = self.query_one("#preview-text", Static)
         self.query_one("#preview").display = row is not None
         if row is not None:
@@ -157,6 +159,11 @@ class RunsScreen(RunActions):
     @property
     def target(self) -> tuple[str | None, str] | None:
         return None if self.table.key is None else (self.storage, self.table.key)
+
+    @property
+    def target_status(self) -> Status | None:
+        row: RunRow | None = self.table.row
+        return None if row is None else row.status
 
     def why_not_delete(self) -> str | None:
         return self.why_not_any()

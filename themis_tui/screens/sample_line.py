@@ -13,7 +13,7 @@ from themis_tui.glyphs import VERDICT
 from themis_tui.widgets.columns import Cell, Column, cell
 from themis_tui.widgets.reader import Passage
 
-TONES = {"right": "running", "partly": "accent", "wrong": "plain", "error": "bad", "unscored": "faint"}
+TONES = {"right": "dim", "partly": "accent", "wrong": "plain", "error": "bad", "unscored": "faint"}
 
 SHOWS = ("all", "wrong", "errors")
 """What ``f`` goes through."""
@@ -112,7 +112,8 @@ def _answered(generation: GenerationRecord) -> str:
     usage, timing = generation.usage or {}, generation.timing or {}
     said = []
     if usage.get("output_tokens") is not None:
-        said.append(f"{usage['output_tokens']} tokens")
+        count = usage["output_tokens"]
+        said.append(f"{count} token{'' if count == 1 else 's'}")
     if timing.get("model_s") is not None:
         said.append(figures.seconds(timing["model_s"]))
     if generation.finish_reason == "length":

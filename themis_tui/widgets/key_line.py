@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from textual.binding import Binding
 from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
@@ -27,6 +30,10 @@ class KeyLine(Static):
         self.screen.bindings_updated_signal.subscribe(self, self._renewed)
 
     def on_resize(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """What can be done has changed."""
         self._renewed(self.screen)
 
     def _renewed(self, screen: Screen[object]) -> None:
@@ -38,7 +45,12 @@ def _line(screen: Screen[object], width: int) -> Content:
     pairs: dict[str, tuple[str, str]] = {}
     for active in screen.active_bindings.values():
         binding = active.binding
-        if binding.show and binding.description and binding.action not in pairs:
+        if (
+            binding.show
+            and binding.description
+            and binding.action not in pairs
+            and _possible(screen, binding)
+        ):
             key = binding.key_display or _NAMES.get(binding.key, binding.key)
             pairs[binding.action] = (key, binding.description)
     chosen = list(pairs.values())
@@ -55,6 +67,13 @@ def _line(screen: Screen[object], width: int) -> Content:
     for key, word in kept + last:
         parts += [(key, "$accent"), f" {word}   "]
     return line(*parts)
+
+
+def _possible(screen: Screen[object], binding: Binding) -> bool:
+    """What cannot be done now is not worth the room; pressed all the same, its key says why."""
+    name = binding.action.removeprefix("do('").removesuffix("')")
+    why_not: Callable[[], str | None] | None = getattr(screen, f"why_not_{name}", None)
+    return why_not is None or why_not() is None
 
 
 def _width(pair: tuple[str, str]) -> int:

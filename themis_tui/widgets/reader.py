@@ -44,9 +44,9 @@ class Reader(ScrollView, can_focus=True):
         padding: 0 1;
         overflow-x: hidden;
         scrollbar-size-vertical: 1;
-        scrollbar-color: $faint;
-        scrollbar-color-hover: $dim;
-        scrollbar-color-active: $accent;
+        scrollbar-color: $raised;
+        scrollbar-color-hover: $faint;
+        scrollbar-color-active: $faint;
         scrollbar-background: $background;
         scrollbar-background-hover: $background;
         scrollbar-background-active: $background;

@@ -45,9 +45,9 @@ class Table(ScrollView, Generic[R], can_focus=True):
         overflow-x: hidden;
         overflow-y: auto;
         scrollbar-size-vertical: 1;
-        scrollbar-color: $faint;
-        scrollbar-color-hover: $dim;
-        scrollbar-color-active: $accent;
+        scrollbar-color: $raised;
+        scrollbar-color-hover: $faint;
+        scrollbar-color-active: $faint;
         scrollbar-background: $background;
         scrollbar-background-hover: $background;
         scrollbar-background-active: $background;

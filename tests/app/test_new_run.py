@@ -1,0 +1,179 @@
+"""The form: typed, checked, launched."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from textual.widgets import Button, Input
+
+from themis.backends import open_storage
+from themis.runs.spec import RunSpec
+from themis_tui.draft import Draft
+from themis_tui.screens.new_run import NewRunScreen
+from themis_tui.screens.run import RunScreen
+from themis_tui.screens.runs import RunsScreen
+
+
+async def to_form(pilot, until):
+    await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen))
+    await pilot.press("plus")
+    await until(pilot, lambda: isinstance(pilot.app.screen, NewRunScreen))
+    return await checked(pilot, until)
+
+
+async def checked(pilot, until):
+    await until(pilot, lambda: pilot.app.screen.checked is not None)
+    return pilot.app.screen
+
+
+async def type_into(pilot, name, text):
+    """By keys: tab to the field, empty it, type."""
+    for _ in range(30):
+        if _in(pilot.app.focused, name):
+            break
+        await pilot.press("tab")
+    assert _in(pilot.app.focused, name)
+    await pilot.press("end", "ctrl+u", *text)
+
+
+def _in(widget, name):
+    return isinstance(widget, Input) and any(each.has_class(f"field-{name}") for each in widget.ancestors)
+
+
+async def test_the_form_shows_prompts_and_the_command(opened, until, read):
+    async with opened() as pilot:
+        await to_form(pilot, until)
+        text = read(pilot)
+        assert "120 samples to ask" in text
+        assert "$ themis eval demo --model fake-math-llm" in text
+        assert "What is 47 + 38?" in text
+
+
+async def test_what_cannot_be_meant_is_said_below_its_field(opened, until, read):
+    async with opened() as pilot:
+        screen = await to_form(pilot, until)
+        await type_into(pilot, "model", "nobody")
+        await until(pilot, lambda: "model" in screen.checked.problems)
+        assert "There is no model 'nobody'." in read(pilot)
+        await type_into(pilot, "limit", "ten")
+        await until(pilot, lambda: "limit" in screen.checked.problems)
+        assert "'ten' is not a whole number" in read(pilot)
+        assert "2 to mend" in read(pilot)
+        await type_into(pilot, "limit", "7")
+        await until(pilot, lambda: "limit" not in screen.checked.problems)
+
+
+async def test_a_file_is_previewed_with_its_own_prompt(opened, until, read, tmp_path):
+    path = tmp_path / "mine.jsonl"
+    path.write_text(json.dumps({"question": "Which way?", "answer": "up"}) + "\n")
+    async with opened(size=(140, 40)) as pilot:
+        await to_form(pilot, until)
+        await type_into(pilot, "benchmark", str(path))
+        await type_into(pilot, "prompt", "Say: {question}")
+        await until(pilot, lambda: "Say: Which way?" in read(pilot))
+        assert "1 sample to ask" in read(pilot)
+
+
+# The runner outlives the object that started it; that is what it is for.
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+async def test_a_detached_run_is_launched_by_keys_and_seen_to_finish(opened, until, read):
+    async with opened() as pilot:
+        await to_form(pilot, until)
+        await type_into(pilot, "model", "fake-math-llm?latency=60ms")
+        await type_into(pilot, "limit", "60")
+        await type_into(pilot, "max_workers", "2")
+        await pilot.press("f5")
+        screen = await until(
+            pilot, lambda: isinstance(pilot.app.screen, RunScreen) and pilot.app.screen, within_s=60
+        )
+        live = set()
+
+        def finished():
+            if screen.view is not None:
+                live.add((screen.view.status.word, screen.progress.done if screen.progress else None))
+            return screen.view is not None and screen.view.status.word == "completed"
+
+        await until(pilot, finished, within_s=60)
+        assert any(word == "running" for word, _ in live), "it was seen while it ran"
+        assert len(live) > 3, "and seen to move"
+        await until(pilot, lambda: "all 60" in read(pilot))
+        assert open_storage().load_report(screen.run_id).counts["asked"] == 60
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen))
+        await until(pilot, lambda: pilot.app.screen.table.rows.place(screen.run_id) is not None)
+
+
+async def test_the_memory_store_is_refused_with_the_reason(opened, until, read):
+    async with opened() as pilot:
+        screen = await to_form(pilot, until)
+        await type_into(pilot, "storage", "memory")
+        await until(pilot, lambda: "storage" in screen.checked.problems)
+        assert "cannot use the memory store" in " ".join(read(pilot).split())
+        await pilot.press("f5")
+        await until(pilot, lambda: not screen._launching)
+        await until(pilot, lambda: screen.query_one("#problem").display)
+        assert isinstance(pilot.app.screen, NewRunScreen)
+
+
+async def test_the_launch_button_works_too_and_a_failure_is_told_in_place(opened, until, read, tmp_path):
+    async with opened(size=(100, 40)) as pilot:
+        screen = await to_form(pilot, until)
+        await type_into(pilot, "model", "python:nothing_here:at_all")
+        for _ in range(30):
+            if isinstance(pilot.app.focused, Button):
+                break
+            await pilot.press("tab")
+        await pilot.press("enter")
+        await until(pilot, lambda: screen.query_one("#problem").display, within_s=60)
+        assert "nothing_here" in read(pilot)
+        assert not screen._launching
+
+
+async def test_the_form_starts_filled_in(opened, until, read):
+    async with opened(
+        draft=Draft(benchmark="demo", limit="5", executor="sequential"), size=(100, 30)
+    ) as pilot:
+        await checked(pilot, until)
+        assert "--limit 5 --executor sequential" in read(pilot)
+
+
+async def test_again_fills_the_form_like_the_run(world, opened, until, read):
+    async with opened() as pilot:
+        await until(pilot, lambda: pilot.app.screen.table.key == "third-run")
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(pilot.app.screen, NewRunScreen))
+        screen = await checked(pilot, until)
+        assert screen.checked.spec.model == "fake-math-llm?accuracy=0.5"
+        assert screen.checked.spec.limit == 40
+        assert screen.checked.spec.run_id is None
+
+
+def test_code_and_addresses_named_only_by_a_store_are_not_taken_over():
+    for model in ("python:os:system", "openai:x?base_url=http://elsewhere"):
+        draft = Draft.from_stored(RunSpec("demo", model))
+        assert draft.model == ""
+        assert model in draft.note
+
+
+def test_a_draft_means_the_spec_it_was_made_from():
+    spec = RunSpec(
+        "demo",
+        "fake-math-llm?seed=2",
+        prompt="Say\n{question}",
+        system="Be short.",
+        metrics=["ExactMatch"],
+        sampling={"temperature": 0},
+        limit=7,
+        epochs=3,
+        storage="local",
+        executor="threads",
+        timeout=1.5,
+        max_workers=4,
+        seed=11,
+        budget={"usd": 1.0},
+        model_id="m",
+    )
+    again, wrong = Draft.from_spec(spec).spec()
+    assert not wrong
+    assert again == spec
