@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from printed import install_guide
+from textual.app import App
 
 from themis import evaluate
 from themis.backends import StorageBackend, open_executor, open_storage
@@ -206,3 +207,29 @@ def test_the_command_line_refuses_a_store_that_would_be_gone(installed: Path):
     done = themis("eval", "demo", "--model", "fake-math-llm", "--storage", "memory", "--detach")
     assert done.returncode == 2
     assert "gone with that" in " ".join(done.stderr.split())
+
+
+async def test_the_app_shows_its_runs_and_follows_one_to_the_end(storage: str):
+    from themis_tui.app import ThemisApp
+
+    evaluate("demo", model="fake-math-llm", limit=4, storage=storage, run_id="before")
+    launch(
+        RunSpec("demo", "fake-math-llm?latency=25ms", limit=40, max_workers=2, storage=storage, run_id="live")
+    )
+
+    async with ThemisApp(storage).run_test(size=(80, 24)) as pilot:
+
+        async def shown(*words: str) -> None:
+            deadline = time.monotonic() + WITHIN_S
+            while not all(word in (text := screen_text(pilot.app)) for word in words):
+                assert time.monotonic() < deadline, text
+                await pilot.pause(0.02)
+
+        await shown("before", "live", "running")
+        await pilot.press("enter")
+        await shown("live", "40 samples", "completed")
+
+
+def screen_text(app: App[None]) -> str:
+    """What a person reads on the screen now."""
+    return "\n".join(strip.text for strip in app.screen._compositor.render_strips())
