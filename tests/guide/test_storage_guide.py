@@ -14,6 +14,7 @@ from themis.backends import LocalStorageBackend, MemoryStorageBackend, StorageBa
 from themis.backends.storage.foreign import whole
 from themis.core.entities import EvaluationRecord, ExperimentReport, GenerationRecord
 from themis.core.errors import RunNotFound
+from themis.runs.catalog import Store, list_rows
 
 ELEVEN = {
     "save_run_metadata",
@@ -107,6 +108,18 @@ def test_a_run_in_the_bucket_is_resumed(kind: type[S3StorageBackend], bucket: st
     assert result.counts == {"asked": 10, "answered": 10, "errors": 0, "kept": 4}
     ids = [each.id for each in backend.load_generation_records("grows")]
     assert len(ids) == len(set(ids)) == 10
+
+
+@pytest.mark.parametrize("kind", [S3StorageBackend, S3KnownByMetadata])
+def test_a_plain_file_not_found_means_that_there_is_no_such_thing(kind: type[S3StorageBackend], bucket: str):
+    backend = kind(bucket)
+    backend.save_generation_record("bare", GenerationRecord(id="a", prompt="p", response="r", metadata={}))
+    store = Store("theirs", whole(backend))
+
+    assert [(row.run_id, row.status.word) for row in list_rows(store)] == [("bare", "unknown")]
+    for load in (store.backend.load_run_metadata, store.backend.load_report):
+        with pytest.raises(RunNotFound, match="nobody"):
+            load("nobody")
 
 
 def test_the_base_wants_eleven_methods_of_the_guides_names():

@@ -14,9 +14,8 @@ import pytest
 from printed import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-OURS = {"themis", "themis_tui", "tests", "tests_cli"} | {
-    path.stem for path in (ROOT / "tests" / "guide").glob("*.py")
-}
+GUIDE_MODULES = {path.stem for path in (ROOT / "tests" / "guide").glob("*.py")}
+OURS = {"themis", "themis_tui", "tests", "tests_cli"} | GUIDE_MODULES
 WRITTEN_BY_TESTS = {"lab_store", "lab_futures", "my_model"}
 NEVER_IN_CI = {"real_model"}
 """Folders of tests that somebody starts by hand, with what they need."""
