@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import threading
 import time
+import timeit
 from collections import Counter
 from typing import Any
 
@@ -290,23 +291,77 @@ def test_no_failures_unless_asked() -> None:
     assert set(failure_kinds(FakeMathModel())) == {None}
 
 
-def test_failures_come_in_the_asked_shares() -> None:
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that would have been waited before asking again."""
+    waited: list[float] = []
+    monkeypatch.setattr("themis.models.retry.pause", lambda seconds, request: waited.append(seconds))
+    return waited
+
+
+def test_calls_fail_in_the_asked_shares(waits: list[float]) -> None:
     kinds = Counter(failure_kinds(FakeMathModel(error_rate=0.2, rate_limit_rate=0.3)))
-    assert kinds["server"] / 2_000 == pytest.approx(0.2, abs=0.03)
-    assert kinds["rate_limit"] / 2_000 == pytest.approx(0.3, abs=0.034)
+    calls = 2_000 + len(waits)
+    assert kinds["server"] / calls == pytest.approx(0.2, abs=0.03)
+    # Six limits in a row give up; each that was waited for was one too.
+    assert (len(waits) + kinds["rate_limit"]) / calls == pytest.approx(0.3, abs=0.034)
+    assert kinds["rate_limit"] / 2_000 == pytest.approx(0.3**6, abs=0.003)
 
 
-@pytest.mark.parametrize(
-    ("option", "kind", "status"),
-    [("error_rate", "server", 500), ("rate_limit_rate", "rate_limit", 429)],
-)
-def test_a_rate_of_one_fails_always(option: str, kind: str, status: int) -> None:
-    rates: dict[str, Any] = {option: 1.0}
-    model = FakeMathModel(**rates)
+def test_a_server_that_always_fails_is_asked_once() -> None:
+    model = FakeMathModel(error_rate=1.0)
     for n in range(100):
         with pytest.raises(ModelError) as caught:
             model.answer(request("1 + 1", f"s{n}"))
-        assert (caught.value.kind, caught.value.status) == (kind, status)
+        assert (caught.value.kind, caught.value.status, caught.value.calls) == ("server", 500, 1)
+
+
+def test_a_server_that_fails_is_not_asked_again_where_limits_are(waits: list[float]) -> None:
+    model = FakeMathModel(error_rate=0.5, rate_limit_rate=0.5)
+    for n in range(100):
+        with pytest.raises(ModelError) as caught:
+            model.answer(request("1 + 1", f"s{n}"))
+        assert caught.value.kind == "server" or caught.value.calls == 6
+
+
+def test_a_limit_that_never_ends_is_given_up(waits: list[float]) -> None:
+    with pytest.raises(ModelError) as caught:
+        FakeMathModel(rate_limit_rate=1.0, retry_after=3.0).answer(request("1 + 1"))
+    assert (caught.value.kind, caught.value.status, caught.value.calls) == ("rate_limit", 429, 6)
+    assert len(waits) == 5
+    assert all(3.0 <= seconds <= 4.0 for seconds in waits)
+
+
+def test_what_was_limited_is_answered_after_the_wait(waits: list[float]) -> None:
+    model = FakeMathModel(rate_limit_rate=0.3)
+    assert model.retry_after == 0.05
+    right = [model.answer(request(f"{n} + 1", f"s{n}")).text == str(n + 1) for n in range(50)]
+    assert all(right)
+    assert waits
+    assert all(0.05 <= seconds <= 0.2 for seconds in waits)
+
+
+def test_the_time_spent_waiting_for_a_limit_is_told() -> None:
+    model = FakeMathModel(rate_limit_rate=0.5, retry_after=0.001)
+    waited = [model.answer(request("1 + 1", f"s{n}")).wait_s for n in range(6)]
+    assert min(waited) == 0.0
+    assert 0.001 <= max(waited) < 5
+
+
+def test_each_call_for_an_answer_is_drawn_anew() -> None:
+    model = FakeMathModel(error_rate=0.5)
+    before, after = failure_kinds(model), failure_kinds(model, call=2)
+    kept = sum(one == other for one, other in zip(before, after, strict=True))
+    assert kept / 2_000 == pytest.approx(0.5, abs=0.034)
+
+
+def test_an_answer_costs_little() -> None:
+    model = FakeMathModel()
+    asked = [request(f"What is {n} + 1?", f"s{n}") for n in range(500)]
+    for each in asked:
+        model.answer(each)
+    best = min(timeit.repeat(lambda: [model.answer(each) for each in asked], number=1, repeat=20))
+    assert best / len(asked) < 15e-6
 
 
 @pytest.mark.parametrize("changed", [{"attempt": 2}, {"epoch": 2}, {"seed": 1}])
@@ -363,6 +418,7 @@ def test_latency_ends_at_the_deadline() -> None:
         {"latency": float("nan")},
         {"error_rate": 1.1},
         {"rate_limit_rate": -0.1},
+        {"retry_after": -1.0},
         {"accuracy": 2.0},
         {"accuracy": float("nan")},
         {"error_rate": 0.6, "rate_limit_rate": 0.6},

@@ -22,7 +22,8 @@ _FALSE = frozenset({"0", "false", "no", "off"})
 def split_query(name: str) -> tuple[str, dict[str, str]]:
     """``"local?root=/x"`` as ``("local", {"root": "/x"})``. A repeated option raises :class:`UsageError`."""
     base, mark, query = name.partition("?")
-    pairs = parse_qsl(query, keep_blank_values=True) if mark else []
+    # A plus is itself, not a space: paths are given in this form too.
+    pairs = parse_qsl(query.replace("+", "%2B"), keep_blank_values=True) if mark else []
     options = dict(pairs)
     if len(options) < len(pairs):
         raise UsageError(f"{name!r} gives an option twice.")

@@ -30,11 +30,13 @@ def host_dir() -> Path:
 
 def process_started(pid: int) -> int | None:
     """When a process began, in the kernel's ticks: with the pid it names one process, also after pids
-    are used again. ``None`` if there is no such process, or the system does not tell.
+    are used again. ``None`` if there is no such process, if it has ended and only its parent has not asked
+    how, or if the system does not tell.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
     # The command's name may hold spaces and parentheses; what follows its last one is plain.
-    return int(stat.rpartition(")")[2].split()[19])
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in ("Z", "X") else int(fields[19])

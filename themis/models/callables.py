@@ -55,8 +55,8 @@ def from_place(place: str) -> CallableModel:
         found: Any = import_module(module_name)
         for name in path.split("."):
             found = getattr(found, name)
-    except (ImportError, AttributeError) as exc:
-        raise UsageError(f"python:{place} cannot be loaded: {exc}") from exc
+    except Exception as exc:  # a person's own module can fail in any way
+        raise UsageError(f"python:{place} cannot be loaded: {type(exc).__name__}: {exc}") from exc
     if not callable(found):
         raise UsageError(f"python:{place} is a {type(found).__name__}, which cannot be called.")
     model = CallableModel(found)

@@ -18,6 +18,9 @@ from themis.models.base import Answer, Model, Prompt, Request, pause
 
 NAME = "fake-math-llm"
 
+RETRY_AFTER_S = 0.05
+LIMITED = frozenset({"rate_limit"})
+
 READ_CHARACTERS = 2_000
 """How much of a prompt's end is read. The question stands there, and huge prompts cost no more."""
 
@@ -75,9 +78,12 @@ class FakeMathModel(Model):
     """The built-in ``fake-math-llm``.
 
     The answer depends on prompt, sample id, epoch and seeds alone; whether a call fails, on sample
-    id, epoch, attempt and seeds. So what is asked again after a failure is answered as it would
+    id, epoch, attempt, call and seeds. So what is asked again after a failure is answered as it would
     have been at once, and the order in which samples are asked does not matter. There are two
     seeds, this model's and the request's, and both count.
+
+    A rate limit is asked again by the one retry layer, as with a real endpoint. A server's failure is
+    not, so that a demonstration has errors to show.
 
     Tokens are counted as words between spaces: an approximation that is the same everywhere.
     """
@@ -88,19 +94,21 @@ class FakeMathModel(Model):
         latency: float = 0.0,
         error_rate: float = 0.0,
         rate_limit_rate: float = 0.0,
+        retry_after: float = RETRY_AFTER_S,
         seed: int = 0,
         accuracy: float | None = None,
     ) -> None:
         """Make one that takes ``latency`` seconds an answer.
 
         ``error_rate`` and ``rate_limit_rate`` are the shares of calls that fail as a server does
-        and as a rate limit does. ``accuracy`` is the share of what it knows that it still gets
-        right.
+        and as a rate limit does; ``retry_after`` are the seconds that a limit asks to wait.
+        ``accuracy`` is the share of what it knows that it still gets right.
         """
         self.name = NAME
         self.latency = _duration("latency", latency)
         self.error_rate = _share("error_rate", error_rate)
         self.rate_limit_rate = _share("rate_limit_rate", rate_limit_rate)
+        self.retry_after = _duration("retry_after", retry_after)
         if self.error_rate + self.rate_limit_rate > 1:
             raise UsageError("error_rate and rate_limit_rate together are more than 1.")
         self.seed = seed
@@ -110,8 +118,16 @@ class FakeMathModel(Model):
     def answer(self, request: Request) -> Answer:
         """Answer, after the latency; or fail as the rates say.
 
-        Failures are of kind ``server`` (status 500) and ``rate_limit`` (status 429).
+        Failures are of kind ``server`` (status 500) and, once asking again has not helped, ``rate_limit``
+        (status 429).
         """
+        if not self.rate_limit_rate:
+            return self._ask(request)
+        from themis.models.retry import ask_again
+
+        return ask_again(self._ask, request, again=LIMITED)
+
+    def _ask(self, request: Request) -> Answer:
         if self.latency:
             pause(self.latency, request)
         if self.error_rate or self.rate_limit_rate:
@@ -131,13 +147,13 @@ class FakeMathModel(Model):
 
     def _maybe_fail(self, request: Request) -> None:
         # One draw for both kinds, so that each has exactly its share.
-        drawn = self._draw("failure", request, request.attempt) / DRAWS
+        drawn = self._draw("failure", request, (request.attempt, request.call)) / DRAWS
         if drawn < self.error_rate:
             message = "The fake server failed, as asked by error_rate."
             raise ModelError(message, kind="server", status=500)
         if drawn < self.error_rate + self.rate_limit_rate:
             message = "The fake server is busy, as asked by rate_limit_rate."
-            raise ModelError(message, kind="rate_limit", status=429)
+            raise ModelError(message, kind="rate_limit", status=429, retry_after=self.retry_after)
 
     def _say(self, text: str, request: Request) -> str:
         known = known_answer(text)

@@ -6,6 +6,8 @@ import ipaddress
 import json
 import os
 import threading
+import time
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,7 +26,15 @@ MOST_CONNECTIONS = 256
 MOST_BODY = 500
 """Characters of a server's error kept in ours."""
 
-_KINDS = {400: "bad_request", 401: "auth", 403: "auth", 404: "not_found", 408: "timeout", 413: "too_large"}
+_KINDS = {
+    400: "bad_request",
+    401: "auth",
+    402: "quota",
+    403: "auth",
+    404: "not_found",
+    408: "timeout",
+    413: "too_large",
+}
 
 
 class OpenAICompatibleModel(Model):
@@ -39,19 +49,24 @@ class OpenAICompatibleModel(Model):
         if not model:
             raise UsageError("Name the model: openai:NAME?base_url=…")
         self.base_url: str = (base_url or DEFAULT_BASE_URL).rstrip("/")
-        parts = urlsplit(self.base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"base_url={base_url!r} is not an http or https address.")
-        if parts.username or parts.password:
+        try:
+            parts = urlsplit(self.base_url)
+            host, port_number = parts.hostname, parts.port
+        except ValueError as exc:
+            raise UsageError(f"base_url cannot be read: {exc}.") from None
+        if "@" in parts.netloc:
             raise UsageError("base_url holds a user or password; give a key reference: key=env:NAME")
+        if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
+            raise UsageError(f"base_url={base_url!r} is not a plain http or https address.")
         if key is not None and key.partition(":")[0] not in ("env", "file"):
             raise UsageError("key is a reference, env:NAME or file:path, never the key itself.")
         self.key = key if key is not None or base_url is not None else DEFAULT_KEY
-        if self.key and parts.scheme == "http" and not _is_loopback(parts.hostname):
-            raise UsageError(f"A key would go to {parts.hostname} over plain http. Use https.")
+        self._on_this_machine = _is_loopback(host)
+        if self.key and parts.scheme == "http" and not self._on_this_machine:
+            raise UsageError(f"A key would go to {host} over plain http. Use https.")
         self.name = model
-        port = f":{parts.port}" if parts.port else ""
-        self.identity = f"openai:{model}@{parts.scheme}://{parts.hostname}{port}"
+        port = f":{port_number}" if port_number else ""
+        self.identity = f"openai:{model}@{parts.scheme}://{host}{port}"
         self._lock = threading.Lock()
         self._client: httpx2.Client | None = None
 
@@ -65,7 +80,7 @@ class OpenAICompatibleModel(Model):
                 self._client = None
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("base_url", "key", "name", "identity")
+        kept = ("base_url", "key", "name", "identity", "_on_this_machine")
         return {name: getattr(self, name) for name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -76,11 +91,12 @@ class OpenAICompatibleModel(Model):
     def _ask(self, request: Request) -> Answer:
         read_s = READ_S if request.timeout is None else min(READ_S, request.timeout)
         body = _without_surrogates({"model": self.name, "messages": _messages(request), **_options(request)})
+        key = None if self.key is None else _resolved(self.key)
         try:
             response = self._opened().post(
                 f"{self.base_url}/chat/completions",
                 content=body,
-                headers=self._headers(),
+                headers=_headers(key),
                 timeout=httpx2.Timeout(read_s, connect=min(CONNECT_S, read_s)),
             )
         except httpx2.TimeoutException as exc:
@@ -89,22 +105,32 @@ class OpenAICompatibleModel(Model):
             ) from None
         except httpx2.HTTPError as exc:
             raise ModelError(f"{self.base_url}: {exc or type(exc).__name__}", kind="connection") from None
-        if response.status_code != 200:
-            raise _refusal(response)
-        return _read(response)
+        try:
+            if response.status_code != 200:
+                raise _refusal(response)
+            return _read(response)
+        except ModelError as exc:
+            # A server may quote what it was sent; an error is stored and shown.
+            if key is not None and key in str(exc):
+                exc.args = (str(exc).replace(key, "…"),)
+            raise
 
     def _opened(self) -> httpx2.Client:
         with self._lock:
             if self._client is None:
                 limits = httpx2.Limits(max_connections=MOST_CONNECTIONS, max_keepalive_connections=None)
-                self._client = httpx2.Client(limits=limits, follow_redirects=False)
+                # What stays on this machine goes to no proxy that the environment names.
+                self._client = httpx2.Client(
+                    limits=limits, follow_redirects=False, trust_env=not self._on_this_machine
+                )
             return self._client
 
-    def _headers(self) -> dict[str, str]:
-        headers = {"content-type": "application/json"}
-        if self.key is not None:
-            headers["authorization"] = f"Bearer {_resolved(self.key)}"
-        return headers
+
+def _headers(key: str | None) -> dict[str, str]:
+    headers = {"content-type": "application/json"}
+    if key is not None:
+        headers["authorization"] = f"Bearer {key}"
+    return headers
 
 
 def _messages(request: Request) -> list[dict[str, Any]]:
@@ -126,8 +152,10 @@ def _without_surrogates(body: dict[str, Any]) -> bytes:
 def _read(response: httpx2.Response) -> Answer:
     try:
         body = response.json()
+        if "choices" not in body and isinstance(body.get("error"), dict):
+            raise _error_in_body(body["error"], response)
         choice = body["choices"][0]
-        text = (choice.get("message") or {}).get("content")
+        text = _text((choice.get("message") or {}).get("content"))
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         raise ModelError(
             f"The server's answer cannot be read: {response.text[:MOST_BODY]}",
@@ -139,40 +167,76 @@ def _read(response: httpx2.Response) -> Answer:
         if finish is None:
             raise ModelError("The server answered without text or reason.", kind="empty", status=200)
         text = ""
-    return Answer(str(text), finish, body.get("model"), _usage(body.get("usage")))
+    return Answer(text, finish, body.get("model"), _usage(body.get("usage")))
+
+
+def _text(content: Any) -> str | None:
+    """The words of an answer: a text, or parts of which some are text."""
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if isinstance(part.get("text"), str))
+    return None if content is None else str(content)
 
 
 def _usage(usage: Any) -> dict[str, Any] | None:
     if not isinstance(usage, dict):
         return None
-    prompt, completion = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
     return {
-        "input_tokens": usage.get("prompt_tokens"),
-        "output_tokens": usage.get("completion_tokens"),
-        "cached_tokens": prompt.get("cached_tokens") if isinstance(prompt, dict) else None,
-        "reasoning_tokens": completion.get("reasoning_tokens") if isinstance(completion, dict) else None,
+        "input_tokens": _count(usage, "prompt_tokens"),
+        "output_tokens": _count(usage, "completion_tokens"),
+        "cached_tokens": _count(usage.get("prompt_tokens_details"), "cached_tokens"),
+        "reasoning_tokens": _count(usage.get("completion_tokens_details"), "reasoning_tokens"),
     }
+
+
+def _count(counts: Any, name: str) -> int | None:
+    count = counts.get(name) if isinstance(counts, dict) else None
+    return count if type(count) is int else None
+
+
+def _error_in_body(error: dict[str, Any], response: httpx2.Response) -> ModelError:
+    code = error.get("code")
+    text = f"The server answered with an error: {json.dumps(error)[:MOST_BODY]}"
+    kind = _kind(code, text) if type(code) is int and code >= 400 else "bad_response"
+    return ModelError(text, kind=kind, status=200, retry_after=_retry_after(response))
+
+
+def _kind(status: int, text: str) -> str:
+    if status == 429:
+        return "quota" if "insufficient_quota" in text else "rate_limit"
+    return _KINDS.get(status, "server" if status >= 500 else "bad_request")
 
 
 def _refusal(response: httpx2.Response) -> ModelError:
     status, text = response.status_code, response.text[:MOST_BODY]
-    kind = _KINDS.get(status, "server" if status >= 500 else "bad_request")
-    if status == 429:
-        kind = "quota" if "insufficient_quota" in text else "rate_limit"
+    kind = _kind(status, text)
     if 300 <= status < 400:
         text = f"it redirects to {response.headers.get('location')}, which is not followed"
     return ModelError(f"HTTP {status}: {text}", kind=kind, status=status, retry_after=_retry_after(response))
 
 
 def _retry_after(response: httpx2.Response) -> float | None:
+    value = response.headers.get("retry-after", "")
     try:
-        seconds = float(response.headers.get("retry-after", ""))
+        seconds = float(value)
     except ValueError:
-        return None
+        try:
+            seconds = max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+        except ValueError:
+            return None
     return seconds if 0 <= seconds < 86_400 else None
 
 
 def _resolved(reference: str) -> str:
+    key = _read_key(reference).strip()
+    if not key or not key.isascii() or not key.isprintable():
+        # Said here, without the key: what refuses it further down would quote it.
+        raise ModelError(
+            f"What {reference} holds cannot be a key: one line of plain characters.", kind="auth"
+        )
+    return key
+
+
+def _read_key(reference: str) -> str:
     kind, _, place = reference.partition(":")
     if kind == "env":
         value = os.environ.get(place)
@@ -183,7 +247,7 @@ def _resolved(reference: str) -> str:
     try:
         if path.stat().st_mode & 0o077:
             raise ModelError(f"{path} can be read by others; chmod 600 it.", kind="auth")
-        return path.read_text().strip()
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError as exc:
         raise ModelError(f"The key cannot be read from {path}: {exc.strerror}", kind="auth") from None
 

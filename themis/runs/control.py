@@ -42,4 +42,10 @@ def _signal(view: RunView, number: signal.Signals) -> None:
     # The pid may have been given to another process since.
     if process_started(pid) != where.get("pid_started"):
         raise RunError(f"{view.run_id}: its process {pid} is gone.")
-    os.kill(pid, number)
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        raise RunError(f"{view.run_id}: its process {pid} is gone.") from None
+    except PermissionError:
+        user = where.get("user")
+        raise RunError(f"{view.run_id} is run by {user}, and only that user can stop it.") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from themis.core.errors import RunHeld
+from themis.evaluation.hold import is_held
 from themis.runs.catalog import Store
 from themis.runs.watch import look
 
@@ -36,4 +37,8 @@ def delete(store: Store, run_id: str) -> None:
         raise RunHeld(
             f"{run_id} is {view.status.word}; cancel it first (themis runs cancel {run_id}), then delete it."
         )
+    # A run that is about to go on is not marked as running yet.
+    where = view.metadata.get("where") or {}
+    if is_held(str(where.get("storage")), run_id):
+        raise RunHeld(f"{run_id} is just being resumed on this host; cancel it first, then delete it.")
     store.backend.delete_run(run_id)

@@ -7,17 +7,22 @@ import os
 import secrets
 import subprocess
 import sys
+import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from themis.core.directories import state_dir
 from themis.core.errors import LaunchFailed, UsageError
+from themis.core.options import split_query
 from themis.core.run_ids import make_run_id
 from themis.runs.places import log_path
 from themis.runs.spec import RunSpec
 
 ANSWER_WITHIN_S = 60.0
+END_WITHIN_S = 5.0
+"""Seconds that a runner which did not answer has to end by itself, before it is killed."""
 _LOOK_EVERY_S = 0.02
 _LOG_TAIL = 2_000
 
@@ -38,44 +43,65 @@ def launch(spec: RunSpec, *, within_s: float = ANSWER_WITHIN_S) -> Launched:
     nothing is left running.
     """
     ready = spec.detachable()
+    ready = replace(ready, run_id=ready.run_id or _made_run_id(ready))
+    order = json.dumps({"spec": ready.to_json(), "folder": _folder()}).encode("ascii")
     launched = time.strftime("%Y%m%d-%H%M%S", time.gmtime()) + "-" + secrets.token_hex(3)
-    folder = state_dir() / "launches"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    spec_path = folder / f"{launched}.json"
-    _write_private(spec_path, ready.to_json().encode())
-    log = log_path(
-        spec.run_id or make_run_id(Path(spec.benchmark).stem, spec.model.partition("?")[0]), launched
-    )
-    log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    answer = spec_path.with_suffix(".answer")
     try:
-        process = _start(spec_path, log)
-        return _answered(process, answer, log, within_s)
+        order_path = state_dir() / "launches" / f"{launched}.json"
+        log = log_path(str(ready.run_id), launched)
+        for folder in (order_path.parent, log.parent):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _write_private(order_path, order)
+        _write_private(log, b"")
+    except OSError as exc:
+        raise LaunchFailed(
+            f"The state directory cannot be written to: {exc}. THEMIS_STATE_DIR names another one."
+        ) from exc
+    answer = order_path.with_suffix(".answer")
+    try:
+        process = _start(order_path, log)
+        try:
+            launched_run = _answered(process, answer, log, within_s)
+        except BaseException:
+            _end(process)
+            raise
     finally:
-        spec_path.unlink(missing_ok=True)
-        answer.unlink(missing_ok=True)
+        order_path.unlink(missing_ok=True)
+        for left in order_path.parent.glob(f"*{answer.name}*"):
+            left.unlink(missing_ok=True)
+    # Unless somebody waits for it, a process that ended would still be listed as one that lives.
+    threading.Thread(target=process.wait, name=f"themis-runner-{process.pid}", daemon=True).start()
+    return launched_run
 
 
-def _start(spec_path: Path, log: Path) -> subprocess.Popen[bytes]:
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+def _made_run_id(spec: RunSpec) -> str:
+    kind, _, rest = split_query(spec.model)[0].partition(":")
+    model = rest.rpartition(":")[2] if kind == "python" else rest or kind
+    return make_run_id(Path(spec.benchmark).stem, model)
+
+
+def _folder() -> str | None:
+    # Where the launcher stands, for python: models. Not on PYTHONPATH: a json.py in it must not stand in
+    # for the runner's own.
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return None
+
+
+def _start(order: Path, log: Path) -> subprocess.Popen[bytes]:
+    output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
     try:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "themis.runs.runner", str(spec_path)],
+            [sys.executable, "-P", "-m", "themis.runs.runner", str(order)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
             close_fds=True,
-            env={**os.environ, "PYTHONPATH": _import_path()},
         )
     finally:
         os.close(output)
-
-
-def _import_path() -> str:
-    # The launcher's folder stays importable for python: models, as it would be without a runner.
-    given = os.environ.get("PYTHONPATH")
-    return os.pathsep.join(each for each in (given, os.getcwd()) if each)
 
 
 def _answered(process: subprocess.Popen[bytes], answer: Path, log: Path, within_s: float) -> Launched:
@@ -86,17 +112,25 @@ def _answered(process: subprocess.Popen[bytes], answer: Path, log: Path, within_
         said = said or (_read(answer) if ended else None)
         if said is not None:
             if "error" in said:
-                process.wait()
                 error = UsageError if said.get("kind") == "usage" else LaunchFailed
                 raise error(str(said["error"]))
             return Launched(str(said["run_id"]), int(said["pid"]), log)
         if ended:
             raise LaunchFailed(f"The runner ended before it answered. Its log, {log}, ends:\n{_tail(log)}")
         time.sleep(_LOOK_EVERY_S)
-    process.terminate()
+    _end(process)
     raise LaunchFailed(
         f"The runner did not answer within {within_s:g} s and was ended. Its log, {log}, ends:\n{_tail(log)}"
     )
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(END_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _read(answer: Path) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from themis.runs.places import log_path
@@ -9,5 +10,7 @@ from themis.runs.places import log_path
 
 def logs_of(run_id: str) -> list[Path]:
     """The logs of a run's launches on this host, newest first."""
-    pattern = log_path(run_id, "*")
-    return sorted(pattern.parent.glob(pattern.name), reverse=True)
+    logs = log_path(run_id, "").parent
+    # The name of another run may begin with this one's.
+    mine = re.compile(re.escape(run_id) + r"-\d{8}-\d{6}-[0-9a-f]{6}\.log")
+    return sorted((each for each in logs.glob("*.log") if mine.fullmatch(each.name)), reverse=True)

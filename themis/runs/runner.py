@@ -1,4 +1,4 @@
-"""The process that executes a launched run: ``python -m themis.runs.runner SPEC``.
+"""The process that executes a launched run: ``python -m themis.runs.runner ORDER``.
 
 It has a session of its own, so that neither a closed terminal nor a lost connection ends it. SIGTERM and
 SIGINT pause the run, SIGUSR1 cancels it; a second one no longer waits for answers in flight.
@@ -32,23 +32,36 @@ EXIT = {"completed": 0, "failed": 1, "paused": 4, "cancelled": 130}
 def main(arguments: list[str]) -> int:
     """Run one specification; the exit code says how it ended."""
     if len(arguments) != 1:
-        print("usage: python -m themis.runs.runner SPEC", file=sys.stderr)
+        print("usage: python -m themis.runs.runner ORDER", file=sys.stderr)
         return 2
     faulthandler.enable()
-    spec_path = Path(arguments[0])
-    spec = RunSpec.from_json(spec_path.read_text(encoding="utf-8"))
-    publisher = Publisher(spec_path.with_suffix(".answer"))
+    order = Path(arguments[0])
+    spec = _read_order(order)
+    publisher = Publisher(order.with_suffix(".answer"))
     stop = StopSignal()
     _obey(stop)
     place = Place(detached=True, on_start=publisher.started)
     try:
         report = evaluate_as(place, **spec.arguments(), cancel=stop, on_progress=publisher.publish)
+    except KeyboardInterrupt:
+        # How an interrupted evaluation ends in the main thread; the run is stored as paused.
+        print(f"{spec.run_id}: paused", flush=True)
+        return EXIT["paused"]
     except BaseException as exc:
         publisher.failed(exc)
         print(safe_text("".join(traceback.format_exception(exc))), file=sys.stderr, flush=True)
         return 2 if isinstance(exc, UsageError) else 5 if isinstance(exc, StorageError) else 1
     print(f"{report.run_id}: {report.status}", flush=True)
     return EXIT.get(report.status, 1)
+
+
+def _read_order(path: Path) -> RunSpec:
+    order = json.loads(path.read_bytes())
+    path.unlink(missing_ok=True)
+    if order["folder"] is not None:
+        # Last, and after our own imports: python: models are found there, but nothing is replaced.
+        sys.path.append(order["folder"])
+    return RunSpec.from_json(order["spec"])
 
 
 class Publisher:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shlex
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -11,6 +12,7 @@ from typing import Any
 
 from themis.backends.registry import is_path, open_executor, open_storage
 from themis.benchmarks import BUILT_IN, open_benchmark
+from themis.core.codec import check_value
 from themis.core.errors import ThemisError, UsageError
 from themis.core.options import join_query, split_query
 from themis.core.run_ids import checked_run_id
@@ -55,8 +57,10 @@ class RunSpec:
             "model": lambda: open_model(self.model),
             "prompt": lambda: open_benchmark(self.benchmark).template(self.prompt, self.system),
             "metrics": lambda: open_metrics(self.metrics or []),
+            "sampling": lambda: check_value(self.sampling),
             "limit": lambda: _at_least_one(self.limit),
             "epochs": lambda: _at_least_one(self.epochs),
+            "seed": lambda: _whole(self.seed),
             "max_workers": lambda: _at_least_one(self.max_workers),
             "timeout": lambda: _positive(self.timeout),
             "storage": lambda: open_storage(self.storage),
@@ -70,7 +74,7 @@ class RunSpec:
                 continue
             try:
                 check()
-            except (ThemisError, ImportError, TypeError) as exc:
+            except (ThemisError, ImportError, OSError, TypeError, ValueError) as exc:
                 found[name] = str(exc)
         return found
 
@@ -112,20 +116,23 @@ class RunSpec:
         ]
         for name, value in options:
             if value is not None:
-                words += [name, f"{value:g}" if isinstance(value, float) else str(value)]
+                words += _option(name, value)
         for metric in self.metrics or []:
-            words += ["--metric", metric]
+            words += _option("--metric", metric)
         for name, value in self.sampling.items():
-            words += ["--sampling", f"{name}={json.dumps(value)}"]
+            words += _option("--sampling", f"{name}={json.dumps(value)}")
         for name, value in self.budget.items():
-            words += ["--budget", f"{name}={value:g}"]
+            words += _option("--budget", f"{name}={_shortest(value)}")
         if not self.resume:
             words.append("--no-resume")
         return shlex.join(words)
 
     def to_json(self) -> str:
-        """The text that a runner reads."""
-        return json.dumps(asdict(self))
+        """The text that a runner reads. Raises :class:`UsageError` for what no text can say."""
+        try:
+            return json.dumps(asdict(self), allow_nan=False)
+        except (TypeError, ValueError) as exc:
+            raise UsageError(f"A run in a process of its own is made of names and numbers: {exc}") from exc
 
     @classmethod
     def from_json(cls, text: str) -> RunSpec:
@@ -134,6 +141,17 @@ class RunSpec:
             return cls(**json.loads(text))
         except (ValueError, TypeError) as exc:
             raise UsageError(f"This is not a run's specification: {exc}") from exc
+
+
+def _option(name: str, value: Any) -> list[str]:
+    text = _shortest(value) if isinstance(value, float) else str(value)
+    # What starts with a dash would be taken for an option of its own.
+    return [f"{name}={text}"] if text.startswith("-") else [name, text]
+
+
+def _shortest(value: float) -> str:
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
 
 
 def spec_of(metadata: dict[str, Any]) -> RunSpec:
@@ -158,27 +176,41 @@ def spec_of(metadata: dict[str, Any]) -> RunSpec:
 
 def _absolute_benchmark(name: str) -> str:
     path = Path(name).expanduser()
-    return str(path.absolute()) if name not in BUILT_IN and path.is_file() else name
+    return _absolute_path(name) if name not in BUILT_IN and path.is_file() else name
 
 
 def _absolute(storage: str | None) -> str | None:
     if storage is None:
         return None
     if is_path(storage):
-        return os.path.abspath(Path(storage).expanduser())
+        return _absolute_path(storage)
     base, options = split_query(storage)
     made = {
-        name: os.path.abspath(Path(value).expanduser()) if name in ("root", "path") else value
-        for name, value in options.items()
+        name: _absolute_path(value) if name in ("root", "path") else value for name, value in options.items()
     }
     return join_query(base, made)
 
 
+def _absolute_path(path: str) -> str:
+    try:
+        return os.path.abspath(Path(path).expanduser())
+    except FileNotFoundError as exc:
+        raise UsageError(
+            f"{path!r} starts from the folder this was started in, which is gone. Give a path from the root."
+        ) from exc
+
+
 def _at_least_one(value: int | None) -> None:
+    _whole(value)
     if value is not None and value < 1:
         raise UsageError(f"{value} is less than 1")
 
 
+def _whole(value: int | None) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise UsageError(f"{value!r} is not a whole number")
+
+
 def _positive(value: float | None) -> None:
-    if value is not None and not value > 0:
-        raise UsageError(f"{value:g} is not more than 0 seconds")
+    if value is not None and not 0 < value < math.inf:
+        raise UsageError(f"{value:g} is not a number of seconds above 0")

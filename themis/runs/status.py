@@ -46,6 +46,8 @@ def status_of(metadata: dict[str, Any], *, now: float | None = None) -> Status:
     moment = time.time() if now is None else now
     beat = (metadata.get("heartbeat") or {}).get("at") or metadata.get("updated_at")
     if isinstance(beat, (int, float)) and moment - beat > NO_SIGNAL_S:
+        if where.get("host") == host_name() and where.get("boot_id") != boot_id():
+            return Status("crashed", "its host was started anew since")
         return Status("no signal", f"no signal for {moment - beat:.0f} s")
     return _stalled(metadata, moment) or Status("running")
 
@@ -62,10 +64,9 @@ def _stalled(metadata: dict[str, Any], moment: float) -> Status | None:
 
 def _is_gone(where: dict[str, Any]) -> bool:
     """Whether it is proven that the process that ran it no longer lives."""
-    if where.get("host") != host_name():
+    # Hosts may share a name: a run of another boot that still beats lives elsewhere.
+    if where.get("host") != host_name() or where.get("boot_id") != boot_id():
         return False
-    if where.get("boot_id") != boot_id():
-        return True
     pid, started = where.get("pid"), where.get("pid_started")
     if not isinstance(pid, int):
         return False

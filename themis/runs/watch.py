@@ -80,5 +80,5 @@ def _from_file(metadata: dict[str, Any], run_id: str) -> ProgressSnapshot | None
     path: Path = progress_path(store, run_id)
     try:
         return snapshot_from(msgspec.json.decode(path.read_bytes()))
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
