@@ -9,13 +9,19 @@ import pytest
 from themis.testing.execution import work
 from themis.testing.execution.place import PATIENCE_S, ExecutionPlace, in_thread
 
+LINGER_S = 0.2
+
 
 class Gate:
-    """Counts who is inside, and lets nobody out before ``wanted`` are, so that a lack would hang."""
+    """Counts who is inside, and lets nobody out before ``wanted`` are, so that a lack would hang.
+
+    The first who are complete stay a little longer, so that one too many has time to come.
+    """
 
     def __init__(self, wanted: int) -> None:
         self.wanted = wanted
         self.inside = self.most = 0
+        self.waited_for_more = False
         self.changed = threading.Condition()
 
     def __call__(self, item: int) -> int:
@@ -25,6 +31,9 @@ class Gate:
             self.most = max(self.most, self.inside)
             self.changed.notify_all()
             assert self.changed.wait_for(lambda: self.most >= self.wanted, PATIENCE_S / 4)
+            if not self.waited_for_more:
+                self.changed.wait_for(lambda: self.most > self.wanted, LINGER_S)
+                self.waited_for_more = True
         with self.changed:
             self.inside -= 1
         return item

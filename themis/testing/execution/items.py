@@ -117,7 +117,7 @@ class Items(ExecutionPlace):
             for item in range(40):
                 taken.append(item)
                 yield item
-                pause.wait(0.1)
+                pause.wait(0.05)
 
         results = self.open().map(work.double, slow(), max_workers=2)
         assert next(results) == 0

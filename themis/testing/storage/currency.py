@@ -9,6 +9,7 @@ from themis.testing.storage.examples import evaluation, full_metadata, generatio
 from themis.testing.storage.place import StoragePlace
 
 RUN = "run-1"
+ONE_OF_EVALUATIONS = "load the current of several evaluations, of which its dict has room for one"
 
 
 def _answers(key: str) -> list[GenerationRecord]:
@@ -54,6 +55,7 @@ class Currency(StoragePlace):
 
     def test_the_current_evaluation_is_loaded_whatever_the_order(self) -> None:
         """Highest attempt, then an answer, then the highest revision, in each of the orders of saving."""
+        self.needs_all_promises(ONE_OF_EVALUATIONS)
         backend = self.open()
         for number, order in enumerate(permutations(range(4))):
             for place in order:
@@ -66,32 +68,45 @@ class Currency(StoragePlace):
             assert len(iterated) == 24
             assert {each.cache_key: each for each in iterated} == expected
 
-    def test_each_lesser_record_is_current_until_a_better_one_comes(self) -> None:
+    def test_each_lesser_generation_is_current_until_a_better_one_comes(self) -> None:
         """From the least to the best, what is loaded is the best so far; then the worst change nothing."""
         backend = self.open()
-        for answer, score in zip(_answers("s"), _scores("s"), strict=True):
+        for answer in _answers("s"):
             backend.save_generation_record(RUN, answer)
-            backend.save_evaluation_record(RUN, score)
             assert backend.load_generation_records(RUN) == [answer]
-            assert backend.load_evaluation_records(RUN) == {"s": score}
         backend.save_generation_records(RUN, _answers("s")[:3])
-        backend.save_evaluation_records(RUN, _scores("s")[:3])
         assert backend.load_generation_records(RUN) == [_answers("s")[3]]
+
+    def test_each_lesser_evaluation_is_current_until_a_better_one_comes(self) -> None:
+        """As with generations: also a late, lesser score changes nothing."""
+        self.needs_all_promises(ONE_OF_EVALUATIONS)
+        backend = self.open()
+        for score in _scores("s"):
+            backend.save_evaluation_record(RUN, score)
+            assert backend.load_evaluation_records(RUN) == {"s": score}
+        backend.save_evaluation_records(RUN, _scores("s")[:3])
         assert backend.load_evaluation_records(RUN) == {"s": _scores("s")[3]}
 
-    def test_the_rule_holds_across_sessions(self) -> None:
+    def test_the_rule_holds_for_generations_across_sessions(self) -> None:
         """One opening after the other, each of them saving one record of every identity."""
         for session in range(4):
             backend = self.open()
             for number, order in enumerate(permutations(range(4))):
                 backend.save_generation_record(RUN, _answers(f"s-{number}")[order[session]])
+            backend.close()
+        loaded = {each.id: each for each in self.open().load_generation_records(RUN)}
+        assert loaded == {f"s-{number}": _answers(f"s-{number}")[3] for number in range(24)}
+
+    def test_the_rule_holds_for_evaluations_across_sessions(self) -> None:
+        """As with generations."""
+        self.needs_all_promises(ONE_OF_EVALUATIONS)
+        for session in range(4):
+            backend = self.open()
+            for number, order in enumerate(permutations(range(4))):
                 backend.save_evaluation_record(RUN, _scores(f"s-{number}")[order[session]])
             backend.close()
-        reader = self.open()
-        loaded = {each.id: each for each in reader.load_generation_records(RUN)}
-        assert loaded == {f"s-{number}": _answers(f"s-{number}")[3] for number in range(24)}
-        scores = reader.load_evaluation_records(RUN)
-        assert scores == {f"s-{number}": _scores(f"s-{number}")[3] for number in range(24)}
+        loaded = self.open().load_evaluation_records(RUN)
+        assert loaded == {f"s-{number}": _scores(f"s-{number}")[3] for number in range(24)}
 
     def test_of_equal_records_the_later_counts(self) -> None:
         """Within one opening, and from one to the next."""
