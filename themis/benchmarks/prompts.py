@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from string import Formatter
 from typing import Any
 
-from themis.core.errors import BenchmarkError
+from themis.core.codec import check_value
+from themis.core.errors import BenchmarkError, RecordRefused
 from themis.core.hashing import hash_json
 from themis.models.base import Prompt
 
@@ -27,6 +28,7 @@ class PromptTemplate:
         """Raises :class:`BenchmarkError` if the template cannot be read."""
         self.template = template
         self.system = system
+        _check(template, system)
         if isinstance(template, str):
             self._pieces = _pieces(template)
             self._messages: list[tuple[dict[str, Any], list[_Piece]]] | None = None
@@ -66,6 +68,17 @@ def default_template(fields: Mapping[str, Any]) -> str:
             f"'{{{next(iter(fields))}}}'."
         )
     return "{" + names[0] + "}"
+
+
+def _check(template: Any, system: Any) -> None:
+    if not isinstance(template, str) and not (isinstance(template, list) and template):
+        raise BenchmarkError(f"A prompt is a text or a list of chat messages, not {template!r:.100}.")
+    if system is not None and not isinstance(system, str):
+        raise BenchmarkError(f"A system prompt is a text, not {system!r:.100}.")
+    try:
+        check_value(template)
+    except RecordRefused as exc:
+        raise BenchmarkError(f"The prompt template cannot be stored: {exc}") from exc
 
 
 def _pieces(template: str) -> list[_Piece]:

@@ -53,7 +53,7 @@ class RowsSource(Source):
         digest = hashlib.sha256()
         for number, row in enumerate(self._rows):
             try:
-                digest.update(canonical_json(row).encode("ascii") + b"\n")
+                digest.update(canonical_json(row if type(row) is dict else dict(row)).encode("ascii") + b"\n")
             except (TypeError, ValueError, RecursionError) as exc:
                 raise BenchmarkError(f"Row {number + 1} is not made of JSON values: {exc}") from exc
         return digest.hexdigest()[:DIGITS]

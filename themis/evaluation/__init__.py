@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import threading
@@ -22,7 +23,7 @@ from themis.benchmarks.prompts import Template
 from themis.core.entities import SCHEMA_VERSION, ExperimentReport
 from themis.core.errors import BenchmarkError, RunConflict, StorageError, StoreFull, UsageError
 from themis.core.run_ids import checked_run_id, make_run_id
-from themis.core.safe_text import storable
+from themis.core.safe_text import storable, storable_value
 from themis.evaluation.aggregate import RunAggregate
 from themis.evaluation.budget import over_budget
 from themis.evaluation.hold import held
@@ -143,7 +144,7 @@ def evaluate_as(
     cancel: threading.Event | None,
 ) -> ExperimentReport:
     """:func:`evaluate`, as the runner of a launched run calls it."""
-    _check_counts(limit, epochs, timeout, max_workers)
+    _check_counts(limit, epochs, timeout, max_workers, seed)
     chosen = open_benchmark(benchmark)
     asked_model = open_model(model, model_id)
     question = Question(
@@ -161,7 +162,7 @@ def evaluate_as(
         opened.callback(asked_model.close)
         store, store_name = _store(storage_backend, storage, opened)
         spread, executor_name = _executor(execution_backend, executor, opened)
-        opened.enter_context(held(store_name, made))
+        opened.enter_context(held(_lock_name(store, store_name), made))
         where = {
             "storage": store_name,
             "executor": executor_name,
@@ -268,10 +269,13 @@ class _Run:
             with interrupts(self.stop):
                 session.run()
         except BaseException as exc:
+            # An executor of a stranger's may still hold work; whatever it starts now is not asked.
+            self.stop.pause("the run ended early")
             self._end_badly(exc, meter)
             raise
         finally:
-            unregister(token)
+            if not self.stop.is_set():
+                unregister(token)
         return self._end(meter, on_progress)
 
     def _end(self, meter: Meter, on_progress: OnProgress | None) -> ExperimentReport:
@@ -280,11 +284,15 @@ class _Run:
             status, reason = self.stop.status, self.stop.reason
         self.metadata["ended_at"] = time.time()
         report = make_report(self.run_id, status, self.metadata, self.aggregate)
-        self.storage.flush()
-        if status == "completed":
-            self.storage.save_report(self.run_id, report)
-        self._save_end(status, reason, meter)
-        self.storage.flush()
+        try:
+            self.storage.flush()
+            if status == "completed":
+                self.storage.save_report(self.run_id, report)
+            self._save_end(status, reason, meter)
+            self.storage.flush()
+        except BaseException as exc:
+            self._end_badly(exc, meter)
+            raise
         if on_progress is not None:
             on_progress(meter.snapshot(status, reason))
         if reason == INTERRUPTED and threading.current_thread() is threading.main_thread():
@@ -300,8 +308,11 @@ class _Run:
         self.metadata["ended_at"] = time.time()
         try:
             self.storage.flush()
-            self._save_end(status, reason, meter)
         except Exception as second:  # the first error is the one to raise
+            exc.add_note(f"The last records may not be durable: {second}")
+        try:
+            self._save_end(status, reason, meter)
+        except Exception as second:
             exc.add_note(f"The run could not be marked {status}: {second}")
 
     def _save_end(self, status: str, reason: str | None, meter: Meter) -> None:
@@ -312,9 +323,12 @@ class _Run:
             status_reason=None if reason is None else storable(reason)[:500],
             updated_at=time.time(),
             progress=stored_progress(snapshot),
-            summary=make_summary(self.aggregate, meter.total),
+            summary=storable_value(make_summary(self.aggregate, meter.total)),
         )
         self.storage.save_run_metadata(self.run_id, self.metadata)
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def _ending(exc: BaseException) -> tuple[str, str]:
@@ -322,7 +336,7 @@ def _ending(exc: BaseException) -> tuple[str, str]:
         return "failed", str(exc)
     if isinstance(exc, KeyboardInterrupt):
         return "paused", INTERRUPTED
-    if isinstance(exc, StoreFull):
+    if isinstance(exc, StoreFull) or (isinstance(exc, OSError) and exc.errno in _FULL):
         return "paused", "disk full"
     if isinstance(exc, StorageError):
         return "paused", f"store: {exc}"
@@ -357,7 +371,7 @@ def _metadata(
             "boot_id": boot_id(),
             "pid": os.getpid(),
             "pid_started": process_started(os.getpid()),
-            "user": os.environ.get("USER") or str(os.getuid()),
+            "user": storable(os.environ.get("USER") or str(os.getuid())),
             "python": platform.python_version(),
             "themis": __version__,
             "git_commit": None,
@@ -384,6 +398,12 @@ def _store(backend: StorageBackend | None, name: str | None, opened: ExitStack) 
     return store, storable(name or "" if " at 0x" in text else text)
 
 
+def _lock_name(store: StorageBackend, name: str) -> str:
+    # What lies in memory is in this object only, whatever other stores in memory are called.
+    in_memory = type(store).__module__ == "themis.backends.storage.memory"
+    return f"memory of process {os.getpid()} at {id(store):x}" if in_memory else name
+
+
 def _executor(
     backend: ExecutionBackend | None, name: str | None, opened: ExitStack
 ) -> tuple[ExecutionBackend, str]:
@@ -400,7 +420,9 @@ def _stop_signal(cancel: threading.Event | None, opened: ExitStack) -> StopSigna
     if isinstance(cancel, StopSignal):
         return cancel
     stop = StopSignal()
-    if cancel is not None:
+    if cancel is not None and cancel.is_set():
+        stop.cancel()
+    elif cancel is not None:
         over = threading.Event()
         opened.callback(over.set)
         threading.Thread(target=_relay, args=(cancel, stop, over), daemon=True).start()
@@ -414,9 +436,13 @@ def _relay(cancel: threading.Event, stop: StopSignal, over: threading.Event) -> 
             return
 
 
-def _check_counts(limit: int | None, epochs: int, timeout: float | None, max_workers: int | None) -> None:
+def _check_counts(
+    limit: int | None, epochs: int, timeout: float | None, max_workers: int | None, seed: int | None
+) -> None:
     for name, value in (("limit", limit), ("epochs", epochs), ("max_workers", max_workers)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             raise UsageError(f"{name} is {value!r}; it must be a whole number of at least 1.")
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
+        raise UsageError(f"seed is {seed!r}; it must be a whole number.")
     if timeout is not None and not timeout > 0:
         raise UsageError(f"timeout is {timeout!r}; it must be more than 0 seconds.")

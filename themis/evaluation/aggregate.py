@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import math
+from fractions import Fraction
 from statistics import NormalDist
 from typing import Any
 
@@ -19,6 +20,8 @@ MOST_ERRORS = 5
 CONFIDENCE = 0.95
 
 _Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
+_SPLIT = 2.0**27 + 1
+"""Dekker (1971): what parts a float into two halves of 26 bits."""
 
 
 class ExactSum:
@@ -57,6 +60,23 @@ class ExactSum:
         """The sum, rounded once."""
         return math.fsum((self._whole, *self._parts)) if self._parts else self._whole
 
+    @property
+    def exact(self) -> Fraction:
+        """The sum, not rounded at all."""
+        return sum(map(Fraction, self._parts), Fraction(self._whole))
+
+    def add_square(self, value: float | int) -> None:
+        """Add the square of a number, not rounded: the halves of a float have squares that are floats."""
+        if isinstance(value, int):
+            self._whole += value * value
+            return
+        scaled = value * _SPLIT
+        high = scaled - (scaled - value)
+        low = value - high
+        self.add(high * high)
+        self.add(2 * high * low)
+        self.add(low * low)
+
 
 class MetricAggregate:
     """Count, mean and spread of one metric."""
@@ -71,22 +91,35 @@ class MetricAggregate:
         self._sum = ExactSum()
         self._squares = ExactSum()
         self._clusters: dict[str, list[Any]] = {}
+        self._in_clusters = [ExactSum(), ExactSum(), ExactSum()]
+        """Count, sum and sum of squares of the scores that belong to a cluster."""
 
     def add(self, value: float | int, cluster: str | None) -> None:
         """Take in one score."""
         self.count += 1
         self._sum.add(value)
-        if value != 0 and value != 1:
-            self.binary = False
-            self._squares.add(value * value)
-        else:
+        if value == 0 or value == 1:
             self._squares.add(value)
+        else:
+            self.binary = False
+            self._squares.add_square(value)
         if cluster is not None:
             held = self._clusters.get(cluster)
             if held is None:
                 held = self._clusters[cluster] = [0, ExactSum()]
             held[0] += 1
             held[1].add(value)
+            count, total, squares = self._in_clusters
+            count.add(1)
+            total.add(value)
+            squares.add_square(value)
+
+    @property
+    def clusters(self) -> int | None:
+        """How many clusters there are, a score that belongs to none being one of its own."""
+        if not self._clusters:
+            return None
+        return len(self._clusters) + self.count - int(self._in_clusters[0].value)
 
     @property
     def mean(self) -> float | None:
@@ -99,19 +132,27 @@ class MetricAggregate:
         Clustered: the root of the sum over clusters of (sum of deviations)², divided by n (Miller 2024,
         "Adding Error Bars to Evals", arXiv 2411.00640, section 2.2), times √(C/(C-1)) for few clusters.
         """
-        n, mean = self.count, self.mean
+        n, mean, c = self.count, self.mean, self.clusters
         if mean is None:
             return None
-        if self._clusters:
-            c = len(self._clusters)
+        if c is not None:
             if c < 2:
                 return None
-            squares = math.fsum((held[1].value - held[0] * mean) ** 2 for held in self._clusters.values())
-            return math.sqrt(squares * c / (c - 1)) / n
+            squares = [(held[1].value - held[0] * mean) ** 2 for held in self._clusters.values()]
+            if c > len(squares):
+                count, total, of_squares = (
+                    whole - within.exact
+                    for whole, within in zip(
+                        (Fraction(n), self._sum.exact, self._squares.exact), self._in_clusters, strict=True
+                    )
+                )
+                exact = Fraction(mean)
+                squares.append(float(of_squares - 2 * exact * total + count * exact * exact))
+            return math.sqrt(math.fsum(squares) * c / (c - 1)) / n
         if n < 2:
             return None
-        variance = max(0.0, self._squares.value - n * mean * mean) / (n - 1)
-        return math.sqrt(variance / n)
+        total = self._sum.exact
+        return math.sqrt((self._squares.exact - total * total / n) / (n * (n - 1)))
 
     def interval(self) -> tuple[float | None, float | None, str | None]:
         """Low and high end of the 95 % interval, and its method.
@@ -140,7 +181,7 @@ class MetricAggregate:
             "ci_low": low,
             "ci_high": high,
             "ci_method": method,
-            "clusters": len(self._clusters) or None,
+            "clusters": self.clusters,
             "mean_errors_as_zero": self._sum.value / asked if asked else None,
         }
 
@@ -169,6 +210,7 @@ class RunAggregate:
         self.latencies = Latencies()
         self._cost: ExactSum | None = None
         self._tags: dict[str, dict[str, list[Any]]] = {}
+        self._last_tag = ""
         self._by_sample = clustered_by_sample
 
     def add(self, evaluation: EvaluationRecord, *, kept: bool = False) -> None:
@@ -246,9 +288,9 @@ class RunAggregate:
         for tag in evaluation.tags:
             sums = self._tags.get(tag)
             if sums is None:
-                if len(self._tags) >= MOST_TAGS:
+                sums = self._sums_of_new(tag)
+                if sums is None:
                     continue
-                sums = self._tags[tag] = {}
             for name, value in evaluation.scores.items():
                 if value is not None:
                     held = sums.get(name)
@@ -256,6 +298,18 @@ class RunAggregate:
                         held = sums[name] = [0, ExactSum()]
                     held[0] += 1
                     held[1].add(value)
+
+    def _sums_of_new(self, tag: str) -> dict[str, list[Any]] | None:
+        # As with failed ids: the first by name are kept, whatever order they come in.
+        if len(self._tags) >= MOST_TAGS:
+            if tag > self._last_tag:
+                return None
+            del self._tags[self._last_tag]
+            self._last_tag = ""
+        sums: dict[str, list[Any]] = {}
+        self._tags[tag] = sums
+        self._last_tag = max(self._last_tag, tag) if self._last_tag else max(self._tags)
+        return sums
 
 
 class Latencies:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
@@ -20,7 +21,8 @@ def over_budget(budget: dict[str, float] | None) -> Callable[[RunAggregate], str
     if not budget:
         return None
     for kind, limit in budget.items():
-        if kind not in KINDS or isinstance(limit, bool) or not isinstance(limit, (int, float)) or limit <= 0:
+        number = isinstance(limit, (int, float)) and not isinstance(limit, bool)
+        if kind not in KINDS or not number or not 0 < limit < math.inf:
             raise UsageError(f"budget {kind}={limit!r}: a budget is {', '.join(KINDS)}, each more than 0.")
     started = time.monotonic()
 

@@ -11,9 +11,10 @@ from themis.backends.storage.base import StorageBackend
 from themis.benchmarks.benchmark import Benchmark
 from themis.benchmarks.prompts import PromptTemplate
 from themis.benchmarks.sample import Sample
+from themis.core.codec import check_value
 from themis.core.current import generation_key, matches
 from themis.core.entities import EvaluationRecord, GenerationRecord
-from themis.core.errors import RunConflict, RunExists, RunNotFound
+from themis.core.errors import RecordRefused, RunConflict, RunExists, RunNotFound, UsageError
 from themis.core.hashing import hash_json
 from themis.core.safe_text import storable_value
 from themis.evaluation.aggregate import RunAggregate
@@ -36,7 +37,7 @@ class Question:
     seed: int | None
 
     def asked(self) -> dict[str, Any]:
-        """The field ``asked`` of the run's metadata."""
+        """The field ``asked`` of the run's metadata. Raises :class:`UsageError` if it cannot be stored."""
         source = self.benchmark.source
         asked = {
             "benchmark": self.benchmark.name,
@@ -54,6 +55,10 @@ class Question:
             "epochs": self.epochs,
             "seed": self.seed,
         }
+        try:
+            check_value(asked)
+        except RecordRefused as exc:
+            raise UsageError(f"What is asked cannot be stored: {exc}") from exc
         return dict(storable_value(asked))
 
 
@@ -117,16 +122,18 @@ def check_may_go_on(
         ]
         differences += _shrunk(before, asked)
         if differences:
-            hint = (
-                " A lambda or partial can be resumed only with the same model_id=."
-                if any(each.startswith("model:") for each in differences)
-                else ""
-            )
+            hint = "".join(text for name, text in _HINTS.items() if name in map(_name_of, differences))
             raise RunConflict(
                 f"The run {run_id!r} asked something else. {'; '.join(differences)}. Use the same values, "
                 f"or another run id.{hint}"
             )
     return metadata
+
+
+_HINTS = {
+    "model": " A lambda or partial can be resumed only with the same model_id=.",
+    "metrics": " A metric that is a lambda or partial cannot be resumed; one made with def can.",
+}
 
 
 def read_earlier(
@@ -204,6 +211,10 @@ def _shrunk(before: dict[str, Any], asked: dict[str, Any]) -> list[str]:
     if asked["epochs"] < (before.get("epochs") or 1):
         differences.append(f"epochs: was {before['epochs']}, is {asked['epochs']}, and may only grow")
     return differences
+
+
+def _name_of(difference: str) -> str:
+    return difference.partition(":")[0]
 
 
 def _short(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections import deque
@@ -15,6 +16,10 @@ from themis.evaluation.aggregate import RunAggregate
 RATE_WINDOW_S = 10.0
 HISTORY_EVERY_S = 1.0
 MOST_HISTORY = 60
+MOST_BYTES = 4_096
+"""Of a snapshot as JSON, ASCII-escaped."""
+MOST_TEXT = 200
+"""Characters of a text that a snapshot tells."""
 _Z = 1.96
 
 
@@ -53,12 +58,12 @@ class Meter:
         self._seq += 1
         if aggregate.done != self._finished:
             self._finished, self._finished_at = aggregate.done, time.time()
-        return ProgressSnapshot(
+        snapshot = ProgressSnapshot(
             run_id=self.run_id,
             seq=self._seq,
             at=time.time(),
             status=status,
-            status_reason=reason,
+            status_reason=_cut(reason),
             total=self.total,
             done=aggregate.done,
             kept=aggregate.kept,
@@ -78,6 +83,7 @@ class Meter:
             latency_p95_s=aggregate.latencies.quantile(0.95),
             history=[round(each, 3) for each in self._history],
         )
+        return fitted(snapshot)
 
     def _rate(self, now: float) -> float | None:
         done = self._aggregate.done
@@ -105,6 +111,66 @@ class Meter:
         return [round(low, 1), round(high, 1)]
 
 
+def fitted(snapshot: ProgressSnapshot) -> ProgressSnapshot:
+    """The snapshot, with what matters least left out until it is at most ``MOST_BYTES``."""
+    for step in _SHORTER:
+        if len(json.dumps(snapshot.__dict__)) <= MOST_BYTES:
+            break
+        step(snapshot)
+    return snapshot
+
+
+def _shorter_texts(snapshot: ProgressSnapshot) -> None:
+    for error in snapshot.top_errors:
+        error["message"] = _within(error["message"], 100)
+    snapshot.status_reason = _within(snapshot.status_reason, 300)
+    snapshot.executor = {
+        key: _within(value, 100) if isinstance(value, str) else value
+        for key, value in snapshot.executor.items()
+    }
+
+
+def _shorter_history(snapshot: ProgressSnapshot) -> None:
+    snapshot.history = snapshot.history[-10:]
+
+
+def _fewer_kinds(snapshot: ProgressSnapshot) -> None:
+    most = sorted(snapshot.failed.items(), key=lambda each: (-each[1], each[0]))
+    kept = {_within(kind, 40) or "": count for kind, count in most[:10]}
+    rest = sum(count for _, count in most) - sum(kept.values())
+    snapshot.failed = {**kept, "other": kept.get("other", 0) + rest} if rest else kept
+
+
+def _fewer_errors(snapshot: ProgressSnapshot) -> None:
+    snapshot.top_errors = [{**error, "kind": _within(error["kind"], 40)} for error in snapshot.top_errors[:2]]
+
+
+def _fewer_metrics(snapshot: ProgressSnapshot) -> None:
+    # The first is the headline.
+    snapshot.metrics = {_within(name, 100) or "": brief for name, brief in list(snapshot.metrics.items())[:8]}
+
+
+def _one_metric(snapshot: ProgressSnapshot) -> None:
+    snapshot.metrics = dict(list(snapshot.metrics.items())[:1])
+    snapshot.history, snapshot.top_errors = [], snapshot.top_errors[:1]
+
+
+_SHORTER = (_shorter_history, _shorter_texts, _fewer_kinds, _fewer_errors, _fewer_metrics, _one_metric)
+
+
+def _within(text: str | None, size: int) -> str | None:
+    """As much of a text as takes at most ``size`` bytes in JSON."""
+    if text is None or len(json.dumps(text)) <= size:
+        return text
+    while len(json.dumps(text)) > size - 6:
+        text = text[: len(text) * 9 // 10]
+    return text + "…"
+
+
+def _cut(text: str | None) -> str | None:
+    return text if text is None or len(text) <= MOST_TEXT else text[: MOST_TEXT - 1] + "…"
+
+
 def _brief(metric: Any) -> dict[str, Any]:
     low, high, _ = metric.interval()
     return {"mean": metric.mean, "low": low, "high": high, "n": metric.count}
@@ -114,13 +180,13 @@ def _status_of(executor: ExecutionBackend) -> dict[str, Any]:
     try:
         status = executor.status()
         return {
-            "name": status.name,
+            "name": _cut(status.name),
             "workers": status.workers,
             "running": status.running,
             "queued": status.queued,
             "nodes": status.nodes,
             "concurrency": status.concurrency,
-            "reason": status.reason,
+            "reason": _cut(status.reason),
         }
     except Exception as exc:  # a stranger's status must not end a run
         return {"name": type(executor).__name__, "reason": f"no status: {exc}"[:200]}

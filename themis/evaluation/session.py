@@ -6,6 +6,7 @@ slow answer does not hold up a heartbeat, and a store that wants its own thread 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
@@ -18,7 +19,7 @@ from themis.backends.storage.base import StorageBackend
 from themis.core.entities import EvaluationRecord, GenerationRecord
 from themis.core.errors import RecordRefused, StorageError
 from themis.core.progress import ProgressSnapshot
-from themis.core.safe_text import storable
+from themis.core.safe_text import storable, storable_value
 from themis.evaluation.aggregate import RunAggregate
 from themis.evaluation.options import accepted
 from themis.evaluation.progress import Meter
@@ -37,6 +38,8 @@ SAVE_EVERY_S = 0.05
 """An outcome waits at most this long, or a tick, for others to be saved with."""
 
 OnProgress = Callable[[ProgressSnapshot], None]
+
+log = logging.getLogger("themis.evaluation")
 
 
 @dataclass
@@ -66,6 +69,7 @@ class Session:
     _told_done: int = -1
     _beat_at: float = 0.0
     _beat_done: int = -1
+    _beat_tried_at: float = 0.0
     _saved_at: float = 0.0
     _flushed_at: float = 0.0
     _dirty: bool = False
@@ -75,6 +79,15 @@ class Session:
         self.beat()
         if self.on_start is not None:
             self.on_start(self.metadata)
+        self._check_budget()  # what was spent before may leave nothing to spend now
+        try:
+            self._collect()
+        except BaseException as exc:
+            self._save_rest(exc)
+            raise
+        self._save()
+
+    def _collect(self) -> None:
         batch, clock, stopped_now = self._batch, self.clock, self.stop.now.is_set
         with closing(self._results()) as results:
             for result in results:
@@ -87,7 +100,13 @@ class Session:
                 self._tell()
                 if stopped_now():
                     break
-        self._save()
+
+    def _save_rest(self, exc: BaseException) -> None:
+        """Save what came back before the run ended in ``exc``."""
+        try:
+            self._save()
+        except Exception as second:  # the first error is the one to raise
+            exc.add_note(f"The last {len(self._batch)} outcomes could not be saved: {second}")
 
     def _results(self) -> Generator[Any, None, None]:
         options: dict[str, Any] = {"return_exceptions": True, "cancel": self.stop.now}
@@ -136,8 +155,11 @@ class Session:
             aggregate.add_usage(generation)
         for evaluation in evaluations:
             aggregate.add(evaluation)
+        self._check_budget()
+
+    def _check_budget(self) -> None:
         if self.over_budget is not None and not self.stop.is_set():
-            reason = self.over_budget(aggregate)
+            reason = self.over_budget(self.aggregate)
             if reason is not None:
                 self.stop.pause(reason)
 
@@ -153,10 +175,21 @@ class Session:
                     self._save_harmless(generation, evaluation)
                 generations.append(generation)
             elif evaluation is not None:
-                self.storage.save_evaluation_record(self.run_id, evaluation)
+                evaluation = self._save_scores(evaluation)
             if evaluation is not None:
                 evaluations.append(evaluation)
         return generations, evaluations
+
+    def _save_scores(self, evaluation: EvaluationRecord) -> EvaluationRecord:
+        try:
+            self.storage.save_evaluation_record(self.run_id, evaluation)
+        except RecordRefused as exc:
+            evaluation = refused_scores(evaluation)
+            try:
+                self.storage.save_evaluation_record(self.run_id, evaluation)
+            except RecordRefused:
+                raise StorageError(f"{self.storage!r} cannot save records: {exc}") from exc
+        return evaluation
 
     def _save_harmless(self, generation: GenerationRecord, evaluation: EvaluationRecord) -> None:
         try:
@@ -174,11 +207,19 @@ class Session:
             if self.on_progress is not None:
                 self.on_progress(self.meter.snapshot())
         since = now - self._beat_at
-        if since >= HEARTBEAT_EVERY_S or (since >= METADATA_EVERY_S and done != self._beat_done):
-            self.beat()
+        due = since >= HEARTBEAT_EVERY_S or (since >= METADATA_EVERY_S and done != self._beat_done)
+        if due and now - self._beat_tried_at >= TICK_S:
+            self._try_beat()
         if self._dirty and now - self._flushed_at >= FLUSH_EVERY_S:
             self.storage.flush()
             self._flushed_at, self._dirty = self.clock(), False
+
+    def _try_beat(self) -> None:
+        self._beat_tried_at = self.clock()
+        try:
+            self.beat()
+        except Exception as exc:  # records do not wait for it: the next tick saves the latest version
+            log.warning("%s: the heartbeat could not be saved: %s", self.run_id, exc)
 
     def beat(self) -> None:
         """Save the metadata with a heartbeat and the progress so far."""
@@ -186,7 +227,7 @@ class Session:
         self._beats += 1
         self.metadata["heartbeat"] = {"seq": self._beats, "at": now, "every_s": HEARTBEAT_EVERY_S}
         self.metadata["updated_at"] = now
-        self.metadata["summary"] = make_summary(self.aggregate, self.meter.total)
+        self.metadata["summary"] = storable_value(make_summary(self.aggregate, self.meter.total))
         self.metadata["progress"] = stored_progress(self.meter.snapshot())
         self.storage.save_run_metadata(self.run_id, self.metadata)
         self._beat_at, self._beat_done = self.clock(), self.aggregate.done
@@ -195,9 +236,7 @@ class Session:
 def stored_progress(snapshot: ProgressSnapshot) -> dict[str, Any]:
     """A snapshot as the metadata holds it: without its history, texts as documents demand."""
     progress = {key: value for key, value in snapshot.__dict__.items() if key != "history"}
-    for error in progress["top_errors"]:
-        error["message"] = storable(error["message"])
-    return progress
+    return dict(storable_value(progress))
 
 
 def refused(
@@ -227,20 +266,25 @@ def refused(
             usage=usage,
             timing=timing,
         ),
-        EvaluationRecord(
-            cache_key=evaluation.cache_key,
-            id=evaluation.id,
-            scores=dict.fromkeys(evaluation.scores),
-            sample_id=evaluation.sample_id,
-            epoch=evaluation.epoch,
-            sample_hash=evaluation.sample_hash,
-            group=evaluation.group,
-            tags=[_plain(tag) for tag in evaluation.tags],
-            metric_versions=evaluation.metric_versions,
-            error={"kind": "refused_by_store", "stage": "store"},
-            attempt=evaluation.attempt,
-            scored_at=evaluation.scored_at,
-        ),
+        refused_scores(evaluation),
+    )
+
+
+def refused_scores(evaluation: EvaluationRecord) -> EvaluationRecord:
+    """An error record in place of an evaluation that the store would not take."""
+    return EvaluationRecord(
+        cache_key=evaluation.cache_key,
+        id=evaluation.id,
+        scores=dict.fromkeys(evaluation.scores),
+        sample_id=evaluation.sample_id,
+        epoch=evaluation.epoch,
+        sample_hash=evaluation.sample_hash,
+        group=evaluation.group,
+        tags=[_plain(tag) for tag in evaluation.tags],
+        metric_versions=evaluation.metric_versions,
+        error={"kind": "refused_by_store", "stage": "store"},
+        attempt=evaluation.attempt,
+        scored_at=evaluation.scored_at,
     )
 
 

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 from themis.benchmarks.prompts import PromptTemplate
 from themis.benchmarks.sample import Sample
+from themis.core.codec import check_value
 from themis.core.current import generation_key
 from themis.core.entities import EvaluationRecord, GenerationRecord
-from themis.core.errors import BenchmarkError, ModelError
+from themis.core.errors import BenchmarkError, ModelError, RecordRefused
 from themis.core.hashing import canonical_json, hash_text, quoted
 from themis.evaluation.stop import stop_of
 from themis.metrics.base import Metric
@@ -18,6 +19,9 @@ from themis.models.base import Answer, Model, Prompt, Request
 
 MOST_MESSAGE = 2_000
 """Characters kept of an error's message."""
+MOST_KIND = 40
+MOST_SCORE = 1e100
+"""Scores beyond this would overflow the sums of a report."""
 
 
 class Work(NamedTuple):
@@ -89,7 +93,8 @@ class SampleTask:
         except BenchmarkError:
             prompt = ""
         error = {"kind": kind, "stage": "call", "message": message, "status": None, "calls": 1}
-        generation = self._record(work, prompt, None, error, work.queued_at, 0.0, 0.0)
+        spent = self.timeout if kind == "timeout" else None
+        generation = self._record(work, prompt, None, error, work.queued_at, 0.0, spent)
         return Outcome(work.id, generation, self.evaluated(generation, work.sample))
 
     def _asked(self, work: Work, stop: Event | None) -> GenerationRecord | None:
@@ -98,7 +103,7 @@ class SampleTask:
         try:
             prompt = self.template.render(sample.fields)
         except BenchmarkError as exc:
-            return self._record(work, "", None, _error("template", "render", exc), started, 0.0, 0.0)
+            return self._record(work, "", None, _error("template", "render", exc), started, 0.0, None)
         seed = None if self.seed is None else self.seed + work.epoch - 1
         request = Request(
             prompt, self.sampling, sample.id, work.epoch, work.attempt, 1, seed, self.timeout, stop
@@ -107,12 +112,14 @@ class SampleTask:
         answer: Answer | None = None
         error: dict[str, Any] | None = None
         try:
-            answer = self.model.answer(request)
+            answer = _checked(self.model.answer(request))
         except ModelError as exc:
             if exc.kind == "interrupted":
                 return None
             error = _error(exc.kind, "call", exc, exc.status, exc.calls)
-        except Exception as exc:  # whatever a model raises is this sample's error, not the run's
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as exc:  # whatever else a model raises is this sample's error, not the run's
             error = _error("model", "call", exc)
         spent = time.perf_counter() - clock
         waited = answer.wait_s if answer is not None else 0.0
@@ -126,7 +133,7 @@ class SampleTask:
         error: dict[str, Any] | None,
         started: float,
         waited: float,
-        spent: float,
+        spent: float | None,
     ) -> GenerationRecord:
         sample, epoch = work.sample, work.epoch
         prompt_json = quoted(prompt) if isinstance(prompt, str) else canonical_json(prompt)
@@ -168,12 +175,12 @@ class SampleTask:
             for name, score in self._scorers:
                 try:
                     value, detail = score(response, sample.reference)
-                    scores[name] = value if type(value) is int else _number(value)
+                    scores[name] = value if type(value) is int and -1 <= value <= 1 else _number(value)
                     if detail is not None:
-                        details[name] = detail
+                        details[name] = detail if type(detail) is str else _kept(detail)
                 except Exception as exc:  # a metric's fault leaves this score out, with the reason
                     scores[name] = None
-                    details[name] = f"{type(exc).__name__}: {exc}"[:MOST_MESSAGE]
+                    details[name] = described(exc)
         timing, usage = generation.timing, generation.usage
         return EvaluationRecord(
             generation_key(generation),
@@ -197,17 +204,57 @@ class SampleTask:
         )
 
 
+def _checked(answer: Any) -> Answer:
+    """An answer that can be recorded and summed. Raises :class:`ModelError` for what a model may not give."""
+    if type(answer) is not Answer or type(answer.text) is not str:
+        if not isinstance(answer, Answer) or not isinstance(answer.text, str):
+            given = answer.text if isinstance(answer, Answer) else answer
+            raise ModelError(f"The model gave a {type(given).__name__}, not text.", kind="bad_response")
+        answer.text = str.__str__(answer.text)
+    usage, cost, waited = answer.usage, answer.cost, answer.wait_s
+    if usage is not None and type(usage) is not dict:
+        raise ModelError(f"The answer's usage is a {type(usage).__name__}, not a dict.", kind="bad_response")
+    if cost is not None and (type(cost) not in (float, int) or not 0 <= cost <= MOST_SCORE):
+        raise ModelError(f"The answer's cost is {cost!r:.100}, not an amount.", kind="bad_response")
+    if type(waited) not in (float, int):
+        raise ModelError(f"The answer's wait_s is {waited!r:.100}, not seconds.", kind="bad_response")
+    return answer
+
+
 def _number(value: Any) -> float | int | None:
-    if value is None or type(value) is int:
-        return value
-    number = float(value)
-    if number - number != 0.0:
-        raise ValueError(f"the score is {number!r}, which is not a number that can be kept")
+    if value is None:
+        return None
+    number = value if type(value) is int else float(value)
+    if not -MOST_SCORE <= number <= MOST_SCORE:
+        raise ValueError(f"the score is {number:.6g}, which is not a number that can be averaged")
     return number
 
 
+def _kept(detail: Any) -> Any:
+    """A metric's detail, or its text if JSON does not know it: the score is worth keeping all the same."""
+    try:
+        check_value(detail)
+    except RecordRefused:
+        return repr(detail)[:MOST_MESSAGE]
+    return detail
+
+
+def described(exc: BaseException) -> str:
+    """What was raised, in words; also if its own words raise."""
+    try:
+        text = str(exc) if isinstance(exc, (ModelError, BenchmarkError)) else f"{type(exc).__name__}: {exc}"
+    except Exception as second:  # an error that cannot tell what it is is still an error
+        text = f"{type(exc).__name__}, whose message raised {type(second).__name__}"
+    return text[:MOST_MESSAGE]
+
+
 def _error(
-    kind: str, stage: str, exc: BaseException, status: int | None = None, calls: int = 1
+    kind: Any, stage: str, exc: BaseException, status: int | None = None, calls: int = 1
 ) -> dict[str, Any]:
-    text = str(exc) if isinstance(exc, (ModelError, BenchmarkError)) else f"{type(exc).__name__}: {exc}"
-    return {"kind": kind, "stage": stage, "message": text[:MOST_MESSAGE], "status": status, "calls": calls}
+    return {
+        "kind": str(kind)[:MOST_KIND],
+        "stage": stage,
+        "message": described(exc),
+        "status": status,
+        "calls": calls,
+    }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, NamedTuple
@@ -36,25 +38,34 @@ class Metric(ABC):
 
 
 class CallableMetric(Metric):
-    """A metric of the caller's own: ``score(response, reference)`` gives a number."""
+    """A metric of the caller's own: ``score(response, reference)`` gives a number.
+
+    It is known by its place, ``module:qualname``. A lambda or partial has none, so no other is taken for it,
+    and a run that used it cannot be resumed.
+    """
 
     def __init__(self, function: Callable[[str, Any], Any]) -> None:
         self.function = function
-        self.name = getattr(function, "__name__", type(function).__name__)
+        self.name = getattr(function, "__name__", type(function).__name__).strip("<>")
+        self._place = _place(function)
 
     @property
     def params(self) -> dict[str, Any]:
-        function = self.function
-        return {
-            "function": f"{getattr(function, '__module__', '?')}:"
-            f"{getattr(function, '__qualname__', type(function).__qualname__)}"
-        }
+        return {"function": self._place}
 
     def score(self, response: str, reference: Any) -> Score:
         value = self.function(response, reference)
         if value is None or isinstance(value, (int, float)):
             return Score(value)
         return Score(float(value))
+
+
+def _place(function: Any) -> str:
+    cls = type(function)
+    name = getattr(function, "__qualname__", cls.__qualname__)
+    place = f"{getattr(function, '__module__', cls.__module__)}:{name}"
+    nameless = "<lambda>" in name or isinstance(function, functools.partial)
+    return f"{place}@{secrets.token_hex(4)}" if nameless else place
 
 
 def open_metrics(metrics: Iterable[str | Metric | Callable[[str, Any], Any]]) -> list[Metric]:
