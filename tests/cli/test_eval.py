@@ -141,7 +141,9 @@ def test_a_store_that_fails_midway_leaves_the_command_to_resume(themis, monkeypa
     monkeypatch.setattr(LocalStorageBackend, "save_evaluation_records", full)
     ran = themis("eval", "demo", *FAKE, "--run-id", "a", "--limit", "5")
     assert ran.code == 5
-    assert "themis: no room\nresume  themis eval demo" in ran.err
+    said = ran.err.splitlines()
+    assert "themis: no room" in said
+    assert said[-1] == "resume  themis eval demo --model fake-math-llm --limit 5 --run-id a"
 
 
 def test_texts_of_a_model_are_harmless_in_the_result(themis, tmp_path, assert_harmless):

@@ -110,8 +110,10 @@ def test_ctrl_c_in_any_command_is_130(themis, monkeypatch):
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(write_run, tmp_path):
-    for number in range(3_000):
-        write_run(tmp_path / "many", f"run-{number}", asked={"benchmark": "b" * 25})
+    for number in range(1_000):
+        write_run(
+            tmp_path / "many", f"run-{number}", asked={"benchmark": "b" * 28, "model": {"name": "m" * 28}}
+        )
     words = [sys.executable, "-m", "themis.cli.main", "runs", "list", "--all", "--storage", "./many"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as listing:
         assert listing.stdout.readline().startswith(b"STATUS")

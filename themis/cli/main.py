@@ -7,6 +7,7 @@ cancelled. What a command does is imported only when that command is called.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -18,6 +19,9 @@ from themis.cli import output
 from themis.core.errors import MissingExtra, RunConflict, RunExists, RunNotFound, StorageError, UsageError
 
 Command = Callable[[argparse.Namespace], int]
+
+_RUN = "RUN_ID, or STORE:RUN_ID"
+_STORE = "the store: a name, path or URI"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,16 +64,34 @@ def _run(arguments: list[str]) -> int:
     if given.place is None:
         given.parser.print_help()
         return output.DONE
-    module, _, name = given.place.partition(":")
-    command: Command = getattr(import_module(module), name)
-    return command(given)
+    return _command_at(given.place)(given)
+
+
+def _command_at(place: str) -> Command:
+    module, _, name = place.partition(":")
+    # What an import makes stays; looking through it for garbage takes a tenth of the start.
+    collected = gc.isenabled()
+    gc.disable()
+    try:
+        command: Command = getattr(import_module(module), name)
+    finally:
+        if collected:
+            gc.enable()
+    return command
 
 
 class _Parser(argparse.ArgumentParser):
-    """Raises what others print, and says what was perhaps meant."""
+    """Raises what others print, says what was perhaps meant, declares its options when they are needed."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, allow_abbrev=False)
+        self.declare: Callable[[_Parser], None] | None = None
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self.declare is not None:
+            declare, self.declare = self.declare, None
+            declare(self)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message.removeprefix('argument ')}. See '{self.prog} --help'.")
@@ -95,16 +117,22 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version)
     parser.set_defaults(place=None, parser=parser)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
-    _add_eval(commands)
-    _add_runs(commands)
-    _add_backends(commands)
+    _command(commands, "eval", _eval, "ask a model every question of a benchmark", "eval:evaluate")
+    _command(commands, "runs", _runs, "list, show, follow, delete and export runs")
+    what = "where records can live and how work can be spread"
+    _command(commands, "backends", _backends, what, "backends:list_backends")
     return parser
 
 
-def _add_eval(commands: Any) -> None:
-    parser = _command(
-        commands, "eval", "themis.cli.eval:evaluate", "ask a model every question of a benchmark"
-    )
+def _command(
+    commands: Any, name: str, declare: Callable[[_Parser], None], what: str, place: str | None = None
+) -> None:
+    parser: _Parser = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
+    parser.declare = declare
+    parser.set_defaults(place=place and f"themis.cli.{place}", parser=parser)
+
+
+def _eval(parser: _Parser) -> None:
     option = parser.add_argument
     option("benchmark", metavar="BENCHMARK", help="a name (demo), or the path of a .jsonl file")
     option("--model", required=True, help="fake-math-llm?latency=50ms, openai:NAME?base_url=…, python:…")
@@ -129,76 +157,70 @@ def _add_eval(commands: Any) -> None:
     option("--detach", action="store_true", help="run in a process of its own that outlives this terminal")
 
 
-def _add_runs(commands: Any) -> None:
-    parent = commands.add_parser("runs", help="list, show, follow, delete and export runs")
-    parent.set_defaults(parser=parent)
-    verbs = parent.add_subparsers(metavar="COMMAND", title="commands")
+def _runs(parser: _Parser) -> None:
+    verbs = parser.add_subparsers(metavar="COMMAND", title="commands")
+    _command(verbs, "list", _list, "the runs of a store, newest first", "runs:list_runs")
+    _command(verbs, "show", _show, "what a run asked, and what came of it", "show:show_run")
+    _command(verbs, "delete", _delete, "delete runs for good", "runs:delete_runs")
+    _command(verbs, "export", _export, "every sample with its scores", "export:export_run")
+    _command(verbs, "watch", _one_run, "follow a run to its end", "follow:watch_run")
+    _command(verbs, "cancel", _one_run, "end a launched run for good", "follow:cancel_run")
+    _command(verbs, "pause", _one_run, "end a launched run, to be resumed", "follow:pause_run")
+    _command(verbs, "log", _log, "what the process of a launched run printed", "follow:show_log")
 
-    parser = _command(verbs, "list", "themis.cli.runs:list_runs", "the runs of a store, newest first")
-    parser.add_argument(
-        "query",
-        nargs="*",
-        metavar="QUERY",
-        help="words that stand in a run, status:failed, model:smol, -word",
-    )
+
+def _list(parser: _Parser) -> None:
+    words = "words that stand in a run, status:failed, model:smol, -word"
+    parser.add_argument("query", nargs="*", metavar="QUERY", help=words)
     parser.add_argument("-n", "--limit", type=_at_least_one, default=50, metavar="N", help="at most N (50)")
     parser.add_argument("--all", action="store_true", help="all of them")
     _add_common(parser)
 
-    parser = _verb(verbs, "show", "themis.cli.show:show_run", "what a run asked, and what came of it")
+
+def _show(parser: _Parser) -> None:
+    _one_run(parser)
     parser.add_argument("--samples", choices=("all", "wrong", "errors"), help="list its samples")
     parser.add_argument("--sample", metavar="ID", help="one sample whole")
-    _add_common(parser)
 
-    parser = _verb(verbs, "delete", "themis.cli.runs:delete_runs", "delete runs for good", many=True)
+
+def _delete(parser: _Parser) -> None:
+    parser.add_argument("run", nargs="+", metavar="RUN", help=_RUN)
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--dry-run", action="store_true", help="only say what would go")
     _add_common(parser)
 
-    parser = _verb(verbs, "export", "themis.cli.export:export_run", "every sample with its scores")
+
+def _export(parser: _Parser) -> None:
+    _log(parser)
     parser.add_argument("--format", choices=("jsonl", "csv"), help="by default as the file's name ends")
     parser.add_argument("-o", "--output", metavar="FILE", default="-", help="a file; - is standard output")
     parser.add_argument("--force", action="store_true", help="replace the file if it is there")
-    _add_common(parser, as_json=False)
-
-    _add_common(_verb(verbs, "watch", "themis.cli.follow:watch_run", "follow a run to its end"))
-    _add_common(_verb(verbs, "cancel", "themis.cli.follow:cancel_run", "end a launched run for good"))
-    _add_common(_verb(verbs, "pause", "themis.cli.follow:pause_run", "end a launched run, to be resumed"))
-    parser = _verb(verbs, "log", "themis.cli.follow:show_log", "what the process of a launched run printed")
-    _add_common(parser, as_json=False)
 
 
-def _add_backends(commands: Any) -> None:
-    parent = _command(
-        commands, "backends", "themis.cli.backends:list_backends", "where records can live and work can run"
-    )
-    parent.add_argument("--json", action="store_true", help="print JSON")
-    verbs = parent.add_subparsers(metavar="COMMAND", title="commands")
-    parser = _command(verbs, "check", "themis.cli.backends:check_backend", "try one, step by step")
+def _one_run(parser: _Parser) -> None:
+    parser.add_argument("run", metavar="RUN", help=_RUN)
+    _add_common(parser)
+
+
+def _log(parser: _Parser) -> None:
+    parser.add_argument("run", metavar="RUN", help=_RUN)
+    parser.add_argument("--storage", metavar="NAME", help=_STORE)
+
+
+def _backends(parser: _Parser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    verbs = parser.add_subparsers(metavar="COMMAND", title="commands")
+    _command(verbs, "check", _check, "try one, step by step", "backends:check_backend")
+
+
+def _check(parser: _Parser) -> None:
     parser.add_argument("name", metavar="NAME", help="a name, path or URI")
     parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
 
 
-def _command(commands: Any, name: str, place: str, what: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=what, description=_sentence(what))
-    parser.set_defaults(place=place)
-    return parser
-
-
-def _verb(verbs: Any, name: str, place: str, what: str, *, many: bool = False) -> argparse.ArgumentParser:
-    parser = _command(verbs, name, place, what)
-    parser.add_argument("run", nargs="+" if many else None, metavar="RUN", help="RUN_ID, or STORE:RUN_ID")
-    return parser
-
-
-def _add_common(parser: argparse.ArgumentParser, *, as_json: bool = True) -> None:
-    parser.add_argument("--storage", metavar="NAME", help="the store: a name, path or URI")
-    if as_json:
-        parser.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _sentence(what: str) -> str:
-    return what[0].upper() + what[1:] + "."
+def _add_common(parser: _Parser) -> None:
+    parser.add_argument("--storage", metavar="NAME", help=_STORE)
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 class _Version(argparse.Action):
