@@ -177,9 +177,7 @@ def test_demo_score_is_neither_poor_nor_perfect(seed: int) -> None:
 
 
 def test_demo_score_differs_by_kind() -> None:
-    score = Counter(
-        row["tags"][0] for row, good in zip(ROWS, right(FakeMathModel()), strict=True) if good
-    )
+    score = Counter(row["tags"][0] for row, good in zip(ROWS, right(FakeMathModel()), strict=True) if good)
     asked = Counter(row["tags"][0] for row in ROWS)
     arithmetic, facts, reasoning = (score[kind] / asked[kind] for kind in KINDS)
     assert arithmetic == 1
@@ -235,9 +233,7 @@ def test_pickling_keeps_the_model() -> None:
     copy = pickle.loads(pickle.dumps(model))
     assert vars(copy) == vars(model)
     asked = [demo_request(row) for row in ROWS]
-    assert [failure_kind(copy, each) for each in asked] == [
-        failure_kind(model, each) for each in asked
-    ]
+    assert [failure_kind(copy, each) for each in asked] == [failure_kind(model, each) for each in asked]
 
 
 def test_threads_get_the_same_answers() -> None:
@@ -245,10 +241,7 @@ def test_threads_get_the_same_answers() -> None:
     expected = said(model)
     known_answer.cache_clear()
     collected: list[list[str]] = []
-    threads = [
-        threading.Thread(target=lambda: collected.append(said(model)), daemon=True)
-        for _ in range(4)
-    ]
+    threads = [threading.Thread(target=lambda: collected.append(said(model)), daemon=True) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -7,6 +7,7 @@ import re
 import types
 import typing
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, quote
 
@@ -73,7 +74,7 @@ def converted(value: Any, hint: Any, what: str) -> Any:
         return value
     if value == "" and type(None) in kinds:
         return None
-    for kind, convert in ((bool, _to_bool), (int, int), (float, seconds)):
+    for kind, convert in ((bool, _to_bool), (int, int), (float, seconds), (Path, Path)):
         if kind in kinds:
             try:
                 return convert(value)
@@ -106,6 +107,8 @@ def _hints(make: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _kinds(hint: Any) -> list[type]:
+    if hint is Any:
+        return []
     if isinstance(hint, type):
         return [hint]
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
