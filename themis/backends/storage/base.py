@@ -6,11 +6,13 @@ import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from themis.core.entities import EvaluationRecord, ExperimentReport, GenerationRecord
-from themis.core.errors import RunNotFound
+from themis.core.errors import SchemaTooNew, StorageError, StoreCorrupt
+from themis.core.safe_text import storable
 
 HEAVY_METADATA = ("progress", "audit")
 """Left out of summaries, as are ``asked.prompt`` and ``asked.system``."""
@@ -135,8 +137,10 @@ class StorageBackend(ABC):
         for run_id in self.list_runs():
             try:
                 metadata = self.load_run_metadata(run_id)
-            except RunNotFound:
+            except FileNotFoundError:  # a stranger's, or RunNotFound
                 metadata = {}
+            except (SchemaTooNew, StoreCorrupt) as exc:
+                metadata = unreadable(exc)
             yield summarised(run_id, metadata)
 
     def flush(self) -> None:  # noqa: B027 - a backend that is durable at each save has nothing to do
@@ -169,6 +173,11 @@ def summarised(
     summary["run_id"] = run_id
     summary["annotations"] = annotations if annotations is not None else metadata.get("annotations") or {}
     return summary
+
+
+def unreadable(error: StorageError) -> dict[str, Any]:
+    """In place of the metadata of a run that cannot be read: one damaged run must not hide the others."""
+    return {"status": "unreadable", "status_reason": storable(str(error))}
 
 
 def walk_steps(backend: StorageBackend) -> list[CheckStep]:
@@ -207,6 +216,8 @@ def walk_steps(backend: StorageBackend) -> list[CheckStep]:
             step()
         except Exception as exc:  # a check reports whatever a store raises, it does not raise it
             steps.append(CheckStep(name, False, time.perf_counter() - started, f"{exc}"))
+            with suppress(Exception):  # the first failure is the one to tell
+                backend.delete_run(run_id)
             break
         steps.append(CheckStep(name, True, time.perf_counter() - started))
     return steps

@@ -21,6 +21,10 @@ _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
+class FileClosed(Exception):
+    """The file was closed by another thread before it could be appended to; a new one may be opened."""
+
+
 @contextmanager
 def translated(path: Path, doing: str) -> Iterator[None]:
     """Turn an ``OSError`` into ours, naming the place and what was being done there."""
@@ -54,16 +58,18 @@ class GrowingFile:
     def append(self, data: bytes) -> None:
         """Write ``data`` whole. Raises ``OSError``; :class:`RunNotFound` if the file was deleted."""
         with self._lock:
+            if self._fd < 0:
+                raise FileClosed
             if os.fstat(self._fd).st_nlink == 0:
                 raise RunNotFound(f"{self.path.parent.name}: the run was deleted while it was written to.")
             try:
                 self._write(data)
-            except OSError:
+                self._size += len(data)
+            except BaseException:  # an interrupt may come in the middle, too
                 # A second failure here would hide the first; the reader drops a torn last line.
                 with suppress(OSError):
                     os.ftruncate(self._fd, self._size)
                 raise
-            self._size += len(data)
             self._dirty = True
 
     def _write(self, data: bytes) -> None:
@@ -74,16 +80,24 @@ class GrowingFile:
     def sync(self) -> None:
         """Return when everything appended is on the disk."""
         with self._lock:
-            if self._dirty:
-                _fdatasync(self._fd)
-                self._dirty = False
+            self._sync()
 
-    def close(self) -> None:
-        """Let go of the file. Nothing is synced."""
+    def close(self, *, sync: bool) -> None:
+        """Let go of the file, synced or not; what another thread appends meanwhile is before or refused."""
         with self._lock:
-            if self._fd >= 0:
+            if self._fd < 0:
+                return
+            try:
+                if sync:
+                    self._sync()
+            finally:
                 os.close(self._fd)
                 self._fd = -1
+
+    def _sync(self) -> None:
+        if self._dirty and self._fd >= 0:
+            _fdatasync(self._fd)
+            self._dirty = False
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from themis.backends.storage.base import CheckStep, StorageBackend
+from themis.backends.storage.base import CheckStep, StorageBackend, walk_steps
 from themis.core.current import current_evaluations, current_generations
 from themis.core.entities import SCHEMA_VERSION, EvaluationRecord, ExperimentReport, GenerationRecord
-from themis.core.errors import RecordRefused, StorageError
+from themis.core.errors import RecordRefused, RunNotFound, StorageError
 
 
 def whole(backend: StorageBackend) -> StorageBackend:
     """``backend`` itself if it keeps the promises by itself, else in a :class:`ForeignStorage`."""
     return backend if backend.thread_safe else ForeignStorage(backend)
+
+
+@contextmanager
+def _not_found(run_id: str) -> Iterator[None]:
+    """The first guide told backends to raise ``FileNotFoundError``; here it is always ``RunNotFound``."""
+    try:
+        yield
+    except RunNotFound:
+        raise
+    except FileNotFoundError as exc:
+        raise RunNotFound(f"Run {run_id!r}: {exc}") from exc
 
 
 class ForeignStorage(StorageBackend):
@@ -38,7 +50,7 @@ class ForeignStorage(StorageBackend):
             self._known.add(run_id)
 
     def load_run_metadata(self, run_id: str) -> dict[str, Any]:
-        with self._lock:
+        with self._lock, _not_found(run_id):
             return self.backend.load_run_metadata(run_id)
 
     def save_generation_record(self, run_id: str, record: GenerationRecord) -> None:
@@ -62,7 +74,7 @@ class ForeignStorage(StorageBackend):
             self.backend.save_report(run_id, report)
 
     def load_report(self, run_id: str) -> ExperimentReport:
-        with self._lock:
+        with self._lock, _not_found(run_id):
             return self.backend.load_report(run_id)
 
     def list_runs(self) -> list[str]:
@@ -94,7 +106,8 @@ class ForeignStorage(StorageBackend):
 
     def check(self) -> list[CheckStep]:
         with self._lock:
-            return self.backend.check()
+            own = type(self.backend).check is not StorageBackend.check
+            return self.backend.check() if own else walk_steps(self)
 
     def close(self) -> None:
         with self._lock:

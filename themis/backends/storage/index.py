@@ -16,16 +16,14 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from themis.backends.storage.base import summarised, unreadable
+from themis.core import codec
 from themis.core.directories import cache_dir
+from themis.core.errors import StorageError, StoreCorrupt
 
 SETTLED_NS = 2_000_000_000
 UNTRUSTED = 0
 _VERSION = 1
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder().decode
 
 _TABLE = """
 create table if not exists run (
@@ -46,27 +44,34 @@ class RunIndex:
 
     def cached(self, limit: int | None = None) -> list[dict[str, Any]]:
         """What the last look saw, newest first: at once, and perhaps out of date."""
-        with self._connection() as connection:
-            if connection is None:
-                return []
-            rows = connection.execute(
-                "select summary from run order by created_at desc limit ?",
-                (-1 if limit is None else limit,),
-            )
-            return [_decode(summary) for (summary,) in rows]
+        with suppress(sqlite3.Error, StoreCorrupt), self._connection() as connection:
+            if connection is not None:
+                rows = connection.execute(
+                    "select summary from run order by created_at desc limit ?",
+                    (-1 if limit is None else limit,),
+                )
+                return [codec.decode_document(summary) for (summary,) in rows]
+        return []
 
     def verified(self) -> Iterator[dict[str, Any]]:
         """Every run as it is now, newest first; re-reads only the folders that changed."""
+        with suppress(sqlite3.Error, StoreCorrupt), self._connection() as connection:
+            return self._looked_at(connection)
+        # The cache is damaged: the store is read without it, and the next look makes a new one.
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+        return self._looked_at(None)
+
+    def _looked_at(self, connection: sqlite3.Connection | None) -> Iterator[dict[str, Any]]:
         stamps = self._stamps()
-        with self._connection() as connection:
-            rows = connection.execute("select run_id, stamp, summary from run") if connection else ()
-            fresh = {run_id: blob for run_id, stamp, blob in rows if stamps.get(run_id) == stamp}
-            blobs = list(fresh.values())
-            if len(fresh) < len(stamps):
-                blobs += self._renewed(connection, stamps, fresh)
-            if connection is not None:
-                self._forget(connection, stamps)
-        summaries: list[dict[str, Any]] = _decode(b"[" + b",".join(blobs) + b"]")
+        rows = connection.execute("select run_id, stamp, summary from run") if connection else ()
+        fresh = {run_id: blob for run_id, stamp, blob in rows if stamps.get(run_id) == stamp}
+        blobs = list(fresh.values())
+        if len(fresh) < len(stamps):
+            blobs += self._renewed(connection, stamps, fresh)
+        if connection is not None:
+            self._forget(connection, stamps)
+        summaries: list[dict[str, Any]] = codec.decode_document(b"[" + b",".join(blobs) + b"]", "The index")
         summaries.sort(key=created_at, reverse=True)
         return iter(summaries)
 
@@ -88,7 +93,7 @@ class RunIndex:
             summary = self._read(run_id)
             if summary is not None:
                 settled = now - stamp > SETTLED_NS
-                blob = _encode(summary)
+                blob = _encoded(run_id, summary)
                 rows.append((run_id, stamp if settled else UNTRUSTED, created_at(summary), blob))
         if connection is not None:
             # Another process may hold the cache; the next look renews what this one could not.
@@ -134,6 +139,14 @@ class RunIndex:
             self._path.unlink(missing_ok=True)
             raise
         return connection
+
+
+def _encoded(run_id: str, summary: dict[str, Any]) -> bytes:
+    # A document that was edited by hand may hold what Themis would not have saved.
+    try:
+        return codec.encode_document(summary)
+    except StorageError as exc:
+        return codec.encode_document(summarised(run_id, unreadable(exc)))
 
 
 def created_at(summary: dict[str, Any]) -> float:

@@ -27,8 +27,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from themis.backends.storage.base import StorageBackend, summarised
+from themis.backends.storage.base import StorageBackend, summarised, unreadable
 from themis.backends.storage.files import (
+    FileClosed,
     GrowingFile,
     sync_folder,
     translated,
@@ -40,7 +41,7 @@ from themis.core import codec
 from themis.core.current import Rank, current_evaluations, current_generations, identity, rank
 from themis.core.directories import data_dir
 from themis.core.entities import EvaluationRecord, ExperimentReport, GenerationRecord
-from themis.core.errors import RunNotFound, SchemaTooNew, StorageError
+from themis.core.errors import RunNotFound, SchemaTooNew, StorageError, StoreCorrupt
 from themis.core.run_ids import checked_run_id, is_run_id
 
 LAYOUT = 1
@@ -153,9 +154,9 @@ class LocalStorageBackend(StorageBackend):
         with self._lock:
             writer = self._writers.pop(run_id, None)
             if writer is not None:
-                writer.close()
+                writer.close(sync=False)
             with translated(folder, "delete the run"):
-                if folder.exists():
+                if self.run_exists(run_id):
                     self._deleting.mkdir(exist_ok=True)
                     with suppress(FileNotFoundError):
                         os.rename(folder, self._deleting / f"{run_id}-{secrets.token_hex(6)}")
@@ -163,18 +164,27 @@ class LocalStorageBackend(StorageBackend):
                 self._sweep(run_id)
 
     def flush(self) -> None:
+        failure: StorageError | None = None
         with self._lock:
-            for writer in list(self._current_writers().values()):
-                with translated(writer.folder, "sync records"):
-                    writer.sync()
+            for run_id, writer in list(self._current_writers().items()):
+                try:
+                    with translated(writer.folder, "sync records"):
+                        writer.sync()
+                except StorageError as exc:  # the other runs are synced all the same
+                    failure = failure or exc
+                    if isinstance(exc, RunNotFound):
+                        self._forget(run_id, writer)
+        if failure is not None:
+            raise failure
 
     def close(self) -> None:
         with self._lock:
             try:
-                self.flush()
+                with suppress(RunNotFound):  # of a run that was deleted there is nothing to keep
+                    self.flush()
             finally:
                 for writer in self._writers.values():
-                    writer.close()
+                    writer.close(sync=True)
                 self._writers.clear()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -191,8 +201,26 @@ class LocalStorageBackend(StorageBackend):
 
     def _append(self, run_id: str, kind: str, data: bytes) -> None:
         folder = self._folder(run_id)
+        if not data:
+            return None
         with translated(folder, "save records"):
-            self._writer(run_id).append(kind, data)
+            while True:
+                writer = self._writer(run_id)
+                try:
+                    return writer.append(kind, data)
+                except FileClosed:
+                    continue  # another thread closed the store, or opened so many runs that this one gave way
+                except RunNotFound:
+                    self._forget(run_id, writer)
+                    if not folder.exists():
+                        raise
+                    # Deleted and made anew: the record belongs to the new run.
+
+    def _forget(self, run_id: str, writer: _RunWriter) -> None:
+        with self._lock:
+            if self._writers.get(run_id) is writer:
+                del self._writers[run_id]
+            writer.close(sync=False)
 
     def _writer(self, run_id: str) -> _RunWriter:
         with self._lock:
@@ -203,8 +231,9 @@ class LocalStorageBackend(StorageBackend):
                 writer = writers[run_id] = _RunWriter(self._folder(run_id))
                 if len(writers) > MOST_OPEN_RUNS:
                     _, oldest = writers.popitem(last=False)
-                    oldest.sync()
-                    oldest.close()
+                    with suppress(RunNotFound):  # it was deleted: nothing to keep
+                        oldest.sync()
+                    oldest.close(sync=True)
             else:
                 writers.move_to_end(run_id)
             return writer
@@ -240,15 +269,16 @@ class LocalStorageBackend(StorageBackend):
             return
         for name in names:
             if name.rpartition("-")[0] == run_id:
-                shutil.rmtree(self._deleting / name, onerror=_raise_unless_missing)
+                _remove_folder(self._deleting / name)
 
     # Reading
 
     def _folder(self, run_id: str) -> Path:
-        return self._runs / checked_run_id(run_id)
+        folder = self._runs / checked_run_id(run_id)
+        self._check_layout()
+        return folder
 
     def _read(self, path: Path) -> bytes | None:
-        self._check_layout()
         with translated(path, "read"):
             try:
                 return path.read_bytes()
@@ -283,12 +313,11 @@ class LocalStorageBackend(StorageBackend):
         if not is_run_id(run_id):
             return None
         path = self._runs / run_id / "run.json"
-        data = self._read(path)
         try:
-            metadata = codec.decode_document(data, str(path)) if data is not None else {}
+            data = self._read(path)
+            metadata = _object(data, path) if data is not None else {}
         except StorageError as exc:
-            # One damaged run must not hide the others.
-            metadata = {"status": "unreadable", "status_reason": str(exc)}
+            metadata = unreadable(exc)
         return summarised(run_id, metadata)
 
     def _files(self, run_id: str, kind: type) -> list[Path]:
@@ -362,6 +391,7 @@ class _RunWriter:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._lock = threading.Lock()
+        self._closed = False
         self._name = secrets.token_hex(4)
         self._open: int | None = None
         self._files: dict[str, GrowingFile] = {}
@@ -371,16 +401,17 @@ class _RunWriter:
         file = self._files.get(kind)
         if file is None:
             with self._lock:
+                if self._closed:
+                    raise FileClosed
                 file = self._files.get(kind) or self._opened(kind)
         file.append(data)
 
     def _opened(self, kind: str) -> GrowingFile:
-        if self._open is None:
-            _make_folder(self.folder)
-            self._open = 1 + max((_open_number(name) for name in os.listdir(self.folder)), default=0)
-        name = f"{kind}-{self._open:06d}-{self._name}.jsonl"
         try:
-            file = GrowingFile(self.folder / name)
+            if self._open is None:
+                _make_folder(self.folder)
+                self._open = 1 + max((_open_number(name) for name in os.listdir(self.folder)), default=0)
+            file = GrowingFile(self.folder / f"{kind}-{self._open:06d}-{self._name}.jsonl")
         except FileNotFoundError as exc:
             raise RunNotFound(f"{self.folder.name}: the run was deleted while it was written to.") from exc
         self._files[kind] = file
@@ -397,9 +428,11 @@ class _RunWriter:
             sync_folder(self.folder)
             sync_folder(self.folder.parent)
 
-    def close(self) -> None:
-        for file in self._files.values():
-            file.close()
+    def close(self, *, sync: bool) -> None:
+        with self._lock:
+            self._closed = True
+            for file in self._files.values():
+                file.close(sync=sync)
 
 
 def _open_number(name: str) -> int:
@@ -419,11 +452,19 @@ def _make_folder(folder: Path) -> None:
 
 
 def _metadata_of(data: bytes, path: Path) -> dict[str, Any]:
-    metadata: dict[str, Any] = codec.decode_document(data, str(path))
+    metadata = _object(data, path)
     codec.check_schema(metadata, str(path))
     return metadata
 
 
-def _raise_unless_missing(function: Any, path: str, info: Any) -> None:
-    if not isinstance(info[1], FileNotFoundError):
-        raise info[1]
+def _object(data: bytes, path: Path) -> dict[str, Any]:
+    document = codec.decode_document(data, str(path))
+    if not isinstance(document, dict):
+        raise StoreCorrupt(f"{path} is not a JSON object.")
+    return document
+
+
+def _remove_folder(folder: Path) -> None:
+    while folder.exists():
+        with suppress(FileNotFoundError):  # another process sweeps it too
+            shutil.rmtree(folder)

@@ -50,9 +50,7 @@ class MemoryStorageBackend(StorageBackend):
         self.save_generation_records(run_id, [record])
 
     def save_generation_records(self, run_id: str, records: Iterable[GenerationRecord]) -> None:
-        data = codec.encode_lines(records)
-        with self._lock:
-            self._made(run_id).generations.append(data)
+        self._append(checked_run_id(run_id), "generations", codec.encode_lines(records))
 
     def load_generation_records(self, run_id: str) -> list[GenerationRecord]:
         run = self._checked(run_id)
@@ -66,9 +64,7 @@ class MemoryStorageBackend(StorageBackend):
         self.save_evaluation_records(run_id, [record])
 
     def save_evaluation_records(self, run_id: str, records: Iterable[EvaluationRecord]) -> None:
-        data = codec.encode_lines(records)
-        with self._lock:
-            self._made(run_id).evaluations.append(data)
+        self._append(checked_run_id(run_id), "evaluations", codec.encode_lines(records))
 
     def load_evaluation_records(self, run_id: str) -> dict[str, EvaluationRecord]:
         run = self._checked(run_id)
@@ -108,6 +104,11 @@ class MemoryStorageBackend(StorageBackend):
 
     def __repr__(self) -> str:
         return f"MemoryStorageBackend({len(self._runs)} runs)"
+
+    def _append(self, run_id: str, kind: str, data: bytes) -> None:
+        if data:
+            with self._lock:
+                getattr(self._made(run_id), kind).append(data)
 
     def _made(self, run_id: str) -> _Run:
         return self._runs.setdefault(checked_run_id(run_id), _Run())
