@@ -21,13 +21,23 @@ class Action:
     display: str | None = None
     """How the key is written where that is not plain."""
     palette: bool = True
+    textual: bool = False
+    """Whether Textual has the method for it."""
 
 
 _BACK = Action("back", "escape", "back", "Go back", footer=True, display="esc", palette=False)
 
 ACTIONS: dict[str, tuple[Action, ...]] = {
     "app": (
-        Action("palette", "colon,ctrl+p", "commands", "Find a command by name", display=":", palette=False),
+        Action(
+            "command_palette",
+            "colon,ctrl+p",
+            "commands",
+            "Find a command by name",
+            display=":",
+            palette=False,
+            textual=True,
+        ),
         Action("help", "question_mark,f1", "help", "Show every key of this screen", True, "?"),
         Action("suspend", "ctrl+z", "suspend", "Go to the shell; runs go on, 'fg' comes back"),
         Action("theme", "f2", "next theme", "Dark, light, or the terminal's own colours"),
@@ -107,7 +117,7 @@ def bindings(*places: str, direct: bool = False) -> list[Binding]:
     return [
         Binding(
             action.keys,
-            action.name if direct or "(" in action.name else f"do('{action.name}')",
+            action.name if direct or action.textual or "(" in action.name else f"do('{action.name}')",
             action.word,
             show=action.footer,
             key_display=action.display,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import ClassVar
 
-from rich.segment import Segment, Segments
+from rich.segment import Segments
+from rich.text import Text
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -26,7 +28,7 @@ class ThemisApp(App[None]):
     """Observes runs and asks for them; closing it ends none."""
 
     TITLE = "themis"
-    CSS_PATH = "app.tcss"
+    CSS_PATH = Path(__file__).parent / "app.tcss"
     ENABLE_COMMAND_PALETTE = True
     COMMANDS = {ActionProvider}  # noqa: RUF012 - Textual's own form
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -83,9 +85,6 @@ class ThemisApp(App[None]):
             about = screen.TITLE_HELP if isinstance(screen, ThemisScreen) else ""
             self.push_screen(HelpPage(screen, about))
 
-    def do_palette(self) -> None:
-        self.action_command_palette()
-
     def do_theme(self) -> None:
         at = OFFERED.index(self.theme) if self.theme in OFFERED else -1
         self.theme = OFFERED[(at + 1) % len(OFFERED)]
@@ -106,6 +105,6 @@ class ThemisApp(App[None]):
             return
         path = terminal.write_crash(error)
         kept = f"What happened is in {path}" if path is not None else "It could not be written down."
-        told = f"themis-tui ended by a fault of its own ({type(error).__name__}). Runs go on. {kept}\n"
-        self._exit_renderables.append(Segments([Segment(told)]))
+        told = f"themis-tui ended by a fault of its own ({type(error).__name__}). Runs go on. {kept}"
+        self._exit_renderables.append(Segments(self.console.render(Text(told), self.console.options)))
         self._close_messages_no_wait()

@@ -44,6 +44,15 @@ def done_of(done: int | None, total: int | None) -> str:
     return f"{count(done)}/{count(total)}"
 
 
+def brief(value: int | None) -> str:
+    """``812``, ``1.3k``: at most four characters below a million."""
+    if value is None or value < 1_000:
+        return count(value)
+    return (
+        f"{value / 1e3:.1f}k" if value < 9_950 else f"{value / 1e3:.0f}k" if value < 999_500 else count(value)
+    )
+
+
 def seconds(value: float | None) -> str:
     """``20ms``, ``4.1s``, ``14m 02s``, ``2h 05m``."""
     if value is None:
@@ -53,8 +62,9 @@ def seconds(value: float | None) -> str:
         return f"{value * 1e3:.0f}ms"
     if value < 59.5:
         return f"{value:.1f}s" if value < 9.95 else f"{value:.0f}s"
-    if value < 3_570:
+    if value < 3_599.5:
         return f"{int(value + 0.5) // 60}m {int(value + 0.5) % 60:02d}s"
+    value += 30
     if value < 172_800:
         return f"{int(value) // 3600}h {int(value) % 3600 // 60:02d}m"
     return f"{int(value) // 86_400}d {int(value) % 86_400 // 3600:02d}h"
@@ -108,16 +118,18 @@ def sparkline(values: Sequence[float], width: int) -> str:
     return "".join(SPARKS[min(most, max(0, round(value / top * most)))] for value in last)
 
 
-def interval(mean: float, low: float | None, high: float | None, width: int) -> str:
-    """A mean and its interval drawn on a scale from 0 to 1; empty where they do not lie on it."""
+def interval(mean: float, low: float | None, high: float | None, width: int) -> tuple[str, str, str]:
+    """A scale from 0 to 1 up to the interval, the interval with its mean, the rest of the scale.
+
+    Empty where they do not lie on it.
+    """
     if low is None or high is None or not 0 <= low <= mean <= high <= 1 or width < 8:
-        return ""
-    places = [" "] * width
+        return "", "", ""
     left, middle, right = (round(each * (width - 1)) for each in (low, mean, high))
-    for place in range(left, right + 1):
-        places[place] = RULE
+    places = [RULE] * width
     places[left], places[right], places[middle] = LEFT_END, RIGHT_END, POINT
-    return "".join(places)
+    drawn = "".join(places)
+    return drawn[:left], drawn[left : right + 1], drawn[right + 1 :]
 
 
 def _rough(value: float) -> str:

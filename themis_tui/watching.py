@@ -42,6 +42,7 @@ class RunsListed(Message):
 class RunSeen(Message):
     """A run as it is now."""
 
+    store: str
     view: RunView
 
 
@@ -183,12 +184,13 @@ class RunWatcher(Watcher):
         super().look_now()
 
     def _look(self, now: float) -> RunView:
-        view = look(self._door.open().backend, self._run_id)
+        store = self._door.open()
+        view = look(store.backend, self._run_id)
         self._looked_at = now
         if view != self._view:
             self._view = view
             self._seq = view.progress.seq if view.progress is not None else -1
-            self.post(RunSeen(view))
+            self.post(RunSeen(store.name, view))
         return view
 
     def _glance(self, view: RunView) -> None:

@@ -55,21 +55,21 @@ async def test_what_cannot_be_meant_is_said_below_its_field(opened, until, read)
         screen = await to_form(pilot, until)
         await type_into(pilot, "model", "nobody")
         await until(pilot, lambda: "model" in screen.checked.problems)
-        assert "There is no model 'nobody'." in read(pilot)
+        await until(pilot, lambda: "There is no model 'nobody'." in read(pilot))
         await type_into(pilot, "limit", "ten")
         await until(pilot, lambda: "limit" in screen.checked.problems)
-        assert "'ten' is not a whole number" in read(pilot)
+        await until(pilot, lambda: "'ten' is not a whole number" in read(pilot))
         assert "2 to mend" in read(pilot)
         await type_into(pilot, "limit", "7")
         await until(pilot, lambda: "limit" not in screen.checked.problems)
 
 
-async def test_a_file_is_previewed_with_its_own_prompt(opened, until, read, tmp_path):
-    path = tmp_path / "mine.jsonl"
-    path.write_text(json.dumps({"question": "Which way?", "answer": "up"}) + "\n")
+async def test_a_file_is_previewed_with_its_own_prompt(opened, until, read, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.jsonl").write_text(json.dumps({"question": "Which way?", "answer": "up"}) + "\n")
     async with opened(size=(140, 40)) as pilot:
         await to_form(pilot, until)
-        await type_into(pilot, "benchmark", str(path))
+        await type_into(pilot, "benchmark", "mine.jsonl")
         await type_into(pilot, "prompt", "Say: {question}")
         await until(pilot, lambda: "Say: Which way?" in read(pilot))
         assert "1 sample to ask" in read(pilot)
@@ -109,7 +109,7 @@ async def test_the_memory_store_is_refused_with_the_reason(opened, until, read):
         screen = await to_form(pilot, until)
         await type_into(pilot, "storage", "memory")
         await until(pilot, lambda: "storage" in screen.checked.problems)
-        assert "cannot use the memory store" in " ".join(read(pilot).split())
+        await until(pilot, lambda: "cannot use the memory store" in " ".join(read(pilot).split()))
         await pilot.press("f5")
         await until(pilot, lambda: not screen._launching)
         await until(pilot, lambda: screen.query_one("#problem").display)

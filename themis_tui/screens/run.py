@@ -49,6 +49,7 @@ class RunScreen(RunActions):
         self.progress: ProgressSnapshot | None = None
         self._show = 0
         self._read = False
+        self._store_name = storage
         self._failure: str | None = None
 
     def compose(self) -> ComposeResult:
@@ -84,6 +85,7 @@ class RunScreen(RunActions):
     @on(RunSeen)
     def _seen(self, event: RunSeen) -> None:
         self.view, self._failure = event.view, None
+        self._store_name = event.store
         self.progress = _newest(self.progress, event.view)
         self._draw_head()
         self.panel.show(event.view, self.progress)
@@ -138,7 +140,7 @@ class RunScreen(RunActions):
         asked = (view.metadata.get("asked") or {}) if view is not None else {}
         notes = (view.metadata.get("annotations") or {}) if view is not None else {}
         left: list[Part] = [(f"{BACK} ", "$accent"), (str(notes.get("name") or self.run_id), "bold")]
-        about = [asked.get("benchmark"), (asked.get("model") or {}).get("name"), self.storage]
+        about = [asked.get("benchmark"), (asked.get("model") or {}).get("name"), self._store_name]
         left.append(("   " + f" {DOT} ".join(str(each) for each in about if each), "$dim"))
         right = line(status_part(view.status.word)) if view is not None else line(("looking", "$dim"))
         self.query_one("#head", Static).update(spread(line(*left), right, width))

@@ -33,15 +33,15 @@ def columns(clock: Callable[[], float]) -> list[Column[RunRow]]:
     """The columns of the list; the last to find room are the first to go."""
     return [
         Column("STATUS", _status, 11),
-        Column("RUN", lambda row: cell(run_name(row)), 15, grow=3, most=48, tail=True),
-        Column("BENCHMARK", lambda row: cell(row.benchmark, "dim"), 9, grow=1, most=20, rank=3),
-        Column("MODEL", lambda row: cell(row.model, "dim"), 13, grow=1, most=34, rank=2),
-        Column("N", _counted, 7, right=True, grow=1, most=13, rank=1),
+        Column("RUN", lambda row: cell(run_name(row)), 12, grow=True, most=48, tail=True),
+        Column("BENCHMARK", lambda row: cell(row.benchmark, "dim"), 9, grow=True, most=20, rank=3),
+        Column("MODEL", lambda row: cell(row.model, "dim"), 13, grow=True, most=34, rank=2),
+        Column("N", _counted, 9, right=True, rank=1),
         Column("SCORE", _score, 10, right=True),
         Column("ERR", _errors, 4, right=True, rank=1),
         Column("TOKENS", lambda row: cell(figures.count(row.tokens), "dim"), 7, right=True, rank=6),
         Column("TOOK", lambda row: cell(figures.seconds(row.duration_s), "dim"), 7, right=True, rank=5),
-        Column("AGE", lambda row: cell(_age(row, clock()), "dim"), 4, right=True),
+        Column("AGE", lambda row: cell(_age(row, clock()), "dim"), 3, right=True),
     ]
 
 
@@ -159,7 +159,8 @@ def _counted(row: RunRow) -> Cell:
         return cell(figures.NONE, "faint")
     if row.total is None or row.done == row.total:
         return cell(figures.count(row.done))
-    return ((figures.count(row.done), "plain"), (f"/{figures.count(row.total)}", "faint"))
+    said = figures.brief if row.total >= 1_000 else figures.count
+    return ((said(row.done), "plain"), (f"/{said(row.total)}", "faint"))
 
 
 def _score(row: RunRow) -> Cell:

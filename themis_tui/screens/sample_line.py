@@ -22,12 +22,12 @@ SHOWS = ("all", "wrong", "errors")
 def columns() -> list[Column[SampleRow]]:
     """The columns of a run's samples."""
     return [
-        Column("SAMPLE", lambda row: cell(row.id, "dim"), 12, grow=1, most=30, tail=True),
+        Column("SAMPLE", lambda row: cell(row.id, "dim"), 12, grow=True, most=30, tail=True),
         Column("", _verdict, 10),
         Column("SCORE", _score, 5, right=True),
-        Column("ANSWER", _answer, 14, grow=3, most=90),
+        Column("ANSWER", _answer, 14, grow=True, most=90),
         Column(
-            "REFERENCE", lambda row: cell(row.reference or figures.NONE, "dim"), 9, grow=1, most=50, rank=2
+            "REFERENCE", lambda row: cell(row.reference or figures.NONE, "dim"), 9, grow=True, most=50, rank=2
         ),
         Column("LATENCY", lambda row: cell(figures.seconds(row.latency_s), "dim"), 7, right=True, rank=3),
         Column("TOKENS", lambda row: cell(figures.count(row.output_tokens), "dim"), 6, right=True, rank=4),

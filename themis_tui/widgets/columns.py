@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -23,8 +23,8 @@ class Column(Generic[R]):
     width: int
     """Cells it needs."""
     right: bool = False
-    grow: int = 0
-    """Its share of the room that is left over."""
+    grow: bool = False
+    """Whether it takes of the room that is left over, as far as its texts need it."""
     most: int = 60
     rank: int = 0
     """Where there is too little room, the highest rank goes first; 0 stays."""
@@ -37,26 +37,48 @@ def cell(text: str, tone: str = "plain") -> Cell:
     return ((text, tone),)
 
 
-def fitted(columns: Sequence[Column[R]], room: int) -> list[tuple[Column[R], int]]:
-    """The columns that fit into ``room`` cells, with their widths."""
+def fitted(
+    columns: Sequence[Column[R]], room: int, needs: Mapping[str, int] | None = None
+) -> list[tuple[Column[R], int]]:
+    """The columns that fit into ``room`` cells, with their widths.
+
+    ``needs``: the cells that the longest text under a title takes; no column grows beyond it.
+    """
+    needed = needs or {}
+    widths = {id(column): _least(column, needed.get(column.title)) for column in columns}
     kept = list(columns)
-    while _needed(kept) > room:
+    while _taken(widths, kept) > room:
         rank = max(column.rank for column in kept)
         if rank == 0:
             break
         kept.remove(next(column for column in reversed(kept) if column.rank == rank))
-    spare = max(0, room - _needed(kept))
-    widths = [column.width for column in kept]
+    _share_out(kept, widths, needed, room - _taken(widths, kept))
+    return [(column, widths[id(column)]) for column in kept]
+
+
+def _least(column: Column[R], need: int | None) -> int:
+    """A column that can grow takes less than its width where its texts are short."""
+    if need is None or not column.grow:
+        return column.width
+    return max(len(column.title), min(column.width, need))
+
+
+def _share_out(
+    kept: Sequence[Column[R]], widths: dict[int, int], needed: Mapping[str, int], spare: int
+) -> None:
     while spare > 0:
-        growing = [n for n, column in enumerate(kept) if column.grow and widths[n] < column.most]
+        growing = [
+            column
+            for column in kept
+            if column.grow and widths[id(column)] < min(column.most, needed.get(column.title, column.most))
+        ]
         if not growing:
-            break
-        for n in growing:
-            step = min(spare, kept[n].grow, kept[n].most - widths[n])
-            widths[n] += step
+            return
+        for column in growing:
+            step = min(spare, 1)
+            widths[id(column)] += step
             spare -= step
-    return list(zip(kept, widths, strict=True))
 
 
-def _needed(columns: Sequence[Column[R]]) -> int:
-    return sum(column.width for column in columns) + GAP * max(0, len(columns) - 1)
+def _taken(widths: Mapping[int, int], columns: Sequence[Column[R]]) -> int:
+    return sum(widths[id(column)] for column in columns) + GAP * max(0, len(columns) - 1)

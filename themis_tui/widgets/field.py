@@ -25,7 +25,7 @@ class Field(Vertical):
         & .field-problem { height: auto; padding-left: 13; color: $bad; display: none; }
         &.-wrong .field-problem { display: block; }
         &.-wrong .field-name { color: $bad; }
-        &:focus-within .field-name { color: $accent; }
+        &.-typing .field-name { color: $accent; }
     }
     """
 
@@ -49,6 +49,12 @@ class Field(Vertical):
                 suggester=SuggestFromList(self._offered) if self._offered else None,
             )
         yield Static(classes="field-problem")
+
+    def on_descendant_focus(self) -> None:
+        self.add_class("-typing")
+
+    def on_descendant_blur(self) -> None:
+        self.remove_class("-typing")
 
     @property
     def value(self) -> str:

@@ -31,7 +31,7 @@ class Passage(NamedTuple):
     tone: str = "plain"
 
 
-class Reader(ScrollView, can_focus=True):
+class Reader(ScrollView, can_focus=True, inherit_bindings=False):
     """Passages one below the other."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("reader", direct=True)]
@@ -143,7 +143,7 @@ def _end(text: str, start: int, width: int) -> int:
 def _heading(passage: Passage, width: int) -> list[tuple[str, str]]:
     rule = plain(RULE)
     name, note = plain(passage.heading), plain(passage.note)
-    note = f" {note} " if note else ""
-    fill = max(2, width - cell_len(name) - cell_len(note) - 6)
+    note = f" {note} " if note else rule
+    fill = max(2, width - cell_len(name) - cell_len(note) - 5)
     lead, end = (rule * 2 + " ", "faint"), (" " + rule * fill, "faint")
-    return [lead, (name, "heading"), end, (note, "dim"), (rule, "faint")]
+    return [lead, (name, "heading"), end, (note, "dim" if passage.note else "faint"), (rule, "faint")]

@@ -16,7 +16,7 @@ from themis_tui.text import Part, line, lines
 
 LABEL = 13
 MOST_METRICS = 4
-DRAWN_INTERVAL = 24
+DRAWN_INTERVAL = 30
 SEP = f" {DOT} "
 
 
@@ -97,9 +97,9 @@ def _metric(name: str, metric: dict[str, Any], width: int) -> Content:
     mean, low, high = metric.get("mean"), metric.get("low"), metric.get("high")
     parts: list[Part] = [_label(name), (f"{figures.score(mean):<6}", "bold")]
     if mean is not None:
-        drawn = figures.interval(mean, low, high, min(DRAWN_INTERVAL, width - 44))
+        before, drawn, after = figures.interval(mean, low, high, min(DRAWN_INTERVAL, width - 44))
         if drawn:
-            parts.append((f"  {drawn}", "$accent"))
+            parts += [(f"  {before}", "$raised"), (drawn, "$accent"), (after, "$raised")]
         if low is not None and high is not None:
             parts.append((f"  {figures.score(low)} – {figures.score(high)}", "$dim"))
     parts.append((f"   n {figures.count(metric.get('n'))}", "$dim"))

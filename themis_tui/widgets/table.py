@@ -25,11 +25,13 @@ from themis_tui.widgets.rows import Rows
 
 R = TypeVar("R")
 
+MEASURED = 100
+"""Rows whose texts are looked at to choose the widths of columns."""
 GUTTER = 3
 """Cells at the left for cursor and mark."""
 
 
-class Table(ScrollView, Generic[R], can_focus=True):
+class Table(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
     """Rows of a model below a line of titles; the cursor stays on its row whatever comes and goes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("table", direct=True)]
@@ -103,6 +105,7 @@ class Table(ScrollView, Generic[R], can_focus=True):
         self._drawn: dict[int, tuple[Cell, ...]] = {}
         self._tones: dict[str, Style] = {}
         self._last_mark: str | None = None
+        self._needs: dict[str, int] = {}
 
     # What it shows
 
@@ -111,6 +114,7 @@ class Table(ScrollView, Generic[R], can_focus=True):
         before = self.cursor
         old_key = self.key
         self.rows.replace(rows)
+        self._measure()
         self._settle(before, old_key)
 
     def filter(self, test: Callable[[R], bool] | None) -> None:
@@ -149,6 +153,18 @@ class Table(ScrollView, Generic[R], can_focus=True):
             place = y - 1 + self.scroll_offset.y
             if not 0 <= place < len(self.rows.shown) or self._cells(self.rows.shown[place]) != cells:
                 self.refresh(Region(0, y, self.size.width, 1))
+
+    def _measure(self) -> None:
+        """See how long texts get, by some of the rows; columns only ever widen, so that nothing jitters."""
+        rows, needs = self.rows.all, dict(self._needs)
+        for column in self.columns:
+            if column.grow:
+                for row in rows[:: max(1, len(rows) // MEASURED)]:
+                    length = sum(len(piece) for piece, _ in column.cell(row))
+                    needs[column.title] = max(needs.get(column.title, 0), min(length, column.most))
+        if needs != self._needs:
+            self._needs, self._layout = needs, []
+            self.refresh()
 
     def _settle(self, before: int, old_key: str | None) -> None:
         place = self.rows.place(old_key)
@@ -249,7 +265,7 @@ class Table(ScrollView, Generic[R], can_focus=True):
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         if not self._layout:
-            self._layout = fitted(self.columns, width - GUTTER - 1)
+            self._layout = fitted(self.columns, width - GUTTER - 1, self._needs)
         if y == 0:
             return self._title(width)
         place = y - 1 + self.scroll_offset.y

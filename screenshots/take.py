@@ -1,0 +1,219 @@
+"""Render the pictures beside this file from the real app over a small frozen world.
+
+``python screenshots/take.py [FOLDER] [--size 80x24] [--theme themis-dark]``
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import html
+import itertools
+import os
+import re
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+NOW = 1_780_000_000.0
+"""When all of this happens: in the night of 28 May 2026."""
+DEADLINE_S = 30.0
+LARGEST = 300_000
+
+RUNS: tuple[tuple[str, str, float, dict[str, Any]], ...] = (
+    ("nightly-0521", "fake-math-llm?accuracy=0.62&seed=4", 7 * 86_400, {"epochs": 3}),
+    ("few-shot-0", "fake-math-llm?accuracy=0.7&seed=2", 2.2 * 86_400, {}),
+    ("few-shot-4", "fake-math-llm?accuracy=0.85&seed=2", 2.1 * 86_400, {}),
+    ("rate-limits", "fake-math-llm?rate_limit_rate=0.15&seed=3", 86_500, {"limit": 80}),
+    ("cot-1", "fake-math-llm?error_rate=0.03&seed=1", 19_000, {"epochs": 2}),
+    ("cot-2", "fake-math-llm?accuracy=0.93&seed=7", 7_800, {"epochs": 2}),
+    ("cot-3-all", "fake-math-llm?accuracy=0.9&error_rate=0.02&seed=9", 252, {"epochs": 11}),
+)
+
+
+def make_world(root: Path) -> None:
+    """Evaluate the demo a few times, then give the runs their places in time."""
+    os.environ.update(
+        THEMIS_DATA_DIR=str(root / "data"),
+        THEMIS_STATE_DIR=str(root / "state"),
+        XDG_CACHE_HOME=str(root / "cache"),
+        TEXTUAL_ANIMATIONS="none",
+        TEXTUAL_COLOR_SYSTEM="truecolor",
+        THEMIS_ASCII="0",
+        USER="ada",
+    )
+    for name in ("NO_COLOR", "THEMIS_STORAGE", "TEXTUAL_THEME"):
+        os.environ.pop(name, None)
+    from themis import evaluate
+
+    for run_id, model, ago, given in RUNS:
+        evaluate("demo", model=model, run_id=run_id, executor="sequential", **given)
+        _place_in_time(run_id, NOW - ago)
+
+
+def _place_in_time(run_id: str, began: float) -> None:
+    from themis.backends import open_storage
+
+    with open_storage() as store:
+        metadata = store.load_run_metadata(run_id)
+        took = 0.11 * metadata["summary"]["done"]
+        metadata.update(created_at=began, started_at=began, ended_at=began + took, updated_at=began + took)
+        metadata["where"].update(host="gpu7", executor="threads")
+        metadata["progress"].update(latency_p50_s=0.41, latency_p95_s=1.2, at=began + took)
+        metadata["progress"]["executor"].update(name="threads", concurrency=16)
+        if run_id == "cot-3-all":
+            _make_live(metadata, began)
+        if run_id == "rate-limits":
+            metadata.update(status="paused", status_reason="interrupted")
+            metadata["progress"].update(status="paused", total=120)
+            metadata["summary"].update(total=120)
+        if run_id == "few-shot-0":
+            metadata.update(status="cancelled", status_reason="cancelled by a person")
+        store.save_run_metadata(run_id, metadata)
+        _steady_records(store, run_id)
+
+
+def _make_live(metadata: dict[str, Any], began: float) -> None:
+    done, total = metadata["summary"]["done"], 2_400
+    metadata.update(status="running", ended_at=None, updated_at=NOW, started_at=began)
+    metadata["asked"]["epochs"] = 20
+    metadata["heartbeat"] = {"seq": 30, "at": NOW - 1, "every_s": 10.0}
+    metadata["summary"].update(total=total)
+    metadata["progress"].update(
+        status="running",
+        at=NOW,
+        finished_at=NOW,
+        total=total,
+        done=done,
+        in_flight=16,
+        rate=5.2,
+        eta_s=[181.0, 239.0],
+        history=[2.2, 3.4, 4.1, 4.9, 5.6, 5.2, 5.8, 6.1, 4.0, 3.1, 4.8, 5.3, 5.5, 5.9, 5.7, 5.1, 5.4, 5.2],
+    )
+    metadata["progress"]["executor"].update(workers=16, running=16, queued=0)
+
+
+def _steady_records(store: Any, run_id: str) -> None:
+    """Latencies that are the same at each taking."""
+    from themis.core.entities import GenerationRecord
+
+    steady: list[GenerationRecord] = []
+    for number, record in enumerate(store.load_generation_records(run_id)):
+        spent = 0.3 + number * 37 % 90 / 100
+        record.timing = {"started_at": NOW, "queue_s": 0.02, "wait_s": 0.0, "model_s": spent}
+        record.attempt += 1
+        steady.append(record)
+    store.save_generation_records(run_id, steady)
+
+
+async def take(folder: Path, size: tuple[int, int], theme: str) -> None:
+    """One picture of each screen."""
+    from themis_tui.app import ThemisApp
+    from themis_tui.screens.new_run import NewRunScreen
+    from themis_tui.screens.run import RunScreen
+    from themis_tui.screens.sample import SampleScreen
+
+    app: Any = ThemisApp(clock=lambda: NOW)
+    async with app.run_test(size=size) as pilot:
+        app.theme = theme
+        await _until(pilot, lambda: len(app.screen.table.rows.shown) == len(RUNS))
+        await pilot.press("j")
+        await _picture(pilot, folder / "runs.svg")
+        await pilot.press("k", "enter")
+        await _until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.table.rows.shown)
+        await pilot.press("n")
+        await _picture(pilot, folder / "run.svg")
+        await pilot.press("enter")
+        await _until(pilot, lambda: isinstance(app.screen, SampleScreen) and app.screen.reader.plain_text)
+        await _picture(pilot, folder / "sample.svg")
+        await pilot.press("escape", "escape", "plus")
+        await _until(pilot, lambda: isinstance(app.screen, NewRunScreen) and app.screen.checked)
+        await pilot.press("tab", "tab", *"{question} Think first.", "tab", "tab", *"50")
+        await _until(pilot, lambda: app.screen.checked.spec.limit == 50 and app.screen.checked.prompts)
+        await _picture(pilot, folder / "new_run.svg")
+
+
+async def _until(pilot: Any, condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        if time.monotonic() > deadline:
+            raise SystemExit("the screen did not come to show what the picture is of")
+        await pilot.pause(0.05)
+
+
+async def _picture(pilot: Any, path: Path) -> None:
+    await pilot.pause(0.3)
+    for field in pilot.app.screen.query("Input"):
+        field.cursor_blink = False
+    await pilot.pause()
+    path.write_text(steady_svg(pilot.app.export_screenshot(title="themis-tui")), encoding="utf-8")
+    if path.stat().st_size > LARGEST:
+        raise SystemExit(f"{path} is larger than {LARGEST} bytes")
+    print(path)
+
+
+def steady_svg(svg: str) -> str:
+    """The picture without what differs from one taking to the next, right in every renderer."""
+    name = re.search(r"terminal-(\d+)-", svg)
+    if name is not None:
+        svg = svg.replace(f"terminal-{name[1]}", "terminal-0")
+    return re.sub(
+        r'<text class="([^"]+)" x="([\d.]+)" y="([\d.]+)" textLength="([\d.]+)"([^>]*)>([^<]*)</text>',
+        _placed,
+        svg,
+    )
+
+
+def _placed(found: re.Match[str]) -> str:
+    # Some renderers drop spaces at the ends of a piece and then shift what is left of it.
+    style, x, y, length, rest, escaped = found.groups()
+    text = html.unescape(escaped).replace("\xa0", " ")
+    kept = text.strip(" ")
+    if not kept or kept == text:
+        return found[0]
+    cell = float(length) / _cells(text)
+    left = float(x) + cell * (len(text) - len(text.lstrip(" ")))
+    inner = html.escape(kept).replace(" ", "&#160;")
+    length = f"{cell * _cells(kept):g}"
+    return f'<text class="{style}" x="{left:g}" y="{y}" textLength="{length}"{rest}>{inner}</text>'
+
+
+def _cells(text: str) -> int:
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def frozen(stack: ExitStack) -> None:
+    """Hold still what a picture would show of this machine and moment."""
+    from themis.runs import status
+
+    stack.enter_context(patch.object(status.time, "time", lambda: NOW))
+    stack.enter_context(patch.object(socket, "gethostname", lambda: "gpu1"))
+    counter = itertools.count()
+    stack.enter_context(patch("secrets.token_hex", lambda length=4: f"{next(counter):0{2 * length}x}"))
+
+
+def main() -> None:
+    """Take all pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent)
+    parser.add_argument("--size", default="92x28")
+    parser.add_argument("--theme", default="themis-dark")
+    asked = parser.parse_args()
+    width, _, height = asked.size.partition("x")
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as root, ExitStack() as stack:
+        make_world(Path(root))
+        frozen(stack)
+        asyncio.run(take(asked.folder, (int(width), int(height)), asked.theme))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
