@@ -440,7 +440,9 @@ def _check_counts(
     limit: int | None, epochs: int, timeout: float | None, max_workers: int | None, seed: int | None
 ) -> None:
     for name, value in (("limit", limit), ("epochs", epochs), ("max_workers", max_workers)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        if value is None and name != "epochs":
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise UsageError(f"{name} is {value!r}; it must be a whole number of at least 1.")
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
         raise UsageError(f"seed is {seed!r}; it must be a whole number.")
