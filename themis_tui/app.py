@@ -17,6 +17,7 @@ from themis_tui import terminal
 from themis_tui.actions import bindings
 from themis_tui.doors import Doors
 from themis_tui.draft import Draft
+from themis_tui.glyphs import ascii_wanted
 from themis_tui.palette import ActionProvider
 from themis_tui.screens.base import ThemisScreen
 from themis_tui.screens.runs import RunsScreen
@@ -56,6 +57,7 @@ class ThemisApp(App[None]):
         for theme in OURS:
             self.register_theme(theme)
         self.theme = "themis-dark"
+        self.set_class(ascii_wanted(), "-ascii")
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return own_variables(self.current_theme)

@@ -103,9 +103,8 @@ def test_columns_give_way_by_rank_and_share_what_is_left():
         Column("C", cell, 10, rank=1, grow=True),
     ]
     assert [(column.title, width) for column, width in fitted(columns, 22)] == [("A", 10), ("C", 10)]
-    assert [(column.title, width) for column, width in fitted(columns, 44)] == [
-        ("A", 15),
-        ("B", 10),
-        ("C", 15),
-    ]
+    wide = [(column.title, width) for column, width in fitted(columns, 44)]
+    assert wide == [("A", 15), ("B", 10), ("C", 15)]
+    short = fitted(columns, 44, {"A": 3, "C": 4})
+    assert [(column.title, width) for column, width in short] == [("A", 3), ("B", 10), ("C", 4)]
     assert [column.title for column, _ in fitted(columns, 3)] == ["A"]

@@ -156,9 +156,8 @@ def test_stderr_elsewhere_is_refused_before_anything_is_drawn(tmp_path):
 
 
 def test_nothing_heavy_is_imported_to_start():
-    code = (
-        "import sys; from themis_tui.app import ThemisApp; ThemisApp();"
-        "print(sorted({'boto3','psycopg','ray','httpx2','numpy','pandas','scipy','dask','openai'} & {*sys.modules}))"
-    )
+    heavy = {"boto3", "psycopg", "ray", "httpx2", "numpy", "pandas", "scipy", "dask", "openai"}
+    start = "import sys; from themis_tui.app import ThemisApp; ThemisApp();"
+    code = f"{start} print(sorted({heavy} & {{*sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr

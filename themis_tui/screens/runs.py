@@ -18,6 +18,7 @@ from themis.runs.query import row_test
 from themis.runs.status import Status
 from themis_tui.actions import bindings
 from themis_tui.draft import Draft
+from themis_tui.glyphs import RULE
 from themis_tui.screens.dialogs import ConfirmDialog
 from themis_tui.screens.run_actions import RunActions
 from themis_tui.screens.run_line import columns, delete_facts, head, preview
@@ -57,6 +58,7 @@ class RunsScreen(RunActions):
         yield Table(columns(lambda: self.clock()), lambda row: row.run_id, id="runs")
         yield Static(id="empty")
         with Vertical(id="preview"):
+            yield Static(id="preview-rule")
             yield Static(id="preview-text")
         yield KeyLine()
 
@@ -152,6 +154,8 @@ class RunsScreen(RunActions):
         panel = self.query_one("#preview-text", Static)
         self.query_one("#preview").display = row is not None
         if row is not None:
+            rule = line((RULE * max(1, self.size.width - 2), "$raised"))
+            self.query_one("#preview-rule", Static).update(lines([rule]))
             panel.update(preview(row, self.clock(), max(20, panel.size.width or self.size.width - 4)))
 
     # What can be done

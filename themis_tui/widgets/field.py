@@ -43,7 +43,7 @@ class Field(Vertical):
             yield Static(line(self._title), classes="field-name")
             yield Input(
                 self._shown,
-                placeholder=self._hint,
+                placeholder=plain(self._hint),
                 compact=True,
                 select_on_focus=False,
                 suggester=SuggestFromList(self._offered) if self._offered else None,
