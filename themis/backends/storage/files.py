@@ -101,7 +101,10 @@ class GrowingFile:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Replace a file at once and for good: a reader sees the old or the new, also after a power cut."""
+    """Replace a file at once: a reader sees the old or the new, also after a power cut.
+
+    Which of the two is settled only when the folder has been synced.
+    """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         with open(temporary, "xb") as file:
@@ -112,7 +115,6 @@ def write_whole(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

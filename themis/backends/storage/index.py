@@ -23,6 +23,7 @@ from themis.core.errors import StorageError, StoreCorrupt
 
 SETTLED_NS = 2_000_000_000
 UNTRUSTED = 0
+ROWS_AT_ONCE = 200
 _VERSION = 1
 
 _TABLE = """
@@ -54,52 +55,86 @@ class RunIndex:
         return []
 
     def verified(self) -> Iterator[dict[str, Any]]:
-        """Every run as it is now, newest first; re-reads only the folders that changed."""
-        with suppress(sqlite3.Error, StoreCorrupt), self._connection() as connection:
-            return self._looked_at(connection)
+        """Every run as it is now, newest first; re-reads only the folders that changed.
+
+        Which runs there are, and that their rows are fresh, is settled at the call; rows are read as they
+        are asked for.
+        """
+        with suppress(sqlite3.Error), self._connection() as connection:
+            return self._rows(*self._looked_at(connection))
         # The cache is damaged: the store is read without it, and the next look makes a new one.
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
-        return self._looked_at(None)
+        return self._rows(*self._looked_at(None))
 
-    def _looked_at(self, connection: sqlite3.Connection | None) -> Iterator[dict[str, Any]]:
+    def _looked_at(
+        self, connection: sqlite3.Connection | None
+    ) -> tuple[list[str], dict[str, dict[str, Any]]]:
+        """The ids of all runs, newest first, and the summaries of those that had to be read."""
         stamps = self._stamps()
-        rows = connection.execute("select run_id, stamp, summary from run") if connection else ()
-        fresh = {run_id: blob for run_id, stamp, blob in rows if stamps.get(run_id) == stamp}
-        blobs = list(fresh.values())
-        if len(fresh) < len(stamps):
-            blobs += self._renewed(connection, stamps, fresh)
+        rows = connection.execute("select run_id, stamp, created_at from run") if connection else ()
+        known = {run_id: created for run_id, stamp, created in rows if stamps.get(run_id) == stamp}
+        changed = {run_id: stamp for run_id, stamp in stamps.items() if run_id not in known}
+        read = self._renewed(connection, changed)
+        known |= {run_id: created_at(summary) for run_id, summary in read.items()}
         if connection is not None:
             self._forget(connection, stamps)
-        summaries: list[dict[str, Any]] = codec.decode_document(b"[" + b",".join(blobs) + b"]", "The index")
-        summaries.sort(key=created_at, reverse=True)
-        return iter(summaries)
+        return sorted(known, key=known.__getitem__, reverse=True), read
+
+    def _rows(self, run_ids: list[str], read: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        for start in range(0, len(run_ids), ROWS_AT_ONCE):
+            some = run_ids[start : start + ROWS_AT_ONCE]
+            blobs = self._blobs([run_id for run_id in some if run_id not in read])
+            for run_id in some:
+                summary = read.get(run_id) or _decoded(blobs.get(run_id))
+                if summary is None:
+                    # What the cache lost meanwhile, or cannot give back, the store still has.
+                    self._drop([run_id])
+                    summary = self._read(run_id)
+                if summary is not None:
+                    yield summary
+
+    def _blobs(self, run_ids: list[str]) -> dict[str, bytes]:
+        with suppress(sqlite3.Error), self._connection() as connection:
+            if connection is not None and run_ids:
+                marks = ",".join("?" * len(run_ids))
+                query = f"select run_id, summary from run where run_id in ({marks})"
+                return dict(connection.execute(query, run_ids))
+        return {}
 
     def _stamps(self) -> dict[str, int]:
         try:
             with os.scandir(self._runs) as entries:
-                return {entry.name: entry.stat(follow_symlinks=False).st_mtime_ns for entry in entries}
+                return {
+                    entry.name: entry.stat(follow_symlinks=False).st_mtime_ns
+                    for entry in entries
+                    if entry.is_dir(follow_symlinks=False)
+                }
         except FileNotFoundError:
             return {}
 
     def _renewed(
-        self, connection: sqlite3.Connection | None, stamps: dict[str, int], fresh: dict[str, bytes]
-    ) -> list[bytes]:
-        rows = []
-        for run_id, stamp in stamps.items():
-            if run_id in fresh:
-                continue
+        self, connection: sqlite3.Connection | None, changed: dict[str, int]
+    ) -> dict[str, dict[str, Any]]:
+        read, rows = {}, []
+        for run_id, stamp in changed.items():
             now = time.time_ns()
             summary = self._read(run_id)
             if summary is not None:
+                read[run_id] = summary
                 settled = now - stamp > SETTLED_NS
-                blob = _encoded(run_id, summary)
-                rows.append((run_id, stamp if settled else UNTRUSTED, created_at(summary), blob))
-        if connection is not None:
+                row = (
+                    run_id,
+                    stamp if settled else UNTRUSTED,
+                    created_at(summary),
+                    _encoded(run_id, summary),
+                )
+                rows.append(row)
+        if connection is not None and rows:
             # Another process may hold the cache; the next look renews what this one could not.
             with suppress(sqlite3.Error), connection:
                 connection.executemany("insert or replace into run values (?, ?, ?, ?)", rows)
-        return [row[3] for row in rows]
+        return read
 
     def _forget(self, connection: sqlite3.Connection, stamps: dict[str, int]) -> None:
         with suppress(sqlite3.Error):
@@ -107,9 +142,13 @@ class RunIndex:
             if count <= len(stamps):
                 return
             known = [run_id for (run_id,) in connection.execute("select run_id from run")]
-            gone = [(run_id,) for run_id in known if run_id not in stamps]
-            with connection:
-                connection.executemany("delete from run where run_id = ?", gone)
+            self._drop([run_id for run_id in known if run_id not in stamps])
+
+    def _drop(self, run_ids: list[str]) -> None:
+        with suppress(sqlite3.Error), self._connection() as connection:
+            if connection is not None:
+                with connection:
+                    connection.executemany("delete from run where run_id = ?", [(each,) for each in run_ids])
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection | None]:
@@ -139,6 +178,15 @@ class RunIndex:
             self._path.unlink(missing_ok=True)
             raise
         return connection
+
+
+def _decoded(blob: bytes | None) -> dict[str, Any] | None:
+    if blob is not None:
+        with suppress(StoreCorrupt):
+            summary = codec.decode_document(blob)
+            if isinstance(summary, dict):
+                return summary
+    return None
 
 
 def _encoded(run_id: str, summary: dict[str, Any]) -> bytes:

@@ -30,13 +30,13 @@ from typing import Any
 from themis.backends.storage.base import StorageBackend, summarised, unreadable
 from themis.backends.storage.files import (
     FileClosed,
-    GrowingFile,
     sync_folder,
     translated,
     whole_lines,
     write_whole,
 )
 from themis.backends.storage.index import RunIndex
+from themis.backends.storage.run_writer import RunWriter, make_folder
 from themis.core import codec
 from themis.core.current import Rank, current_evaluations, current_generations, identity, rank
 from themis.core.directories import data_dir
@@ -69,11 +69,12 @@ class LocalStorageBackend(StorageBackend):
     def _set_up(self) -> None:
         self._runs = self.root / "runs"
         self._deleting = self.root / ".deleting"
-        self._writers: OrderedDict[str, _RunWriter] = OrderedDict()
+        self._writers: OrderedDict[str, RunWriter] = OrderedDict()
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._checked_layout = False
         self._reported: set[Path] = set()
+        self._unsynced: set[Path] = set()
         self._index = RunIndex(self._runs, self._read_summary)
 
     def save_run_metadata(self, run_id: str, metadata: dict[str, Any]) -> None:
@@ -127,7 +128,8 @@ class LocalStorageBackend(StorageBackend):
         self._check_layout()
         with translated(self._runs, "list runs"):
             try:
-                return sorted(name for name in os.listdir(self._runs) if is_run_id(name))
+                with os.scandir(self._runs) as entries:
+                    return sorted(e.name for e in entries if is_run_id(e.name) and e.is_dir())
             except FileNotFoundError:
                 return []
 
@@ -166,6 +168,8 @@ class LocalStorageBackend(StorageBackend):
     def flush(self) -> None:
         failure: StorageError | None = None
         with self._lock:
+            # Taken before the files are synced: what is renamed meanwhile waits for the next flush.
+            folders = list(self._unsynced)
             for run_id, writer in list(self._current_writers().items()):
                 try:
                     with translated(writer.folder, "sync records"):
@@ -174,6 +178,10 @@ class LocalStorageBackend(StorageBackend):
                     failure = failure or exc
                     if isinstance(exc, RunNotFound):
                         self._forget(run_id, writer)
+            for folder in folders:
+                self._unsynced.discard(folder)
+                with translated(folder, "sync the folder"), suppress(FileNotFoundError):
+                    sync_folder(folder)
         if failure is not None:
             raise failure
 
@@ -216,19 +224,19 @@ class LocalStorageBackend(StorageBackend):
                         raise
                     # Deleted and made anew: the record belongs to the new run.
 
-    def _forget(self, run_id: str, writer: _RunWriter) -> None:
+    def _forget(self, run_id: str, writer: RunWriter) -> None:
         with self._lock:
             if self._writers.get(run_id) is writer:
                 del self._writers[run_id]
             writer.close(sync=False)
 
-    def _writer(self, run_id: str) -> _RunWriter:
+    def _writer(self, run_id: str) -> RunWriter:
         with self._lock:
             writers = self._current_writers()
             writer = writers.get(run_id)
             if writer is None:
                 self._make_root()
-                writer = writers[run_id] = _RunWriter(self._folder(run_id))
+                writer = writers[run_id] = RunWriter(self._folder(run_id), self._unsynced)
                 if len(writers) > MOST_OPEN_RUNS:
                     _, oldest = writers.popitem(last=False)
                     with suppress(RunNotFound):  # it was deleted: nothing to keep
@@ -238,7 +246,7 @@ class LocalStorageBackend(StorageBackend):
                 writers.move_to_end(run_id)
             return writer
 
-    def _current_writers(self) -> OrderedDict[str, _RunWriter]:
+    def _current_writers(self) -> OrderedDict[str, RunWriter]:
         # After a fork both processes hold the same files; the child opens its own.
         if self._pid != os.getpid():
             self._pid = os.getpid()
@@ -252,14 +260,16 @@ class LocalStorageBackend(StorageBackend):
                 write_whole(folder / name, data)
             except FileNotFoundError:
                 self._make_root()
-                _make_folder(folder)
+                make_folder(folder, self._unsynced)
                 write_whole(folder / name, data)
+            self._unsynced.add(folder)
 
     def _make_root(self) -> None:
         self._check_layout()
         header = self.root / "themis-store.json"
         if not header.exists():
             self._runs.mkdir(parents=True, exist_ok=True)
+            self._unsynced |= {self.root, self.root.parent}
             write_whole(header, json.dumps({"layout": LAYOUT}).encode())
 
     def _sweep(self, run_id: str) -> None:
@@ -315,6 +325,8 @@ class LocalStorageBackend(StorageBackend):
         path = self._runs / run_id / "run.json"
         try:
             data = self._read(path)
+            if data is None and not path.parent.exists():
+                return None
             metadata = _object(data, path) if data is not None else {}
         except StorageError as exc:
             metadata = unreadable(exc)
@@ -383,72 +395,6 @@ class LocalStorageBackend(StorageBackend):
                 log.warning(
                     "%s: dropped an unfinished last line of %d bytes; its writer was killed", path, size
                 )
-
-
-class _RunWriter:
-    """The files that this backend, in this process, appends to for one run."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._lock = threading.Lock()
-        self._closed = False
-        self._name = secrets.token_hex(4)
-        self._open: int | None = None
-        self._files: dict[str, GrowingFile] = {}
-        self._new_names = False
-
-    def append(self, kind: str, data: bytes) -> None:
-        file = self._files.get(kind)
-        if file is None:
-            with self._lock:
-                if self._closed:
-                    raise FileClosed
-                file = self._files.get(kind) or self._opened(kind)
-        file.append(data)
-
-    def _opened(self, kind: str) -> GrowingFile:
-        try:
-            if self._open is None:
-                _make_folder(self.folder)
-                self._open = 1 + max((_open_number(name) for name in os.listdir(self.folder)), default=0)
-            file = GrowingFile(self.folder / f"{kind}-{self._open:06d}-{self._name}.jsonl")
-        except FileNotFoundError as exc:
-            raise RunNotFound(f"{self.folder.name}: the run was deleted while it was written to.") from exc
-        self._files[kind] = file
-        self._new_names = True
-        return file
-
-    def sync(self) -> None:
-        for file in list(self._files.values()):
-            file.sync()
-        if self._new_names:
-            self._new_names = False
-            if not self.folder.exists():
-                raise RunNotFound(f"{self.folder.name}: the run was deleted while it was written to.")
-            sync_folder(self.folder)
-            sync_folder(self.folder.parent)
-
-    def close(self, *, sync: bool) -> None:
-        with self._lock:
-            self._closed = True
-            for file in self._files.values():
-                file.close(sync=sync)
-
-
-def _open_number(name: str) -> int:
-    kind, _, rest = name.partition("-")
-    number = rest.partition("-")[0]
-    return int(number) if kind in ("gen", "eval") and number.isdecimal() else 0
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir()
-    except FileExistsError:
-        return
-    except FileNotFoundError:
-        folder.mkdir(parents=True, exist_ok=True)
-    sync_folder(folder.parent)
 
 
 def _metadata_of(data: bytes, path: Path) -> dict[str, Any]:
