@@ -35,7 +35,7 @@ class CallableModel(Model):
         if type(said) is str:
             return Answer(said)
         if self._is_async or inspect.isawaitable(said):
-            said = _runner().run(_awaited(said))
+            said = _loop().runner.run(_awaited(said))
         if isinstance(said, str):
             return Answer(said)
         if isinstance(said, Answer):
@@ -83,9 +83,19 @@ async def _awaited(awaitable: Any) -> Any:
     return await awaitable
 
 
-def _runner() -> asyncio.Runner:
+class _Loop:
+    """The event loop of one thread; closed when the thread ends."""
+
+    def __init__(self) -> None:
+        self.runner = asyncio.Runner()
+
+    def __del__(self) -> None:
+        self.runner.close()
+
+
+def _loop() -> _Loop:
     # One loop a thread, kept: an async client belongs to the loop it was first used in.
-    runner: asyncio.Runner | None = getattr(_local, "runner", None)
-    if runner is None:
-        runner = _local.runner = asyncio.Runner()
-    return runner
+    loop: _Loop | None = getattr(_local, "loop", None)
+    if loop is None:
+        loop = _local.loop = _Loop()
+    return loop
