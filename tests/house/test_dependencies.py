@@ -44,7 +44,7 @@ def imported(folder: Path) -> Iterator[tuple[str, Path]]:
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("themis", tuple(set(PROJECT["optional-dependencies"]) - {"test"})),
+        ("themis", tuple(sorted(set(PROJECT["optional-dependencies"]) - {"test"}))),
         ("themis_tui", ()),
         ("tests", ("test",)),
     ],
