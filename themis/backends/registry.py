@@ -8,8 +8,8 @@ are read only for names that are not built in: ``themis.storage_backends``, ``th
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple
 
 from themis.backends.execution.base import ExecutionBackend
@@ -115,5 +115,13 @@ def _loaded(name: str, built_in: dict[str, BuiltIn], group: str, noun: str) -> A
         ) from exc
 
 
-def _entry_point(name: str, group: str) -> EntryPoint | None:
+def entry_points(**wanted: str) -> Iterable[Any]:
+    """The installed entry points of a group, and perhaps a name."""
+    # Reading them takes longer than starting the rest of the program, so it waits until it must.
+    from importlib.metadata import entry_points as installed
+
+    return installed(**wanted)
+
+
+def _entry_point(name: str, group: str) -> Any:
     return next(iter(entry_points(group=group, name=name)), None)

@@ -130,10 +130,11 @@ class StorageBackend(ABC):
         return iter(self.load_evaluation_records(run_id).values())
 
     def list_summaries(self) -> Iterator[dict[str, Any]]:
-        """One dict a run: the metadata without its heavy parts, and with ``annotations``.
+        """One dict a run, newest first: the metadata without its heavy parts, and with ``annotations``.
 
-        A run that has no metadata yet is there with its ``run_id`` alone.
+        A run that has no metadata yet is there with its ``run_id`` alone, at the end.
         """
+        summaries = []
         for run_id in self.list_runs():
             try:
                 metadata = self.load_run_metadata(run_id)
@@ -141,7 +142,8 @@ class StorageBackend(ABC):
                 metadata = {}
             except (SchemaTooNew, StoreCorrupt) as exc:
                 metadata = unreadable(exc)
-            yield summarised(run_id, metadata)
+            summaries.append(summarised(run_id, metadata))
+        return iter(sorted(summaries, key=created_at, reverse=True))
 
     def flush(self) -> None:  # noqa: B027 - a backend that is durable at each save has nothing to do
         """Return when everything saved so far survives the machine."""
@@ -160,6 +162,12 @@ class StorageBackend(ABC):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def created_at(summary: dict[str, Any]) -> float:
+    """When a run was made, for sorting; 0 where it does not say."""
+    value = summary.get("created_at")
+    return float(value) if isinstance(value, (int, float)) else 0.0
 
 
 def summarised(

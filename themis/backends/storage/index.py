@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from themis.backends.storage.base import summarised, unreadable
+from themis.backends.storage.base import created_at, summarised, unreadable
 from themis.core import codec
 from themis.core.directories import cache_dir
 from themis.core.errors import StorageError, StoreCorrupt
@@ -195,9 +195,3 @@ def _encoded(run_id: str, summary: dict[str, Any]) -> bytes:
         return codec.encode_document(summary)
     except StorageError as exc:
         return codec.encode_document(summarised(run_id, unreadable(exc)))
-
-
-def created_at(summary: dict[str, Any]) -> float:
-    """When a run was made, for sorting; 0 where it does not say."""
-    value = summary.get("created_at")
-    return float(value) if isinstance(value, (int, float)) else 0.0

@@ -57,6 +57,16 @@ class Listing(StoragePlace):
             assert len(summaries) == len(ids)
             assert sorted(summaries) == ids
 
+    def test_summaries_come_newest_first(self) -> None:
+        """By ``created_at``, whatever the ids; a run that does not say when comes last."""
+        backend = self.open()
+        for run_id, created in (("b", 3.0), ("a", 1.0), ("c", 2.0)):
+            backend.save_run_metadata(run_id, {"run_id": run_id, "created_at": created})
+        backend.save_generation_record("d", generation("x"))
+        backend.flush()
+        for _ in range(2):  # the second may come from a cache
+            assert [each["run_id"] for each in backend.list_summaries()] == ["b", "c", "a", "d"]
+
     def test_a_summary_is_the_metadata_without_the_heavy_parts(self) -> None:
         """No progress, no audit, no prompt or system text; with annotations."""
         backend = self.open()
