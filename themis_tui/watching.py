@@ -5,6 +5,7 @@ The loop's own worker threads are few, so what lives as long as a screen has a t
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -13,8 +14,11 @@ from dataclasses import dataclass
 
 from textual.message import Message
 
+from themis.backends.storage.base import summarised
+from themis.core.codec import paused_gc
+from themis.core.errors import RunNotFound
 from themis.core.progress import ProgressSnapshot
-from themis.runs.catalog import RunRow, list_rows
+from themis.runs.catalog import RunRow, Store, list_rows, row_of
 from themis.runs.samples import SampleRow, sample_rows
 from themis.runs.watch import RunView, glance, look
 from themis_tui.doors import Door
@@ -22,8 +26,13 @@ from themis_tui.doors import Door
 LIST_EVERY_S = 1.0
 GLANCE_EVERY_S = 0.25
 LOOK_EVERY_S = 1.0
-BACK_OFF = 25
-"""A look that took t seconds is repeated after at least this many times t, so that looking costs 4 %."""
+BACK_OFF = 80
+"""What took t seconds is done again after at least this many times t, so that looking costs about 1 %."""
+SAMPLES_BACK_OFF = 25
+MOST_CACHED = 300
+"""Rows shown at once of what an earlier look saw; enough for any screen until the truth is there."""
+MOST_LIVE = 50
+"""Live runs looked at one by one between two looks at the whole store."""
 ENDED_LOOK_EVERY_S = 5.0
 
 Post = Callable[[Message], object]
@@ -132,22 +141,47 @@ class RunsWatcher(Watcher):
         super().__init__("themis-runs", post)
         self._door = door
         self._rows: list[RunRow] | None = None
+        self._list_at = 0.0
 
     def step(self) -> float:
         store = self._door.open()
         if self._rows is None:
-            remembered = list(list_rows(store, cached=True))
+            remembered = list(itertools.islice(list_rows(store, cached=True), MOST_CACHED))
             if remembered:
                 self.post(RunsListed(store.name, remembered, True))
-        started = time.perf_counter()
-        rows = list(list_rows(store))
-        spent = time.perf_counter() - started
+        if self._rows is None or time.monotonic() >= self._list_at:
+            self._list(store)
+        else:
+            self._renew_live(store, self._rows)
+        return LIST_EVERY_S
+
+    def _list(self, store: Store) -> None:
+        started = time.monotonic()
+        with paused_gc():
+            rows = list(list_rows(store))
         if rows != self._rows:
             self._rows = rows
             self.post(RunsListed(store.name, rows, False))
-        return max(LIST_EVERY_S, BACK_OFF * spent)
+        ended = time.monotonic()
+        self._list_at = ended + max(LIST_EVERY_S / 2, BACK_OFF * (ended - started))
+
+    def _renew_live(self, store: Store, rows: list[RunRow]) -> None:
+        renewed = list(rows)
+        live = [place for place, row in enumerate(rows) if row.status.live][:MOST_LIVE]
+        for place in live:
+            run_id = rows[place].run_id
+            try:
+                metadata = store.backend.load_run_metadata(run_id)
+            except RunNotFound:
+                self._list_at = 0.0
+                return
+            renewed[place] = row_of(store.name, summarised(run_id, metadata))
+        if any(renewed[place] != rows[place] for place in live):
+            self._rows = renewed
+            self.post(RunsListed(store.name, renewed, False))
 
     def look_now(self) -> None:
+        self._list_at = 0.0
         if self._rows is not None:
             self._rows = []  # so that the answer is posted even if nothing changed
         super().look_now()
@@ -204,11 +238,12 @@ class RunWatcher(Watcher):
     def _read_samples(self, view: RunView, now: float) -> None:
         summary = view.metadata.get("summary") or {}
         version = (view.status.word, summary.get("done"), view.metadata.get("ended_at"))
-        due = now - self._samples_at >= max(LOOK_EVERY_S, BACK_OFF * self._samples_cost)
+        due = now - self._samples_at >= max(LOOK_EVERY_S, SAMPLES_BACK_OFF * self._samples_cost)
         if version == self._samples_of or not (due or not view.status.live):
             return
         started = time.perf_counter()
-        rows = sample_rows(self._door.open().backend, self._run_id, summary.get("headline"))
+        with paused_gc():
+            rows = sample_rows(self._door.open().backend, self._run_id, summary.get("headline"))
         self._samples_cost = time.perf_counter() - started
         self._samples_at = now
         self._samples_of = version

@@ -28,7 +28,13 @@ def _word_test(word: str) -> RowTest:
     field, colon, rest = word.partition(":")
     if colon and field in FIELDS:
         return lambda row: any(rest in text for text in _texts(row)[field])
-    return lambda row: any(word in text for texts in _texts(row).values() for text in texts)
+    return lambda row: (
+        word in row.run_id.casefold()
+        or word in row.benchmark.casefold()
+        or word in row.model.casefold()
+        or word in row.status.word
+        or any(word in text for name in ("name", "tag") for text in _texts(row)[name])
+    )
 
 
 def _texts(row: RunRow) -> dict[str, tuple[str, ...]]:

@@ -10,7 +10,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.events import DescendantBlur
 from textual.message import Message
+from textual.timer import Timer
 from textual.widgets import Input, Static
+
+AFTER_S = 0.06
+"""Seconds without a key after which a long list is filtered."""
 
 
 class FilterBar(Horizontal):
@@ -44,6 +48,7 @@ class FilterBar(Horizontal):
     def __init__(self, hint: str) -> None:
         super().__init__()
         self._hint = hint
+        self._timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
         yield Static("/")
@@ -61,8 +66,10 @@ class FilterBar(Horizontal):
 
     def clear(self) -> None:
         """Empty it and hide it."""
-        self.query_one(Input).value = ""
+        with self.prevent(Input.Changed):
+            self.query_one(Input).value = ""
         self.remove_class("-open")
+        self._tell()
 
     def action_clear(self) -> None:
         self.clear()
@@ -73,11 +80,20 @@ class FilterBar(Horizontal):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
-        self.post_message(self.Changed(event.value))
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(AFTER_S, self._tell)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
+        self._tell()
         self.post_message(self.Left())
+
+    def _tell(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None
+        self.post_message(self.Changed(self.words))
 
     def on_descendant_blur(self, event: DescendantBlur) -> None:
         if not self.words:
