@@ -63,7 +63,7 @@ def own_variables(theme: Theme) -> dict[str, str]:
     if theme.ansi:
         return {
             "bad": "ansi_red",
-            "running": "ansi_green",
+            "running": "ansi_cyan",
             "dim": "ansi_default",
             "faint": "ansi_bright_black",
             "raised": "ansi_default",

@@ -10,6 +10,7 @@ from textual.widgets import Button, Input
 from themis.backends import open_storage
 from themis.runs.spec import RunSpec
 from themis_tui.draft import Draft
+from themis_tui.screens.dialogs import ConfirmDialog
 from themis_tui.screens.new_run import NewRunScreen
 from themis_tui.screens.run import RunScreen
 from themis_tui.screens.runs import RunsScreen
@@ -177,3 +178,38 @@ def test_a_draft_means_the_spec_it_was_made_from():
     again, wrong = Draft.from_spec(spec).spec()
     assert not wrong
     assert again == spec
+
+
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+async def test_a_live_run_is_cancelled_after_a_question_and_resumed_from_the_form(opened, until, read):
+    draft = Draft(model="fake-math-llm?latency=100ms", limit="60", max_workers="2", run_id="long-run")
+    async with opened(draft=draft) as pilot:
+        await checked(pilot, until)
+        await pilot.press("f5")
+        run = await until(
+            pilot, lambda: isinstance(pilot.app.screen, RunScreen) and pilot.app.screen, within_s=60
+        )
+        await until(pilot, lambda: run.view is not None and run.progress is not None and run.progress.done)
+        await pilot.press("x")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
+        assert pilot.app.focused.id == "no"
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: run.view.status.word == "cancelled", within_s=30)
+        await pilot.press("P")
+        await until(pilot, lambda: isinstance(pilot.app.screen, NewRunScreen))
+        form = await checked(pilot, until)
+        assert form.checked.spec.run_id == "long-run"
+        await pilot.press("f5")
+        again = await until(
+            pilot,
+            lambda: (
+                isinstance(pilot.app.screen, RunScreen) and pilot.app.screen is not run and pilot.app.screen
+            ),
+            within_s=60,
+        )
+        await until(
+            pilot, lambda: again.view is not None and again.view.status.word == "completed", within_s=60
+        )
+        report = open_storage().load_report("long-run")
+        assert report.counts["asked"] == 60
+        assert report.counts["kept"] > 0
