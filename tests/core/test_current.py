@@ -21,8 +21,8 @@ from themis.core.entities import EvaluationRecord, GenerationRecord
 ERROR = {"kind": "server", "stage": "call"}
 
 
-def generation(name: str, id: str = "s1", **more: Any) -> GenerationRecord:
-    return GenerationRecord(id=id, prompt="p", response=name, **more)
+def generation(name: str, sample: str = "s1", **more: Any) -> GenerationRecord:
+    return GenerationRecord(id=sample, prompt="p", response=name, **more)
 
 
 def evaluation(name: str, key: str = "k1", **more: Any) -> EvaluationRecord:

@@ -61,9 +61,10 @@ def test_what_was_joined_comes_apart_again(seed: int) -> None:
         ("2m", 120),
         ("2min", 120),
         ("1h", 3600),
-        ("7us", 7e-6),
-    ]
-    + [(" 1e-3 s ", 1e-3), ("-5", -5)],
+        ("7us", 7e-06),
+        (" 1e-3 s ", 0.001),
+        ("-5", -5),
+    ],
 )
 def test_times_have_units(text: str, value: float) -> None:
     assert seconds(text) == pytest.approx(value)
@@ -125,8 +126,14 @@ def test_what_is_no_text_is_handed_on() -> None:
 
 @pytest.mark.parametrize(
     ("option", "text", "kind"),
-    [("size", "1.5", "int"), ("size", "x", "int"), ("wait", "soon", "float"), ("fast", "maybe", "bool")]
-    + [("most", "x", "int"), ("size", "9" * 5_000, "int")],
+    [
+        ("size", "1.5", "int"),
+        ("size", "x", "int"),
+        ("wait", "soon", "float"),
+        ("fast", "maybe", "bool"),
+        ("most", "x", "int"),
+        ("size", "9" * 5000, "int"),
+    ],
 )
 def test_a_text_of_another_kind_is_refused(option: str, text: str, kind: str) -> None:
     with pytest.raises(UsageError, match=rf"thing, option {option}: '.*' is not {kind}\."):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +23,7 @@ from themis.runs.spec import RunSpec
 
 ANSWER_WITHIN_S = 60.0
 END_WITHIN_S = 5.0
-"""Seconds that a runner which did not answer has to end by itself, before it is killed."""
+"""Seconds that a runner has to end by itself when nothing came of it, before it is killed."""
 _LOOK_EVERY_S = 0.02
 _LOG_TAIL = 2_000
 
@@ -112,6 +113,9 @@ def _answered(process: subprocess.Popen[bytes], answer: Path, log: Path, within_
         said = said or (_read(answer) if ended else None)
         if said is not None:
             if "error" in said:
+                with suppress(subprocess.TimeoutExpired):
+                    # It is still writing its log.
+                    process.wait(END_WITHIN_S)
                 error = UsageError if said.get("kind") == "usage" else LaunchFailed
                 raise error(str(said["error"]))
             return Launched(str(said["run_id"]), int(said["pid"]), log)

@@ -11,9 +11,11 @@ import json
 import os
 import signal
 import sys
+import threading
 import traceback
 from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 from types import FrameType
 from typing import Any
 
@@ -99,16 +101,24 @@ def replace_file(path: Path, document: dict[str, Any]) -> None:
 
 
 def _obey(stop: StopSignal) -> None:
-    def pause(number: int, frame: FrameType | None) -> None:
-        stop.pause(INTERRUPTED)
+    # A second signal can come while the first is handled: what a handler does must bear that, which
+    # setting an event does not.
+    heard: SimpleQueue[int] = SimpleQueue()
 
-    def cancel(number: int, frame: FrameType | None) -> None:
-        stop.cancel("cancelled by a person")
+    def hear(number: int, frame: FrameType | None) -> None:
+        heard.put(number)
 
+    def obey() -> None:
+        while True:
+            if heard.get() == CANCEL_SIGNAL:
+                stop.cancel("cancelled by a person")
+            else:
+                stop.pause(INTERRUPTED)
+
+    threading.Thread(target=obey, name="themis-signals", daemon=True).start()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, pause)
-    signal.signal(signal.SIGINT, pause)
-    signal.signal(CANCEL_SIGNAL, cancel)
+    for number in (signal.SIGTERM, signal.SIGINT, CANCEL_SIGNAL):
+        signal.signal(number, hear)
 
 
 if __name__ == "__main__":

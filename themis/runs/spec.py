@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from themis.backends.registry import is_path, open_executor, open_storage
+from themis.backends.registry import STORAGE_VARIABLE, is_path, open_executor, open_storage
 from themis.benchmarks import BUILT_IN, open_benchmark
 from themis.core.codec import check_value
 from themis.core.errors import ThemisError, UsageError
@@ -83,13 +83,14 @@ class RunSpec:
 
         Raises :class:`UsageError` with the reason where a run in another process could not be seen from here.
         """
-        store = open_storage(self.storage)
+        storage = _absolute(self.storage or os.environ.get(STORAGE_VARIABLE) or None)
+        store = open_storage(storage)
         if type(store).__name__ == "MemoryStorageBackend":
             raise UsageError(
                 "A run launched in a process of its own cannot use the memory store: it would be gone with "
                 "that process. Use local, or another store that outlives it."
             )
-        return replace(self, benchmark=_absolute_benchmark(self.benchmark), storage=_absolute(self.storage))
+        return replace(self, benchmark=_absolute_benchmark(self.benchmark), storage=storage)
 
     def arguments(self) -> dict[str, Any]:
         """The keywords of :func:`themis.evaluate` that run this, but for its events."""

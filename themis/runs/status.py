@@ -40,11 +40,11 @@ def status_of(metadata: dict[str, Any], *, now: float | None = None) -> Status:
         return Status("unknown", "it has records but no metadata")
     if word != "running":
         return Status(word, reason)
-    where = metadata.get("where") or {}
+    where = _object(metadata, "where")
     if _is_gone(where):
         return Status("crashed", f"process {where.get('pid')} is gone")
     moment = time.time() if now is None else now
-    beat = (metadata.get("heartbeat") or {}).get("at") or metadata.get("updated_at")
+    beat = _object(metadata, "heartbeat").get("at") or metadata.get("updated_at")
     if isinstance(beat, (int, float)) and moment - beat > NO_SIGNAL_S:
         if where.get("host") == host_name() and where.get("boot_id") != boot_id():
             return Status("crashed", "its host was started anew since")
@@ -53,13 +53,19 @@ def status_of(metadata: dict[str, Any], *, now: float | None = None) -> Status:
 
 
 def _stalled(metadata: dict[str, Any], moment: float) -> Status | None:
-    progress = metadata.get("progress") or {}
+    progress = _object(metadata, "progress")
     finished = progress.get("finished_at")
     slow = progress.get("latency_p95_s")
     allowed = max(STALLED_S, 5 * slow if isinstance(slow, (int, float)) else 0.0)
     if isinstance(finished, (int, float)) and moment - finished > allowed:
         return Status("stalled", f"nothing finished for {moment - finished:.0f} s")
     return None
+
+
+def _object(metadata: dict[str, Any], name: str) -> dict[str, Any]:
+    # A stranger's run may have anything there.
+    value = metadata.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def _is_gone(where: dict[str, Any]) -> bool:

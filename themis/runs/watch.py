@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from themis.backends.storage.base import StorageBackend
+from themis.core.codec import decode_document
 from themis.core.entities import EvaluationRecord, GenerationRecord
-from themis.core.errors import RunNotFound
+from themis.core.errors import RunNotFound, StoreCorrupt
 from themis.core.progress import ProgressSnapshot
 from themis.runs.places import progress_path
 from themis.runs.status import Status, status_of
@@ -56,11 +57,11 @@ def sample_records(
 
 
 def snapshot_from(data: Any) -> ProgressSnapshot | None:
-    """A snapshot from its JSON object; fields of a newer version are passed over."""
-    if not isinstance(data, dict) or "run_id" not in data:
+    """A snapshot from its JSON object; fields of a newer version are passed over. ``None`` if it is none."""
+    try:
+        return msgspec.convert(data, ProgressSnapshot)
+    except msgspec.ValidationError:
         return None
-    known = ProgressSnapshot.__dataclass_fields__
-    return ProgressSnapshot(**{key: value for key, value in data.items() if key in known})
 
 
 def _progress(metadata: dict[str, Any], run_id: str, status: Status) -> ProgressSnapshot | None:
@@ -74,11 +75,12 @@ def _progress(metadata: dict[str, Any], run_id: str, status: Status) -> Progress
 
 
 def _from_file(metadata: dict[str, Any], run_id: str) -> ProgressSnapshot | None:
-    store = (metadata.get("where") or {}).get("storage")
+    where = metadata.get("where")
+    store = where.get("storage") if isinstance(where, dict) else None
     if not isinstance(store, str):
         return None
     path: Path = progress_path(store, run_id)
     try:
-        return snapshot_from(msgspec.json.decode(path.read_bytes()))
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return snapshot_from(decode_document(path.read_bytes()))
+    except (OSError, StoreCorrupt):
         return None
