@@ -1,0 +1,28 @@
+"""``kill -9`` in the middle of a run, by the rounds of ``benchmarks/crash.py``."""
+
+from __future__ import annotations
+
+import importlib.util
+import random
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+CRASH = Path(__file__).parents[2] / "benchmarks" / "crash.py"
+
+
+@pytest.fixture(scope="module")
+def crash() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("crash_benchmark", CRASH)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_nothing_is_lost_and_nothing_asked_twice(seed: int, crash: ModuleType, tmp_path: Path) -> None:
+    seen = crash.kill_and_resume(tmp_path, 400, random.Random(seed))
+    assert seen.startswith("killed with ")
