@@ -14,12 +14,13 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
-
-from textual.app import App
+from typing import IO, TYPE_CHECKING, Any
 
 from themis.core.directories import state_dir
 from themis.core.safe_text import safe_text
+
+if TYPE_CHECKING:
+    from textual.app import App
 
 LOOK_FOR_TERMINAL_S = 1.0
 HUNG_UP = 128 + signal.SIGHUP

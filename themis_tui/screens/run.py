@@ -51,6 +51,7 @@ class RunScreen(RunActions):
         self._read = False
         self._store_name = storage
         self._failure: str | None = None
+        self._reason: str | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(id="head")
@@ -143,7 +144,7 @@ class RunScreen(RunActions):
         about = [asked.get("benchmark"), (asked.get("model") or {}).get("name"), self._store_name]
         left.append(("   " + f" {DOT} ".join(str(each) for each in about if each), "$dim"))
         right = line(status_part(view.status.word)) if view is not None else line(("looking", "$dim"))
-        self.query_one("#head", Static).update(spread(line(*left), right, width))
+        self.query_one("#head", Static).update(spread(line(*left), right, width), layout=False)
         self._draw_reason()
         self.query_one(KeyLine).renew()
 
@@ -152,12 +153,15 @@ class RunScreen(RunActions):
         said = self._failure or (status.reason if status is not None else None)
         tone = "bad" if self._failure or status is None else tone_of(status.word)
         reason = self.query_one("#reason", Static)
+        if said == self._reason:
+            return
+        self._reason = said
         reason.display = bool(said)
         if said:
             reason.update(line((said, "$foreground" if tone == "plain" else f"${tone}")))
 
     def _draw_samples(self) -> None:
-        self.query_one("#samples-head", Static).update(self._samples_head())
+        self.query_one("#samples-head", Static).update(self._samples_head(), layout=False)
         none = not self.table.rows.shown
         self.set_class(none, "-empty")
         if none:

@@ -38,7 +38,7 @@ class KeyLine(Static):
 
     def _renewed(self, screen: Screen[object]) -> None:
         if self.is_attached and self.size.width:
-            self.update(_line(screen, self.size.width - 2))
+            self.update(_line(screen, self.size.width - 2), layout=False)
 
 
 def _line(screen: Screen[object], width: int) -> Content:

@@ -43,10 +43,13 @@ class RunPanel(Static):
         width = self.size.width
         if self._view is None or width < 20:
             return
-        said = lines(_rows(self._view, self._progress, width))
-        if said != self._said or said.spans != (self._said.spans if self._said is not None else None):
-            self._said = said
-            self.update(lines([said]))
+        rows = list(_rows(self._view, self._progress, width))
+        said = lines(rows)
+        before, self._said = self._said, said
+        if before is None or said.plain != before.plain or said.spans != before.spans:
+            # A new layout draws the whole screen again, so only where the height changes.
+            same_height = before is not None and before.plain.count("\n") + 1 == len(rows)
+            self.update(lines(rows), layout=not same_height)
 
 
 def _rows(view: RunView, progress: ProgressSnapshot | None, width: int) -> Iterator[Content]:
