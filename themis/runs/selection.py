@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
+from operator import length_hint
 from typing import Any, NamedTuple
 
+from themis.backends.storage.base import StorageBackend
 from themis.core.codec import paused_gc
 from themis.runs.catalog import RunRow, Store, row_of
 from themis.runs.query import row_test
@@ -26,14 +29,25 @@ def select(store: Store, query: str = "", limit: int | None = None) -> Selection
     Without a query, runs above the limit cost next to nothing.
     """
     with paused_gc():
-        summaries = sorted(store.backend.list_summaries(), key=_created_at, reverse=True)
+        summaries, stored = _newest_first(store.backend)
         rows = (_row(store, summary) for summary in summaries)
         if not query.strip():
             chosen = list(islice(rows, limit))
-            return Selection(chosen, len(summaries) - len(chosen), len(summaries))
+            return Selection(chosen, max(0, stored - len(chosen)), stored)
         matching = list(filter(row_test(query), rows))
         chosen = matching[:limit]
-        return Selection(chosen, len(matching) - len(chosen), len(summaries))
+        return Selection(chosen, len(matching) - len(chosen), stored)
+
+
+def _newest_first(backend: StorageBackend) -> tuple[Iterator[dict[str, Any]], int]:
+    """The summaries of all runs, and how many there are."""
+    if hasattr(backend, "cached_summaries"):
+        # Such a store keeps them in order, and reads those that are asked for.
+        summaries = backend.list_summaries()
+        known = length_hint(summaries, -1)
+        return summaries, known if known >= 0 else len(backend.list_runs())
+    ordered = sorted(backend.list_summaries(), key=_created_at, reverse=True)
+    return iter(ordered), len(ordered)
 
 
 def _row(store: Store, summary: dict[str, Any]) -> RunRow:
