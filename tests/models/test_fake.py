@@ -284,14 +284,6 @@ def test_no_failures_unless_asked() -> None:
     assert set(failure_kinds(FakeMathModel())) == {None}
 
 
-@pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds that would have been waited before asking again."""
-    waited: list[float] = []
-    monkeypatch.setattr("themis.models.retry.pause", lambda seconds, request: waited.append(seconds))
-    return waited
-
-
 def test_calls_fail_in_the_asked_shares(waits: list[float]) -> None:
     kinds = Counter(failure_kinds(FakeMathModel(error_rate=0.2, rate_limit_rate=0.3)))
     calls = 2_000 + len(waits)
@@ -332,13 +324,6 @@ def test_what_was_limited_is_answered_after_the_wait(waits: list[float]) -> None
     assert all(right)
     assert waits
     assert all(0.05 <= seconds <= 0.2 for seconds in waits)
-
-
-def test_the_time_spent_waiting_for_a_limit_is_told() -> None:
-    model = FakeMathModel(rate_limit_rate=0.5, retry_after=0.001)
-    waited = [model.answer(request("1 + 1", f"s{n}")).wait_s for n in range(6)]
-    assert min(waited) == 0.0
-    assert 0.001 <= max(waited) < 5
 
 
 def test_each_call_for_an_answer_is_drawn_anew() -> None:
