@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -103,7 +104,7 @@ def test_it_is_listed_and_resumed(storage: str):
 
 def test_a_launched_run_is_seen_live_until_it_is_completed(storage: str):
     store = open_store(storage)
-    spec = RunSpec("demo", "fake-math-llm?latency=25ms", limit=40, max_workers=2, storage=storage)
+    spec = RunSpec("demo", "fake-math-llm?latency=150ms", limit=40, max_workers=2, storage=storage)
     launched = launch(spec)
 
     def view() -> RunView:
@@ -128,9 +129,8 @@ def test_a_launched_run_is_seen_live_until_it_is_completed(storage: str):
 
 def test_a_launched_run_is_paused_and_launched_again(storage: str):
     store = open_store(storage)
-    spec = RunSpec(
-        "demo", "fake-math-llm?latency=50ms", limit=60, max_workers=2, storage=storage, run_id="twice"
-    )
+    slow = "fake-math-llm?latency=300ms"
+    spec = RunSpec("demo", slow, limit=60, max_workers=2, storage=storage, run_id="twice")
     launch(spec)
 
     def view() -> RunView:
@@ -142,7 +142,7 @@ def test_a_launched_run_is_paused_and_launched_again(storage: str):
     answered = len(store.backend.load_generation_records("twice"))
     assert 0 < answered < 60
 
-    launch(spec)
+    launch(replace(spec, model="fake-math-llm"))
     assert until(view, lambda seen: not seen.status.live).status.word == "completed"
     assert store.backend.load_report("twice").counts == {
         "asked": 60,
@@ -209,13 +209,13 @@ def test_the_command_line_refuses_a_store_that_would_be_gone(installed: Path):
     assert "gone with that" in " ".join(done.stderr.split())
 
 
-async def test_the_app_shows_its_runs_and_follows_one_to_the_end(storage: str):
+async def test_the_app_shows_its_runs_and_follows_a_live_one(storage: str):
     from themis_tui.app import ThemisApp
 
     evaluate("demo", model="fake-math-llm", limit=4, storage=storage, run_id="before")
-    launch(
-        RunSpec("demo", "fake-math-llm?latency=25ms", limit=40, max_workers=2, storage=storage, run_id="live")
-    )
+    # Longer than anything here takes; it ends by being paused.
+    slow = "fake-math-llm?latency=1s"
+    launch(RunSpec("demo", slow, limit=60, max_workers=1, storage=storage, run_id="live"))
 
     async with ThemisApp(storage).run_test(size=(80, 24)) as pilot:
 
@@ -227,7 +227,9 @@ async def test_the_app_shows_its_runs_and_follows_one_to_the_end(storage: str):
 
         await shown("before", "live", "running")
         await pilot.press("enter")
-        await shown("live", "40 samples", "completed")
+        await shown("live", "demo-001", "running")
+        pause(look(open_store(storage).backend, "live"))
+        await shown("live", "paused")
 
 
 def screen_text(app: App[None]) -> str:
