@@ -129,11 +129,11 @@ def test_a_store_that_cannot_be_written_is_told(spec, left_behind) -> None:
 
 
 def test_a_run_that_exists_is_told(start, spec, view, until) -> None:
-    start(limit=1)
-    until(completed(view))
-    with pytest.raises(LaunchFailed, match="r1"):
+    run = start(limit=1)
+    until(lambda: process_started(run.pid) is None)
+    with pytest.raises(LaunchFailed, match=r"r1.* exists"):
         launch(spec(limit=1, resume=False))
-    with pytest.raises(LaunchFailed, match=r"(?s)r1.*epochs|prompt|seed"):
+    with pytest.raises(LaunchFailed, match=r"(?s)r1.*seed: was None, is 3"):
         launch(spec(limit=1, seed=3))
     assert view().status.word == "completed"
 

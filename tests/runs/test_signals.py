@@ -15,7 +15,7 @@ from themis.evaluation.host import boot_id, host_name, process_started
 from themis.runs.control import cancel, pause
 from themis.runs.delete import delete, preview
 from themis.runs.status import Status
-from themis.runs.watch import RunView, look
+from themis.runs.watch import RunView
 
 
 def exited(pid: int) -> bool:
@@ -182,19 +182,9 @@ def test_what_does_not_run_is_not_told(word, kills) -> None:
 
 
 def test_a_run_that_is_about_to_go_on_is_not_deleted(start, view, until, store) -> None:
-    start(limit=1)
-    until(lambda: view().status.word == "completed")
-    where = look(store.backend, "r1").metadata["where"]["storage"]
-    with held(where, "r1"):
-        with pytest.raises(RunHeld, match="just being resumed"):
+    run = start(limit=1)
+    until(lambda: exited(run.pid))
+    with held(view().metadata["where"]["storage"], "r1"):
+        with pytest.raises(RunHeld, match="held by a process of this host"):
             delete(store, "r1")
-    until(lambda: _deleted(store))
-
-
-def _deleted(store: Any) -> bool:
-    # The runner may still hold the run for the moment between its last word and its end.
-    try:
-        delete(store, "r1")
-    except RunHeld:
-        return False
-    return True
+    delete(store, "r1")

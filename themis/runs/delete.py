@@ -37,8 +37,10 @@ def delete(store: Store, run_id: str) -> None:
         raise RunHeld(
             f"{run_id} is {view.status.word}; cancel it first (themis runs cancel {run_id}), then delete it."
         )
-    # A run that is about to go on is not marked as running yet.
+    # A run that is about to go on is not marked as running yet, and one that ended may still hold its store.
     where = view.metadata.get("where") or {}
     if is_held(str(where.get("storage")), run_id):
-        raise RunHeld(f"{run_id} is just being resumed on this host; cancel it first, then delete it.")
+        raise RunHeld(
+            f"{run_id} is held by a process of this host, which is resuming it or about to end. Try again."
+        )
     store.backend.delete_run(run_id)
