@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from themis.cli import output
+from themis.core.codec import paused_gc
 from themis.core.errors import UsageError
 from themis.runs.catalog import RunRow, open_store
 from themis.runs.selection import select
@@ -20,8 +21,9 @@ _MOST_STATUS, _MOST_NAME = 30, 28
 
 def list_runs(given: argparse.Namespace) -> int:
     """Print the newest runs that match."""
-    store = open_store(given.storage)
-    selection = select(store, " ".join(given.query), None if given.all else given.limit)
+    with paused_gc():
+        store = open_store(given.storage)
+        selection = select(store, " ".join(given.query), None if given.all else given.limit)
     if given.json:
         output.say_json([as_object(row) for row in selection.rows])
     elif selection.rows:
