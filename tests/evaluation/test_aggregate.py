@@ -152,6 +152,19 @@ def test_groups_are_clusters_and_go_before_samples() -> None:
     assert (twice["clusters"], twice["count"]) == (3, 12)
 
 
+def test_a_snapshot_of_many_clusters_is_content_with_a_recent_error_and_a_report_is_not() -> None:
+    aggregate = MetricAggregate("1")
+    worked_out = []
+    for n in range(20_000):
+        aggregate.add(n % 3 % 2, f"c{n}")
+        worked_out.append(aggregate.recent_stderr() if n % 50 == 0 else None)
+    told = [each for each in worked_out if each is not None]
+    assert 20_000 / 50 / 4 > len(set(told[20:])) > 20
+    assert told[-1] == pytest.approx(aggregate.stderr(), rel=0.1)
+    assert aggregate.summary()["stderr"] == aggregate.stderr() != told[-1]
+    assert aggregate.interval(recent=True)[0] != aggregate.interval()[0]
+
+
 # Exactness
 
 

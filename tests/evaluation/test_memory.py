@@ -58,7 +58,7 @@ def model(prompt: str) -> str:
 @pytest.mark.parametrize(
     ("count", "once"),
     [
-        pytest.param(20_000, True, id="20000"),
+        pytest.param(12_000, True, id="12000"),
         pytest.param(100_000, True, id="100000-iterator", marks=pytest.mark.long),
         pytest.param(100_000, False, id="100000-list-like", marks=pytest.mark.long),
     ],

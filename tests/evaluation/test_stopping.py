@@ -107,7 +107,7 @@ def test_a_stop_signal_pauses_with_its_reason() -> None:
 
 def test_the_second_stop_no_longer_waits() -> None:
     store, model, stop = MemoryStorageBackend(), Held(free=5), StopSignal()
-    joined = held_run(model, store, rows(50), cancel=stop, max_workers=2)
+    joined = held_run(model, store, rows(50), cancel=stop, max_workers=1)
     stop.cancel()
     stop.cancel()
     report = joined()  # though the model still holds what it was asked

@@ -22,6 +22,9 @@ CONFIDENCE = 0.95
 _Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
 _SPLIT = 2.0**27 + 1
 """Dekker (1971): what parts a float into two halves of 26 bits."""
+_FEW_CLUSTERS = 1_000
+_RECENT = 1.1
+"""By how much a run with many clusters may have grown since the standard error that a snapshot tells."""
 
 
 class ExactSum:
@@ -66,16 +69,18 @@ class ExactSum:
         return sum(map(Fraction, self._parts), Fraction(self._whole))
 
     def add_square(self, value: float | int) -> None:
-        """Add the square of a number, not rounded: the halves of a float have squares that are floats."""
+        """Add the square of a number, not rounded: what rounding takes from a product is a float itself."""
         if isinstance(value, int):
             self._whole += value * value
             return
         scaled = value * _SPLIT
         high = scaled - (scaled - value)
         low = value - high
-        self.add(high * high)
-        self.add(2 * high * low)
-        self.add(low * low)
+        square = value * value
+        self.add(square)
+        lost = ((high * high - square) + 2 * high * low) + low * low
+        if lost:
+            self.add(lost)
 
 
 class MetricAggregate:
@@ -93,6 +98,7 @@ class MetricAggregate:
         self._clusters: dict[str, list[Any]] = {}
         self._in_clusters = [ExactSum(), ExactSum(), ExactSum()]
         """Count, sum and sum of squares of the scores that belong to a cluster."""
+        self._recent: tuple[int, float | None] = (0, None)
 
     def add(self, value: float | int, cluster: str | None) -> None:
         """Take in one score."""
@@ -154,8 +160,16 @@ class MetricAggregate:
         total = self._sum.exact
         return math.sqrt((self._squares.exact - total * total / n) / (n * (n - 1)))
 
-    def interval(self) -> tuple[float | None, float | None, str | None]:
-        """Low and high end of the 95 % interval, and its method.
+    def recent_stderr(self) -> float | None:
+        """The standard error, perhaps of a moment ago: with many clusters it takes a while to work out."""
+        at, stderr = self._recent
+        if len(self._clusters) <= _FEW_CLUSTERS or self.count > at * _RECENT:
+            stderr = self.stderr()
+            self._recent = self.count, stderr
+        return stderr
+
+    def interval(self, *, recent: bool = False) -> tuple[float | None, float | None, str | None]:
+        """Low and high end of the 95 % interval, and its method; ``recent``: see ``recent_stderr``.
 
         ``wilson``: the score interval of Wilson (1927) for a share; ``normal``: mean ± z·stderr.
         """
@@ -164,7 +178,7 @@ class MetricAggregate:
             return None, None, None
         if self.binary and not self._clusters:
             return *wilson(mean, n), "wilson"
-        stderr = self.stderr()
+        stderr = self.recent_stderr() if recent else self.stderr()
         if stderr is None:
             return None, None, None
         return mean - _Z * stderr, mean + _Z * stderr, "normal"

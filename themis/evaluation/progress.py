@@ -71,7 +71,9 @@ class Meter:
             in_flight=self.in_flight,
             rate=rate,
             eta_s=self._eta(rate) if status == "running" else None,
-            metrics={name: _brief(metric) for name, metric in aggregate.metrics.items()},
+            metrics={
+                name: _brief(metric, recent=status == "running") for name, metric in aggregate.metrics.items()
+            },
             input_tokens=aggregate.usage.get("input_tokens"),
             output_tokens=aggregate.usage.get("output_tokens"),
             cost=aggregate.cost,
@@ -171,8 +173,8 @@ def _cut(text: str | None) -> str | None:
     return text if text is None or len(text) <= MOST_TEXT else text[: MOST_TEXT - 1] + "…"
 
 
-def _brief(metric: Any) -> dict[str, Any]:
-    low, high, _ = metric.interval()
+def _brief(metric: Any, *, recent: bool) -> dict[str, Any]:
+    low, high, _ = metric.interval(recent=recent)
     return {"mean": metric.mean, "low": low, "high": high, "n": metric.count}
 
 

@@ -44,10 +44,14 @@ def make_report(
     )
 
 
-def make_summary(aggregate: RunAggregate, total: int | None) -> dict[str, Any]:
-    """The field ``summary`` of the metadata: what a list of runs shows."""
+def make_summary(aggregate: RunAggregate, total: int | None, *, recent: bool = False) -> dict[str, Any]:
+    """The field ``summary`` of the metadata: what a list of runs shows; ``recent`` while it goes on."""
     metrics = {
-        name: {"mean": metric.mean, "stderr": metric.stderr(), "n": metric.count}
+        name: {
+            "mean": metric.mean,
+            "stderr": metric.recent_stderr() if recent else metric.stderr(),
+            "n": metric.count,
+        }
         for name, metric in aggregate.metrics.items()
     }
     return {

@@ -98,7 +98,8 @@ class Session:
                         continue
                 self._save()
                 self._tell()
-                if stopped_now():
+                # What has come back is saved; what has not is no longer waited for.
+                if result is TICK and stopped_now():
                     break
 
     def _save_rest(self, exc: BaseException) -> None:
@@ -227,7 +228,7 @@ class Session:
         self._beats += 1
         self.metadata["heartbeat"] = {"seq": self._beats, "at": now, "every_s": HEARTBEAT_EVERY_S}
         self.metadata["updated_at"] = now
-        self.metadata["summary"] = storable_value(make_summary(self.aggregate, self.meter.total))
+        self.metadata["summary"] = storable_value(make_summary(self.aggregate, self.meter.total, recent=True))
         self.metadata["progress"] = stored_progress(self.meter.snapshot())
         self.storage.save_run_metadata(self.run_id, self.metadata)
         self._beat_at, self._beat_done = self.clock(), self.aggregate.done
