@@ -99,10 +99,10 @@ def test_a_budget_pauses_and_the_printed_command_resumes(themis, store):
     ran = themis(*slow, "--run-id", "a", "--budget", "tokens=20")
     assert ran.code == 4
     assert "paused: budget: tokens" in ran.out
+    # With the budget that is spent, it would pause at once again.
     resume = next(line for line in ran.out.splitlines() if line.startswith("resume  "))
     assert resume == (
-        "resume  themis eval demo --model 'fake-math-llm?latency=20ms' --executor sequential --run-id a "
-        "--budget tokens=20"
+        "resume  themis eval demo --model 'fake-math-llm?latency=20ms' --executor sequential --run-id a"
     )
     again = themis("eval", "demo", *FAKE, "--run-id", "a")
     assert again.code == 0

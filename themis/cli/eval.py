@@ -180,7 +180,8 @@ def _say_result(spec: RunSpec, report: ExperimentReport, last: ProgressSnapshot 
         return
     output.say(f"look    {shlex.join(['themis', 'runs', 'show', address])}")
     if report.status != "completed":
-        output.say(resume_line(spec, report.run_id))
+        spent = last is not None and (last.status_reason or "").startswith("budget")
+        output.say(resume_line(replace(spec, budget={}) if spent else spec, report.run_id))
 
 
 def resume_line(spec: RunSpec, run_id: str) -> str:
