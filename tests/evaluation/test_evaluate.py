@@ -127,7 +127,7 @@ def test_an_unknown_keyword_is_a_type_error_and_stores_nothing() -> None:
         {"executor": "nonsense"},
         {"executor": "threads", "execution_backend": object()},
     ],
-    ids=str,
+    ids=lambda wrong: "-".join(wrong),
 )
 def test_what_cannot_be_meant_is_refused_before_anything_is_stored(wrong: dict[str, Any]) -> None:
     store = MemoryStorageBackend()
@@ -278,7 +278,7 @@ def test_a_file_and_a_list_of_the_same_rows_ask_the_same(tmp_path: Any) -> None:
         ("text", "not a dict"),
         ({"id": "x", "question": (1, 2)}, "tuple"),
     ],
-    ids=str,
+    ids=lambda each: each if isinstance(each, str) else type(each).__name__,
 )
 def test_a_row_that_cannot_be_used_fails_the_run_and_keeps_what_was_answered(bad: Any, why: str) -> None:
     store = MemoryStorageBackend()
@@ -292,7 +292,7 @@ def test_a_row_that_cannot_be_used_fails_the_run_and_keeps_what_was_answered(bad
     assert len(store.load_evaluation_records(RUN)) == 3
 
 
-@pytest.mark.parametrize("value", [{1, 2}, b"x", math.nan, object()], ids=repr)
+@pytest.mark.parametrize("value", [{1, 2}, b"x", math.nan, object()], ids=lambda value: type(value).__name__)
 def test_rows_that_json_does_not_know_are_refused_with_their_number(value: Any) -> None:
     store = MemoryStorageBackend()
     with pytest.raises(BenchmarkError, match="Row 2 "):

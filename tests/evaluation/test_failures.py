@@ -68,14 +68,14 @@ def prefixed(prefix: str, prompt: str) -> str:
 
 @pytest.mark.parametrize("executor", ["threads", "sequential"])
 @pytest.mark.parametrize(
-    "model", [plain, later, Awaitable(), Awaitable().method, lambda prompt: prompt[1:], Echo()], ids=repr
+    "model", [plain, later, Awaitable(), Awaitable().method, lambda prompt: prompt[1:], Echo()]
 )
 def test_any_callable_from_prompt_to_text_is_a_model(model: Any, executor: str) -> None:
     report = ask(rows(40), model, model_id=None, executor=executor)
     assert report.metrics["ExactMatch"]["mean"] == 1.0
 
 
-@pytest.mark.parametrize("model", [plain, later, Awaitable(), Awaitable().method, Echo()], ids=repr)
+@pytest.mark.parametrize("model", [plain, later, Awaitable(), Awaitable().method, Echo()])
 def test_a_callable_with_a_name_can_be_resumed_by_it(model: Any) -> None:
     store = MemoryStorageBackend()
     ask(model=model, store=store, model_id=None)
@@ -390,7 +390,7 @@ def test_a_metric_that_gives_no_number_gives_none_and_the_reason(gives: Any, rea
 
 
 @pytest.mark.parametrize(
-    ("gives", "kept"), [(True, 1), (False, 0), (Array(0.5), 0.5), (3, 3), (-2.5, -2.5), (None, None)], ids=str
+    ("gives", "kept"), [(True, 1), (False, 0), (Array(0.5), 0.5), (3, 3), (-2.5, -2.5), (None, None)]
 )
 def test_what_is_a_number_is_kept_as_one(gives: Any, kept: Any) -> None:
     for metric in (Odd(gives), lambda response, reference: gives):

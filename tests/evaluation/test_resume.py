@@ -206,7 +206,7 @@ ASKED: dict[str, Any] = {
         ({"seed": 2}, "seed: was 1, is 2"),
         ({"seed": None}, "seed: was 1, is None"),
     ],
-    ids=str,
+    ids=lambda each: "-".join(each) if isinstance(each, dict) else "",
 )
 def test_what_decides_the_answers_must_be_the_same_and_is_named(change: Any, named: str) -> None:
     store, model = MemoryStorageBackend(), Echo()
