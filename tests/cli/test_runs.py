@@ -41,9 +41,9 @@ def test_an_empty_store_says_how_to_begin(themis):
 def test_the_newest_stand_first_in_aligned_columns(themis, many):
     ran = themis("runs", "list", "--storage", many)
     header, *rows = ran.out.splitlines()
-    assert header.split() == ["STATUS", "RUN", "BENCHMARK", "MODEL", "N", "SCORE", "±SE", "ERR", "AGE"]
+    assert header.split() == ["STATUS", "RUN", "BENCHMARK", "MODEL", "N", "SCORE", "±", "ERR", "AGE"]
     assert [row[row.index("run-") :][:5] for row in rows] == [f"run-{n}" for n in (5, 4, 3, 2, 1, 0)]
-    shown = ["completed", "run-5", "gsm8k", "smol-5", "9/10", "0.500", "0.010", "5", "60", "min"]
+    shown = ["completed", "run-5", "gsm8k", "smol-5", "9/10", "0.500", "0.020", "5", "60", "min"]
     assert rows[0].split() == shown
     assert rows[3].startswith("paused: budget: tokens  run-2")
     assert len({row.index("run-") for row in rows}) == 1

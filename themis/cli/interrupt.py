@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Generic, TypeVar
 
-from themis.evaluation.stop import StopSignal
+from themis.evaluation.stop import INTERRUPTED, StopSignal
 
 T = TypeVar("T")
 
@@ -33,6 +34,7 @@ class Interruptible(Generic[T]):
         self._notice = notice
         self._results: list[T] = []
         self._error: BaseException | None = None
+        self._noted: deque[int] = deque()
 
     def result(self) -> T:
         """What ``work`` returns or raises. Call it from the main thread."""
@@ -42,6 +44,7 @@ class Interruptible(Generic[T]):
             while thread.is_alive():
                 # A signal that comes just before a lock is waited for is heard only when the wait ends.
                 thread.join(HEAR_EVERY_S)
+                self._obey()
         if self._error is not None:
             raise self._error
         return self._results[0]
@@ -66,14 +69,20 @@ class Interruptible(Generic[T]):
                 signal.signal(number, handler)
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
-        if self._stop.now.is_set():
-            raise KeyboardInterrupt
-        again = self._stop.is_set()
-        self.signalled = self.signalled or signal.Signals(number).name
-        self._stop.pause("interrupted")
-        self._notice(
-            "Stopping at once; answers in flight are lost."
-            if again
-            else "Interrupted: answers in flight are still saved, then the run pauses. "
-            "Ctrl-C again stops at once."
-        )
+        # Another signal may come in the midst of this; all it may do is take note.
+        self._noted.append(number)
+
+    def _obey(self) -> None:
+        while self._noted:
+            number = self._noted.popleft()
+            if self._stop.now.is_set():
+                raise KeyboardInterrupt
+            again = self._stop.is_set()
+            self.signalled = self.signalled or signal.Signals(number).name
+            self._stop.pause(INTERRUPTED)
+            self._notice(
+                "Stopping at once; answers in flight are lost."
+                if again
+                else "Interrupted: answers in flight are still saved, then the run pauses. "
+                "Ctrl-C again stops at once."
+            )

@@ -12,7 +12,7 @@ from themis.core.errors import UsageError
 from themis.runs.catalog import RunRow, open_store
 from themis.runs.selection import select
 
-_HEADER = ("STATUS", "RUN", "BENCHMARK", "MODEL", "N", "SCORE", "±SE", "ERR", "AGE")
+_HEADER = ("STATUS", "RUN", "BENCHMARK", "MODEL", "N", "SCORE", "±", "ERR", "AGE")
 _RIGHT = frozenset({4, 5, 6, 7, 8})
 MOST_CELLS = 80
 """A run id is shown whole, so that it can be copied."""
@@ -80,7 +80,7 @@ def _cells(row: RunRow) -> tuple[str, ...]:
         output.cut(row.model, _MOST_NAME),
         output.count(row.done) + total,
         output.number(row.score),
-        output.number(row.stderr),
+        output.number(row.half_width),
         output.count(row.errors),
         output.age(row.created_at),
     )

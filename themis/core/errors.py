@@ -175,3 +175,12 @@ class WorkerLost(ExecutionError):
 
 class WorkersExhausted(ExecutionError):
     """Every worker hangs in work that was abandoned at its deadline."""
+
+
+def described(exc: BaseException) -> str:
+    """An exception in words: our own speak for themselves, others are named. Never raises."""
+    try:
+        text = str(exc)
+    except Exception as second:  # a stranger's exception may fail to say what it is
+        text = f"(it cannot be shown: {type(second).__name__})"
+    return text if isinstance(exc, ThemisError) else f"{type(exc).__name__}: {text}"

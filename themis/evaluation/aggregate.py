@@ -7,9 +7,9 @@ reports the same figures as one that was not.
 from __future__ import annotations
 
 import bisect
+import functools
 import math
 from fractions import Fraction
-from statistics import NormalDist
 from typing import Any
 
 from themis.core.entities import EvaluationRecord, GenerationRecord
@@ -19,7 +19,6 @@ MOST_FAILED_IDS = 20
 MOST_ERRORS = 5
 CONFIDENCE = 0.95
 
-_Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
 _SPLIT = 2.0**27 + 1
 """Dekker (1971): what parts a float into two halves of 26 bits."""
 _FEW_CLUSTERS = 1_000
@@ -181,7 +180,8 @@ class MetricAggregate:
         stderr = self.recent_stderr() if recent else self.stderr()
         if stderr is None:
             return None, None, None
-        return mean - _Z * stderr, mean + _Z * stderr, "normal"
+        half = _z() * stderr
+        return mean - half, mean + half, "normal"
 
     def summary(self) -> dict[str, Any]:
         """The fields of :class:`themis.core.entities.MetricSummary`."""
@@ -200,11 +200,20 @@ class MetricAggregate:
         }
 
 
+@functools.cache
+def _z() -> float:
+    # The module takes longer to load than the rest of this one.
+    from statistics import NormalDist
+
+    return NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
+
+
 def wilson(share: float, n: int) -> tuple[float, float]:
     """Wilson's score interval for a share of ``n``: Wilson (1927), JASA 22, 209-212."""
-    z2 = _Z * _Z
+    z = _z()
+    z2 = z * z
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+    half = z / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
     # Rounding must not put the share itself outside.
     return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import socket
+import os
 from pathlib import Path
 
 from themis.core.directories import state_dir
@@ -20,7 +20,7 @@ def boot_id() -> str:
 
 def host_name() -> str:
     """The machine's own name."""
-    return socket.gethostname()
+    return os.uname().nodename
 
 
 def host_dir() -> Path:
@@ -40,3 +40,19 @@ def process_started(pid: int) -> int | None:
     # The command's name may hold spaces and parentheses; what follows its last one is plain.
     fields = stat.rpartition(")")[2].split()
     return None if fields[0] in ("Z", "X") else int(fields[19])
+
+
+def is_gone(pid: int, started: int | None) -> bool:
+    """Whether it is sure that the process which had this pid, and began then, no longer lives."""
+    now_started = process_started(pid)
+    if now_started is not None:
+        return started is not None and now_started != started
+    if Path("/proc/self/stat").exists():
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
-import platform
+import sys
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from typing import Any
 
 from themis.backends.execution.base import ExecutionBackend
 from themis.backends.storage.base import StorageBackend
 from themis.core.entities import SCHEMA_VERSION, ExperimentReport
-from themis.core.errors import BenchmarkError, RunConflict, StorageError, StoreFull
+from themis.core.errors import BenchmarkError, RunConflict, RunNotFound, StorageError, StoreFull, described
 from themis.core.safe_text import storable, storable_value
 from themis.evaluation.aggregate import RunAggregate
 from themis.evaluation.budget import over_budget
@@ -76,7 +75,7 @@ class Run:
     ) -> ExperimentReport:
         """Ask what is left to ask, and say how it ended."""
         question = self.question
-        token = uuid.uuid4().hex
+        token = os.urandom(16).hex()
         meter = Meter(
             self.run_id,
             question.benchmark.total(question.limit, question.epochs),
@@ -154,6 +153,8 @@ class Run:
             self.storage.flush()
         except Exception as second:  # the first error is the one to raise
             exc.add_note(f"The last records may not be durable: {second}")
+        if isinstance(exc, RunNotFound):
+            return  # it was deleted: saying how it ended would bring it back
         try:
             self._save_end(status, reason, meter)
         except Exception as second:
@@ -184,7 +185,7 @@ def _ending(exc: BaseException) -> tuple[str, str]:
         return "paused", "disk full"
     if isinstance(exc, StorageError):
         return "paused", f"store: {exc}"
-    return "paused", f"{type(exc).__name__}: {exc}"
+    return "paused", described(exc)
 
 
 def _metadata(
@@ -200,7 +201,7 @@ def _metadata(
     metadata = {
         "run_id": run_id,
         "schema_version": SCHEMA_VERSION,
-        "uid": before.get("uid") or uuid.uuid4().hex,
+        "uid": before.get("uid") or os.urandom(16).hex(),
         "status": "running",
         "status_reason": None,
         "created_at": before.get("created_at") or now,
@@ -216,7 +217,7 @@ def _metadata(
             "pid": os.getpid(),
             "pid_started": process_started(os.getpid()),
             "user": storable(os.environ.get("USER") or str(os.getuid())),
-            "python": platform.python_version(),
+            "python": sys.version.partition(" ")[0],
             "themis": __version__,
             "git_commit": None,
         },

@@ -6,7 +6,6 @@ slow answer does not hold up a heartbeat, and a store that wants its own thread 
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
@@ -17,7 +16,7 @@ from themis.backends.execution.base import TICK, ExecutionBackend, TaskFailure
 from themis.backends.execution.beside import read_beside
 from themis.backends.storage.base import StorageBackend
 from themis.core.entities import EvaluationRecord, GenerationRecord
-from themis.core.errors import RecordRefused, StorageError
+from themis.core.errors import RecordRefused, RunNotFound, StorageError
 from themis.core.progress import ProgressSnapshot
 from themis.core.safe_text import storable, storable_value
 from themis.evaluation.aggregate import RunAggregate
@@ -38,8 +37,6 @@ SAVE_EVERY_S = 0.05
 """An outcome waits at most this long, or a tick, for others to be saved with."""
 
 OnProgress = Callable[[ProgressSnapshot], None]
-
-log = logging.getLogger("themis.evaluation")
 
 
 @dataclass
@@ -218,8 +215,16 @@ class Session:
     def _try_beat(self) -> None:
         self._beat_tried_at = self.clock()
         try:
+            # Saving a record would have noticed; a beat alone would bring a deleted run back.
+            if self.aggregate.done == self._beat_done and not self.storage.run_exists(self.run_id):
+                raise RunNotFound(f"{self.run_id}: the run was deleted while it was running.")
             self.beat()
+        except RunNotFound:
+            raise
         except Exception as exc:  # records do not wait for it: the next tick saves the latest version
+            import logging  # it takes long to load, and hardly any run says anything
+
+            log = logging.getLogger("themis.evaluation")
             log.warning("%s: the heartbeat could not be saved: %s", self.run_id, exc)
 
     def beat(self) -> None:

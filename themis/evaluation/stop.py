@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import Literal
 
 Status = Literal["paused", "cancelled"]
@@ -44,6 +45,31 @@ INTERRUPTED = "interrupted"
 
 
 @contextmanager
+def hearing(numbers: Iterable[signal.Signals], obey: Callable[[signal.Signals], None]) -> Iterator[None]:
+    """Have ``obey`` called, in a thread, for each of these signals that comes, however fast they do.
+
+    A second signal can come while the handler of the first is at work. What a handler does must bear that;
+    setting an event does not, putting into a :class:`queue.SimpleQueue` does. Main thread only.
+    """
+    heard: SimpleQueue[int] = SimpleQueue()
+
+    def listen() -> None:
+        while number := heard.get():
+            obey(signal.Signals(number))
+
+    listener = threading.Thread(target=listen, name="themis-signals", daemon=True)
+    listener.start()
+    before = {number: signal.signal(number, lambda number, frame: heard.put(number)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        heard.put(0)
+        listener.join()
+
+
+@contextmanager
 def interrupts(stop: StopSignal) -> Iterator[None]:
     """Let Ctrl-C pause the run, so that what is in flight is saved; twice no longer waits for it.
 
@@ -55,11 +81,8 @@ def interrupts(stop: StopSignal) -> Iterator[None]:
     ):
         yield
         return
-    signal.signal(signal.SIGINT, lambda number, frame: stop.pause(INTERRUPTED))
-    try:
+    with hearing([signal.SIGINT], lambda number: stop.pause(INTERRUPTED)):
         yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 _running: dict[str, threading.Event] = {}

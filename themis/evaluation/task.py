@@ -11,7 +11,7 @@ from themis.benchmarks.sample import Sample
 from themis.core.codec import check_value
 from themis.core.current import generation_key
 from themis.core.entities import EvaluationRecord, GenerationRecord
-from themis.core.errors import BenchmarkError, ModelError, RecordRefused
+from themis.core.errors import BenchmarkError, ModelError, RecordRefused, described
 from themis.core.hashing import canonical_json, hash_text, quoted
 from themis.evaluation.stop import stop_of
 from themis.metrics.base import Metric
@@ -239,22 +239,13 @@ def _kept(detail: Any) -> Any:
     return detail
 
 
-def described(exc: BaseException) -> str:
-    """What was raised, in words; also if its own words raise."""
-    try:
-        text = str(exc) if isinstance(exc, (ModelError, BenchmarkError)) else f"{type(exc).__name__}: {exc}"
-    except Exception as second:  # an error that cannot tell what it is is still an error
-        text = f"{type(exc).__name__}, whose message raised {type(second).__name__}"
-    return text[:MOST_MESSAGE]
-
-
 def _error(
     kind: Any, stage: str, exc: BaseException, status: int | None = None, calls: int = 1
 ) -> dict[str, Any]:
     return {
         "kind": str(kind)[:MOST_KIND],
         "stage": stage,
-        "message": described(exc),
+        "message": described(exc)[:MOST_MESSAGE],
         "status": status,
         "calls": calls,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import secrets
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, NamedTuple
@@ -65,7 +65,7 @@ def _place(function: Any) -> str:
     name = getattr(function, "__qualname__", cls.__qualname__)
     place = f"{getattr(function, '__module__', cls.__module__)}:{name}"
     nameless = "<lambda>" in name or isinstance(function, functools.partial)
-    return f"{place}@{secrets.token_hex(4)}" if nameless else place
+    return f"{place}@{os.urandom(4).hex()}" if nameless else place
 
 
 def open_metrics(metrics: Iterable[str | Metric | Callable[[str, Any], Any]]) -> list[Metric]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,8 @@ def open_model(model: str | Model | Callable[[Any], Any], model_id: str | None =
     """
     opened = _opened(model)
     if model_id is not None:
+        # The caller's own model keeps its identity.
+        opened = copy.copy(opened)
         opened.identity = model_id
     return opened
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-import secrets
+import os
 import threading
 from collections.abc import Callable
 from importlib import import_module
@@ -69,7 +69,7 @@ def _identity(function: Callable[..., Any]) -> str:
     name = getattr(inner, "__qualname__", type(inner).__qualname__)
     module = getattr(inner, "__module__", type(inner).__module__)
     if "<lambda>" in name or inner is not function:
-        return f"{module}:{name}@{secrets.token_hex(4)}"
+        return f"{module}:{name}@{os.urandom(4).hex()}"
     return f"{module}:{name}"
 
 

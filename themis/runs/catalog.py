@@ -45,6 +45,11 @@ class RunRow:
     """The whole line as the store gave it."""
 
     @property
+    def half_width(self) -> float | None:
+        """Half of the 95 % interval of the score, by the normal approximation."""
+        return None if self.stderr is None else 1.96 * self.stderr
+
+    @property
     def address(self) -> str:
         """``STORE:RUN_ID``."""
         return f"{self.store}:{self.run_id}"
@@ -56,18 +61,19 @@ def open_store(name: str | None = None) -> Store:
     return Store(chosen, whole(open_storage(chosen)))
 
 
-def list_rows(store: Store, *, cached: bool = False) -> Iterator[RunRow]:
-    """The runs of a store, newest first where the store can.
-
-    ``cached``: what the last look saw, where the store remembers it: at once, and perhaps out of date.
-    """
+def remembered_rows(store: Store, limit: int) -> list[RunRow]:
+    """The newest runs as the last look saw them, if the store remembers: at once, perhaps out of date."""
     remembered = getattr(store.backend, "cached_summaries", None)
-    if cached:
-        summaries: Iterable[dict[str, Any]] = remembered() if remembered is not None else ()
-    elif remembered is not None:
-        summaries = store.backend.list_summaries()
-    else:
-        summaries = sorted(store.backend.list_summaries(), key=_created_at, reverse=True)
+    summaries: Iterable[dict[str, Any]] = () if remembered is None else remembered(limit)
+    return [row_of(store.name, summary) for summary in summaries]
+
+
+def list_rows(store: Store) -> Iterator[RunRow]:
+    """The runs of a store, newest first."""
+    summaries: Iterable[dict[str, Any]] = store.backend.list_summaries()
+    if not hasattr(store.backend, "cached_summaries"):
+        # Only a store that remembers keeps them in order.
+        summaries = sorted(summaries, key=_created_at, reverse=True)
     for summary in summaries:
         yield row_of(store.name, summary)
 

@@ -6,7 +6,7 @@ import os
 import signal
 
 from themis.core.errors import RunError
-from themis.evaluation.host import boot_id, host_name, process_started
+from themis.evaluation.host import boot_id, host_name, is_gone
 from themis.runs.watch import RunView
 
 CANCEL_SIGNAL = signal.SIGUSR1
@@ -40,7 +40,7 @@ def _signal(view: RunView, number: signal.Signals) -> None:
     if not where.get("detached"):
         raise RunError(f"{view.run_id} runs in a terminal of its own (process {pid}); press Ctrl-C there.")
     # The pid may have been given to another process since.
-    if process_started(pid) != where.get("pid_started"):
+    if is_gone(pid, where.get("pid_started")):
         raise RunError(f"{view.run_id}: its process {pid} is gone.")
     try:
         os.kill(pid, number)

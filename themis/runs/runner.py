@@ -11,19 +11,16 @@ import json
 import os
 import signal
 import sys
-import threading
 import traceback
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from queue import SimpleQueue
-from types import FrameType
 from typing import Any
 
-from themis.core.errors import StorageError, ThemisError, UsageError
+from themis.core.errors import StorageError, UsageError, described
 from themis.core.progress import ProgressSnapshot
 from themis.core.safe_text import safe_text, storable
 from themis.evaluation import Place, evaluate_as
-from themis.evaluation.stop import INTERRUPTED, StopSignal
+from themis.evaluation.stop import INTERRUPTED, StopSignal, hearing
 from themis.runs.control import CANCEL_SIGNAL
 from themis.runs.places import progress_path
 from themis.runs.spec import RunSpec
@@ -41,10 +38,10 @@ def main(arguments: list[str]) -> int:
     spec = _read_order(order)
     publisher = Publisher(order.with_suffix(".answer"))
     stop = StopSignal()
-    _obey(stop)
     place = Place(detached=True, on_start=publisher.started)
     try:
-        report = evaluate_as(place, **spec.arguments(), cancel=stop, on_progress=publisher.publish)
+        with _obeying(stop):
+            report = evaluate_as(place, **spec.arguments(), cancel=stop, on_progress=publisher.publish)
     except KeyboardInterrupt:
         # How an interrupted evaluation ends in the main thread; the run is stored as paused.
         print(f"{spec.run_id}: paused", flush=True)
@@ -83,7 +80,7 @@ class Publisher:
         """The run did not come up, or ended badly: tell the launcher, if it still waits."""
         if self._progress is None:
             kind = "usage" if isinstance(exc, UsageError) else "run"
-            text = str(exc) if isinstance(exc, ThemisError) else f"{type(exc).__name__}: {exc}"
+            text = described(exc)
             replace_file(self._answer, {"error": storable(text), "kind": kind})
 
     def publish(self, snapshot: ProgressSnapshot) -> None:
@@ -100,25 +97,15 @@ def replace_file(path: Path, document: dict[str, Any]) -> None:
     os.replace(temporary, path)
 
 
-def _obey(stop: StopSignal) -> None:
-    # A second signal can come while the first is handled: what a handler does must bear that, which
-    # setting an event does not.
-    heard: SimpleQueue[int] = SimpleQueue()
+def _obeying(stop: StopSignal) -> AbstractContextManager[None]:
+    def obey(number: signal.Signals) -> None:
+        if number == CANCEL_SIGNAL:
+            stop.cancel("cancelled by a person")
+        else:
+            stop.pause(INTERRUPTED)
 
-    def hear(number: int, frame: FrameType | None) -> None:
-        heard.put(number)
-
-    def obey() -> None:
-        while True:
-            if heard.get() == CANCEL_SIGNAL:
-                stop.cancel("cancelled by a person")
-            else:
-                stop.pause(INTERRUPTED)
-
-    threading.Thread(target=obey, name="themis-signals", daemon=True).start()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    for number in (signal.SIGTERM, signal.SIGINT, CANCEL_SIGNAL):
-        signal.signal(number, hear)
+    return hearing((signal.SIGTERM, signal.SIGINT, CANCEL_SIGNAL), obey)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import Any, NamedTuple
 
-from themis.evaluation.host import boot_id, host_name, process_started
+from themis.evaluation.host import boot_id, host_name, is_gone
 
 NO_SIGNAL_S = 45.0
 """Without a new heartbeat for this long, a run elsewhere is said to give no signal."""
@@ -76,5 +76,4 @@ def _is_gone(where: dict[str, Any]) -> bool:
     pid, started = where.get("pid"), where.get("pid_started")
     if not isinstance(pid, int):
         return False
-    now_started = process_started(pid)
-    return now_started is None or (started is not None and now_started != started)
+    return is_gone(pid, started if isinstance(started, int) else None)

@@ -9,7 +9,7 @@ from typing import Any
 
 from themis.backends.execution.base import TICK
 
-MOST_UNREAD = 256
+MOST_UNREAD = 32
 """Results that wait to be read, above which no more are taken from the executor."""
 
 

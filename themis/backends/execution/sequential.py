@@ -8,6 +8,7 @@ from typing import Any
 
 from themis.backends.execution.base import ExecutionBackend, ExecutorStatus, R, T, TaskFailure
 from themis.backends.execution.threads import ThreadExecutionBackend
+from themis.core.errors import described
 
 
 class SequentialExecutionBackend(ExecutionBackend):
@@ -47,7 +48,7 @@ class SequentialExecutionBackend(ExecutionBackend):
             try:
                 result: Any = func(item)
             except (Exception, SystemExit) as exc:  # an item's failure is carried to the caller
-                result = TaskFailure(item, "raised", f"{type(exc).__name__}: {exc}", exc)
+                result = TaskFailure(item, "raised", described(exc), exc)
                 if not return_exceptions:
                     raise result.to_error()  # noqa: B904 - it is the item's own error
             finally:

@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from themis.backends.execution.base import TICK, ExecutionBackend, ExecutorStatus, R, T, TaskFailure
-from themis.core.errors import UsageError, WorkersExhausted
+from themis.core.errors import UsageError, WorkersExhausted, described
 
 DEFAULT_WORKERS = 16
 MOST_UNREAD = 256
@@ -257,7 +257,7 @@ class _Worker(threading.Thread):
             try:
                 result = func(item)
             except BaseException as exc:  # even SystemExit is the item's failure, not the thread's end
-                result = TaskFailure(item, "raised", f"{type(exc).__name__}: {exc}", exc)
+                result = TaskFailure(item, "raised", described(exc), exc)
             self.current = None
             if not piece.claim():
                 return

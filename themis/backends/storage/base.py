@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import time
-import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -190,7 +190,7 @@ def unreadable(error: StorageError) -> dict[str, Any]:
 
 def walk_steps(backend: StorageBackend) -> list[CheckStep]:
     """Try a store with a run of its own, deleted at the end; stops at the first step that fails."""
-    run_id = f"themis-check-{uuid.uuid4().hex[:12]}"
+    run_id = f"themis-check-{os.urandom(6).hex()}"
     record = GenerationRecord(id="check", prompt="?", response="!")
 
     def read_back() -> None:

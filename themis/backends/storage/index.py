@@ -24,13 +24,13 @@ from themis.core.errors import StorageError, StoreCorrupt
 SETTLED_NS = 2_000_000_000
 UNTRUSTED = 0
 ROWS_AT_ONCE = 200
-_VERSION = 1
+_VERSION = 2
 
 _TABLE = """
 create table if not exists run (
     run_id text primary key, stamp integer not null, created_at real not null, summary blob not null
 ) without rowid;
-create index if not exists newest on run (created_at desc);
+create index if not exists newest on run (created_at desc, run_id, stamp);
 """
 
 
@@ -61,18 +61,20 @@ class RunIndex:
         are asked for.
         """
         with suppress(sqlite3.Error), self._connection() as connection:
-            return self._rows(*self._looked_at(connection))
+            return _Listing(self, *self._looked_at(connection))
         # The cache is damaged: the store is read without it, and the next look makes a new one.
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
-        return self._rows(*self._looked_at(None))
+        return _Listing(self, *self._looked_at(None))
 
     def _looked_at(
         self, connection: sqlite3.Connection | None
     ) -> tuple[list[str], dict[str, dict[str, Any]]]:
         """The ids of all runs, newest first, and the summaries of those that had to be read."""
         stamps = self._stamps()
-        rows = connection.execute("select run_id, stamp, created_at from run") if connection else ()
+        # Told to use the index, which holds all three, SQLite passes over the summaries.
+        query = "select run_id, stamp, created_at from run indexed by newest"
+        rows = connection.execute(query) if connection else ()
         known = {run_id: created for run_id, stamp, created in rows if stamps.get(run_id) == stamp}
         changed = {run_id: stamp for run_id, stamp in stamps.items() if run_id not in known}
         read = self._renewed(connection, changed)
@@ -81,7 +83,7 @@ class RunIndex:
             self._forget(connection, stamps)
         return sorted(known, key=known.__getitem__, reverse=True), read
 
-    def _rows(self, run_ids: list[str], read: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    def rows(self, run_ids: list[str], read: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
         for start in range(0, len(run_ids), ROWS_AT_ONCE):
             some = run_ids[start : start + ROWS_AT_ONCE]
             blobs = self._blobs([run_id for run_id in some if run_id not in read])
@@ -187,6 +189,22 @@ def _decoded(blob: bytes | None) -> dict[str, Any] | None:
             if isinstance(summary, dict):
                 return summary
     return None
+
+
+class _Listing(Iterator[dict[str, Any]]):
+    """Summaries, read as they are asked for; :func:`operator.length_hint` says how many are left."""
+
+    def __init__(self, index: RunIndex, run_ids: list[str], read: dict[str, dict[str, Any]]) -> None:
+        self._left = len(run_ids)
+        self._rows = index.rows(run_ids, read)
+
+    def __length_hint__(self) -> int:
+        return self._left
+
+    def __next__(self) -> dict[str, Any]:
+        row = next(self._rows)
+        self._left -= 1
+        return row
 
 
 def _encoded(run_id: str, summary: dict[str, Any]) -> bytes:

@@ -15,9 +15,7 @@ at opening, so that later openings are loaded later. Deleting is one rename, the
 from __future__ import annotations
 
 import json
-import logging
 import os
-import secrets
 import shutil
 import threading
 import time
@@ -51,8 +49,6 @@ STILL_WRITTEN_S = 2.0
 """An unfinished line in a file younger than this belongs to a writer at work, and is no news."""
 
 _USUAL: Rank = (1, True, 1)
-
-log = logging.getLogger("themis.storage")
 
 
 class LocalStorageBackend(StorageBackend):
@@ -161,7 +157,7 @@ class LocalStorageBackend(StorageBackend):
                 if self.run_exists(run_id):
                     self._deleting.mkdir(exist_ok=True)
                     with suppress(FileNotFoundError):
-                        os.rename(folder, self._deleting / f"{run_id}-{secrets.token_hex(6)}")
+                        os.rename(folder, self._deleting / f"{run_id}-{os.urandom(6).hex()}")
                         sync_folder(self._runs)
                 self._sweep(run_id)
 
@@ -392,7 +388,9 @@ class LocalStorageBackend(StorageBackend):
             young = time.time() - path.stat().st_mtime < STILL_WRITTEN_S
             if not young and path not in self._reported:
                 self._reported.add(path)
-                log.warning(
+                import logging
+
+                logging.getLogger("themis.storage").warning(
                     "%s: dropped an unfinished last line of %d bytes; its writer was killed", path, size
                 )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import threading
 from pathlib import Path
 
@@ -20,7 +19,7 @@ class RunWriter:
         self._unsynced = unsynced
         self._lock = threading.Lock()
         self._closed = False
-        self._name = secrets.token_hex(4)
+        self._name = os.urandom(4).hex()
         self._open: int | None = None
         self._files: dict[str, GrowingFile] = {}
         self._seen_there = True
