@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segments
 from rich.text import Text
@@ -15,23 +15,35 @@ from textual.screen import Screen
 
 from themis_tui import terminal
 from themis_tui.actions import bindings
-from themis_tui.doors import Doors
-from themis_tui.draft import Draft
+from themis_tui.doors import Doors, FirstLook
 from themis_tui.glyphs import ascii_wanted
-from themis_tui.palette import ActionProvider
 from themis_tui.screens.base import ThemisScreen
 from themis_tui.screens.runs import RunsScreen
 from themis_tui.text import tell
 from themis_tui.theme import OFFERED, OURS, own_variables
+
+if TYPE_CHECKING:
+    from textual.command import Provider
+
+    from themis_tui.draft import Draft
+
+HERE = Path(__file__).parent
+
+
+def _actions() -> type[Provider]:
+    from themis_tui.palette import ActionProvider
+
+    return ActionProvider
 
 
 class ThemisApp(App[None]):
     """Observes runs and asks for them; closing it ends none."""
 
     TITLE = "themis"
-    CSS_PATH = Path(__file__).parent / "app.tcss"
+    # The first screen's looks are read with the app's: another file would have all of them read anew.
+    CSS_PATH = [HERE / "app.tcss", HERE / "screens" / "runs.tcss"]  # noqa: RUF012 - Textual's own form
     ENABLE_COMMAND_PALETTE = True
-    COMMANDS = {ActionProvider}  # noqa: RUF012 - Textual's own form
+    COMMANDS = {_actions}  # noqa: RUF012 - Textual's own form
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("app"),
         Binding(
@@ -45,12 +57,15 @@ class ThemisApp(App[None]):
         *,
         run_id: str | None = None,
         draft: Draft | None = None,
+        first_look: FirstLook | None = None,
+        doors: Doors | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """``run_id``: open this run first. ``draft``: open the form first, filled in."""
         super().__init__()
         self.storage = storage
-        self.doors = Doors()
+        self.doors = doors or Doors()
+        self._first_look = first_look
         self.clock = clock
         self._first_run = run_id
         self._first_draft = draft
@@ -62,10 +77,12 @@ class ThemisApp(App[None]):
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return own_variables(self.current_theme)
 
+    def get_default_screen(self) -> Screen[None]:
+        return RunsScreen(self.storage, self._first_look)
+
     def on_mount(self) -> None:
         if not self.is_headless:
             terminal.obey_signals(self)
-        self.push_screen(RunsScreen(self.storage))
         if self._first_run is not None:
             from themis_tui.screens.run import RunScreen
 

@@ -21,30 +21,35 @@ def main(arguments: list[str] | None = None) -> int:
         print(reason, file=sys.stderr)
         return USAGE
     terminal.log_quietly()
-    app = _app(asked)
+    from themis_tui.doors import Doors, FirstLook
+
+    doors = Doors()
+    first_look = FirstLook(doors.to(asked.storage))
+    first_look.start()
+    app = _app(asked, doors=doors, first_look=first_look)
     app.run(mouse=not asked.no_mouse)
     code = app.return_code
     return INTERRUPTED if code is None else code
 
 
-def _app(asked: argparse.Namespace) -> Any:
+def _app(asked: argparse.Namespace, **given: Any) -> Any:
     from themis_tui.app import ThemisApp
 
     if asked.command == "run":
         from themis.runs.catalog import split_address
 
         store, run_id = split_address(asked.run_id)
-        return ThemisApp(store or asked.storage, run_id=run_id)
+        return ThemisApp(store or asked.storage, run_id=run_id, **given)
     if asked.command == "launch":
         from themis_tui.draft import Draft
 
-        given = {
+        typed = {
             name: value
             for name in ("benchmark", "model", "prompt", "limit", "storage", "executor", "max_workers")
             if (value := getattr(asked, name)) is not None
         }
-        return ThemisApp(asked.storage, draft=Draft(**given))
-    return ThemisApp(asked.storage)
+        return ThemisApp(asked.storage, draft=Draft(**typed), **given)
+    return ThemisApp(asked.storage, **given)
 
 
 def _parser() -> argparse.ArgumentParser:

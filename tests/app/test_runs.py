@@ -21,6 +21,7 @@ def table(pilot):
 async def test_runs_are_listed_newest_first_with_score_and_errors(world, opened, until, read):
     async with opened() as pilot:
         await until(pilot, lambda: [row.run_id for row in table(pilot).rows.shown] == world)
+        await until(pilot, lambda: "first-run" in read(pilot))
         text = read(pilot)
         assert "themis   local · 3 runs" in text
         assert "✓ completed  third-run" in text

@@ -10,7 +10,15 @@ import pytest
 from themis import evaluate
 from themis.backends import LocalStorageBackend, MemoryStorageBackend
 from themis.core.errors import InvalidRunId, RunNotFound, UnknownName, UsageError
-from themis.runs.catalog import Store, find_run, list_rows, open_store, row_of, split_address
+from themis.runs.catalog import (
+    Store,
+    find_run,
+    list_rows,
+    open_store,
+    remembered_rows,
+    row_of,
+    split_address,
+)
 from themis.runs.selection import select
 from themis.runs.status import Status
 
@@ -68,7 +76,7 @@ def test_rows_of_any_store_come_newest_first() -> None:
     store = Store("mine", backend)
     assert [row.run_id for row in list_rows(store)] == ["b", "d", "a", "c"]
     assert {row.store for row in list_rows(store)} == {"mine"}
-    assert list(list_rows(store, cached=True)) == []
+    assert remembered_rows(store, 10) == []
 
 
 def test_remembered_rows_are_those_of_the_last_look(tmp_path: Path) -> None:
@@ -76,7 +84,7 @@ def test_remembered_rows_are_those_of_the_last_look(tmp_path: Path) -> None:
     store = Store("local", backend)
     backend.save_run_metadata("a", summary("a", created_at=1.0))
     assert [row.run_id for row in list_rows(store)] == ["a"]
-    assert [row.run_id for row in list_rows(store, cached=True)] == ["a"]
+    assert [row.run_id for row in remembered_rows(store, 10)] == ["a"]
 
 
 def test_a_real_run_makes_a_full_row() -> None:

@@ -67,7 +67,7 @@ class ThemisScreen(Screen[None]):
 
     def do_back(self) -> None:
         """Go back, unless this is the first screen."""
-        if len(self.app.screen_stack) > 2:
+        if len(self.app.screen_stack) > 1:
             self.app.pop_screen()
 
     def do_quit(self) -> None:

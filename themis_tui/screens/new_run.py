@@ -17,7 +17,6 @@ from themis.benchmarks import BUILT_IN as BENCHMARKS
 from themis.core.errors import ThemisError, UsageError
 from themis.metrics.text import BUILT_IN as METRICS
 from themis.models import model_names
-from themis.runs.children import reap_when_ended
 from themis.runs.launch import Launched, launch
 from themis.runs.preview import FirstPrompt, first_prompts
 from themis.runs.spec import RunSpec
@@ -246,9 +245,7 @@ def start(draft: Draft) -> Launched:
     spec, wrong = draft.spec()
     if wrong:
         raise UsageError("; ".join(f"{name}: {said}" for name, said in wrong.items()))
-    launched = launch(spec)
-    reap_when_ended(launched.pid)
-    return launched
+    return launch(spec)
 
 
 def _offered(name: str) -> list[str]:

@@ -17,12 +17,13 @@ from themis.runs.status import Status
 from themis.runs.watch import RunView
 from themis_tui import figures
 from themis_tui.actions import bindings
+from themis_tui.following import Progressed, RunSeen, RunWatcher, SamplesRead
 from themis_tui.glyphs import BACK, DOT, RULE
 from themis_tui.screens.run_actions import RunActions
 from themis_tui.screens.run_line import status_part, tone_of
 from themis_tui.screens.sample_line import SHOWS, columns, holds, is_wrong, shows
 from themis_tui.text import Part, line, lines, spread, tell
-from themis_tui.watching import LookFailed, Progressed, RunSeen, RunWatcher, SamplesRead
+from themis_tui.watching import LookFailed
 from themis_tui.widgets.filter_bar import FilterBar
 from themis_tui.widgets.key_line import KeyLine
 from themis_tui.widgets.run_panel import RunPanel

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from themis.core.errors import RunError
-from themis.runs.control import cancel, pause
-from themis.runs.logs import logs_of
-from themis.runs.spec import RunSpec, spec_of
-from themis.runs.status import Status
-from themis.runs.watch import RunView, look
-from themis_tui.draft import Draft
 from themis_tui.screens.base import ThemisScreen
-from themis_tui.screens.dialogs import ConfirmDialog
 from themis_tui.text import tell
+
+# What the actions need is loaded when one is done: the list is on the screen without it.
+if TYPE_CHECKING:
+    from themis.runs.spec import RunSpec
+    from themis.runs.status import Status
+    from themis.runs.watch import RunView
+    from themis_tui.draft import Draft
 
 
 class RunActions(ThemisScreen):
@@ -52,6 +53,8 @@ class RunActions(ThemisScreen):
 
     def looked(self) -> RunView:
         """The target as it is now; off the loop only."""
+        from themis.runs.watch import look
+
         assert self.target is not None
         storage, run_id = self.target
         return look(self.doors.to(storage).open().backend, run_id)
@@ -69,15 +72,21 @@ class RunActions(ThemisScreen):
         if not view.status.live:
             tell(self.app, f"{view.run_id} is {view.status.word}; there is nothing to stop.")
             return
+        from themis_tui.screens.dialogs import ConfirmDialog
+
         facts = [view.run_id, "Answers in flight are still saved. It can be resumed later."]
         dialog = ConfirmDialog("Cancel this run?", facts, "Cancel run", "Let it run")
         self.app.push_screen(dialog, lambda yes: self._cancel(view) if yes else None)
 
     def _cancel(self, view: RunView) -> None:
+        from themis.runs.control import cancel
+
         self.ask("control", lambda: cancel(view), self._told)
 
     def do_pause(self) -> None:
         def work() -> RunView | str:
+            from themis.runs.control import pause
+
             view = self.looked()
             return pause(view) if view.status.live else view
 
@@ -100,6 +109,9 @@ class RunActions(ThemisScreen):
         self.ask("again", self.looked, lambda view: self._fill_form(view, resume=False))
 
     def _fill_form(self, view: RunView, *, resume: bool) -> None:
+        from themis.runs.spec import spec_of
+        from themis_tui.draft import Draft
+
         storage = self.target[0] if self.target is not None else None
         spec = replace(
             spec_of(view.metadata),
@@ -114,6 +126,8 @@ class RunActions(ThemisScreen):
         run_id = self.target[1]
 
         def work() -> tuple[str, str]:
+            from themis.runs.logs import logs_of
+
             logs = logs_of(run_id)
             if not logs:
                 raise RunError(f"There is no log of {run_id} on this host.")
@@ -136,6 +150,8 @@ class RunActions(ThemisScreen):
 
     def do_copy_command(self) -> None:
         def work() -> RunSpec:
+            from themis.runs.spec import spec_of
+
             storage = self.target[0] if self.target is not None else None
             return replace(spec_of(self.looked().metadata), storage=storage)
 

@@ -9,7 +9,6 @@ from typing import Any
 from textual.content import Content
 
 from themis.runs.catalog import RunRow
-from themis.runs.delete import DeletePreview
 from themis_tui import figures
 from themis_tui.glyphs import DOT, STATUS
 from themis_tui.text import Part, line, lines, spread
@@ -106,23 +105,6 @@ def preview(row: RunRow, now: float, width: int) -> Content:
     if row.duration_s is not None:
         second += [SEP, f"took {figures.seconds(row.duration_s)}"]
     return lines([line(*first), line(*second), _scores(row), _notes(row)])
-
-
-def delete_facts(previews: Sequence[DeletePreview]) -> list[str]:
-    """What a person must know before runs are gone."""
-    facts = [f"{each.run_id}   {each.status}, {_records(each.records)}" for each in previews[:8]]
-    if len(previews) > 8:
-        facts.append(f"and {len(previews) - 8} more")
-    known = sum(each.records or 0 for each in previews)
-    return [
-        *facts,
-        "",
-        f"From the store {previews[0].store}: {_records(known)} in all. This cannot be undone.",
-    ]
-
-
-def _records(count: int | None) -> str:
-    return "records unknown" if count is None else f"{count:,} outcome{'' if count == 1 else 's'}"
 
 
 def _scores(row: RunRow) -> Content:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import getters, on
 from textual.app import ComposeResult
@@ -11,22 +11,21 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widgets import Static
 
-from themis.runs.catalog import RunRow
-from themis.runs.delete import DeletePreview, delete
-from themis.runs.delete import preview as preview_delete
-from themis.runs.query import row_test
-from themis.runs.status import Status
 from themis_tui.actions import bindings
-from themis_tui.draft import Draft
+from themis_tui.doors import FirstLook
 from themis_tui.glyphs import RULE
-from themis_tui.screens.dialogs import ConfirmDialog
 from themis_tui.screens.run_actions import RunActions
-from themis_tui.screens.run_line import columns, delete_facts, head, preview
+from themis_tui.screens.run_line import columns, head, preview
 from themis_tui.text import line, lines, tell
 from themis_tui.watching import LookFailed, RunsListed, RunsWatcher
 from themis_tui.widgets.filter_bar import FilterBar
 from themis_tui.widgets.key_line import KeyLine
 from themis_tui.widgets.table import Table
+
+if TYPE_CHECKING:
+    from themis.runs.catalog import RunRow
+    from themis.runs.delete import DeletePreview
+    from themis.runs.status import Status
 
 AGES_EVERY_S = 5.0
 
@@ -34,7 +33,6 @@ AGES_EVERY_S = 5.0
 class RunsScreen(RunActions):
     """The list of runs."""
 
-    CSS_PATH = "runs.tcss"
     PLACES = ("runs", "marks")
     TITLE_HELP = (
         "Every run of the store. Marked runs are the target of an action, else the one under the cursor."
@@ -44,8 +42,10 @@ class RunsScreen(RunActions):
     table = getters.query_one("#runs", Table)
     filter_bar = getters.query_one(FilterBar)
 
-    def __init__(self, storage: str | None) -> None:
+    def __init__(self, storage: str | None, first_look: FirstLook | None = None) -> None:
+        """``first_look``: shown with the first paint if it has come by then."""
         super().__init__()
+        self._first_look = first_look
         self.storage = storage
         self._store_name = storage or "default store"
         self._fresh = False
@@ -63,7 +63,7 @@ class RunsScreen(RunActions):
         yield KeyLine()
 
     def on_mount(self) -> None:
-        self._draw_head()
+        self._show_first_look()
         self.table.focus()
         self.watch_with(RunsWatcher(self.doors.to(self.storage), self.post_message))
         self.set_interval(AGES_EVERY_S, self._age)
@@ -73,6 +73,13 @@ class RunsScreen(RunActions):
         self._draw_preview()
 
     # What is seen
+
+    def _show_first_look(self) -> None:
+        look, self._first_look = self._first_look, None
+        if look is not None and look.rows:
+            self._show_rows(RunsListed(look.store, look.rows, cached=True, whole=False))
+        else:
+            self._draw()
 
     @on(RunsListed)
     def _show_rows(self, event: RunsListed) -> None:
@@ -92,6 +99,8 @@ class RunsScreen(RunActions):
 
     @on(FilterBar.Changed)
     def _filter(self, event: FilterBar.Changed) -> None:
+        from themis.runs.query import row_test
+
         self.table.filter(row_test(event.words) if event.words.strip() else None)
         self._draw()
 
@@ -173,6 +182,8 @@ class RunsScreen(RunActions):
         return self.why_not_any()
 
     def do_new_run(self) -> None:
+        from themis_tui.draft import Draft
+
         self.open_form(Draft(storage=self.storage or ""))
 
     def do_filter(self) -> None:
@@ -201,15 +212,18 @@ class RunsScreen(RunActions):
             self.watcher.look_now()
 
     def do_delete(self) -> None:
+        from themis.runs.delete import preview
+
         door = self.doors.to(self.storage)
         run_ids = [row.run_id for row in self.table.targets]
-        self.ask(
-            "preview", lambda: [preview_delete(door.open(), each) for each in run_ids], self._confirm_delete
-        )
+        self.ask("preview", lambda: [preview(door.open(), each) for each in run_ids], self._confirm_delete)
 
     def _confirm_delete(self, previews: list[DeletePreview]) -> None:
         if not previews:
             return
+        from themis_tui.screens.delete_facts import delete_facts
+        from themis_tui.screens.dialogs import ConfirmDialog
+
         many = len(previews)
         title = "Delete this run for good?" if many == 1 else f"Delete {many} runs for good?"
         dialog = ConfirmDialog(title, delete_facts(previews), f"Delete {many if many > 1 else ''}".strip())
@@ -217,6 +231,8 @@ class RunsScreen(RunActions):
         self.app.push_screen(dialog, lambda yes: self._delete(run_ids) if yes else None)
 
     def _delete(self, run_ids: list[str]) -> None:
+        from themis.runs.delete import delete
+
         door = self.doors.to(self.storage)
 
         def work() -> int:
