@@ -45,6 +45,11 @@ class RunRow:
     """The whole line as the store gave it."""
 
     @property
+    def half_width(self) -> float | None:
+        """Half of the 95 % interval of the score, by the normal approximation."""
+        return None if self.stderr is None else 1.96 * self.stderr
+
+    @property
     def address(self) -> str:
         """``STORE:RUN_ID``."""
         return f"{self.store}:{self.run_id}"
