@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -14,7 +15,10 @@ from themis.core.errors import UsageError, WorkersExhausted, described
 
 DEFAULT_WORKERS = 16
 MOST_UNREAD = 256
-"""Results that wait to be read, above which no worker takes another item."""
+"""Results that wait to be read, above which no worker takes another item; each has a fair share."""
+HAND_OVER_S = 0.001
+"""Results of a worker are read together if they come faster than this: waking the reader costs more than a
+small item does."""
 WORTH_A_THREAD_S = 0.000_5
 """Items that take less on average gain nothing from another thread: they only fight for the interpreter."""
 LOOK_AGAIN_S = 0.05
@@ -109,7 +113,9 @@ class _Map:
         self.exhausted = False
         self.closed = False
         self.failure: BaseException | None = None
-        self.done: SimpleQueue[tuple[Any, float | None]] = SimpleQueue()
+        self.ready: SimpleQueue[_Worker] = SimpleQueue()
+        """Workers whose results are to be read."""
+        self.share = MOST_UNREAD
         self.room = threading.Event()
         self.workers: list[_Worker] = []
         self.abandoned: list[_Worker] = []
@@ -119,11 +125,11 @@ class _Map:
         """Whether nothing more is to be taken."""
         return self.closed or (self.cancel is not None and self.cancel.is_set())
 
-    def take(self) -> Any:
+    def take(self, unread: deque[Any]) -> Any:
         """The next item, for a worker; ``_IDLE`` when it should end. Waits while results pile up unread."""
-        while self.done.qsize() >= MOST_UNREAD and not self.stopped():
+        while len(unread) >= self.share and not self.stopped():
             self.room.clear()
-            if self.done.qsize() >= MOST_UNREAD:
+            if len(unread) >= self.share:
                 self.room.wait(LOOK_AGAIN_S)
         with self.taking:
             if self.exhausted or self.stopped():
@@ -141,42 +147,49 @@ class _Map:
         item_seconds = 0.0
         self._start_worker()
         while self.workers and not self.closed:
-            outcome = self._next_done()
-            if outcome is None:
+            unread = self._next_unread()
+            if unread is None:
                 return
-            result, seconds = outcome
-            if seconds is None:
-                self.workers.remove(result)
-                continue
-            item_seconds += (seconds - item_seconds) * 0.1
-            if item_seconds > WORTH_A_THREAD_S and not self.exhausted:
-                self._start_worker()
-            if type(result) is TaskFailure and not return_exceptions:
-                raise result.to_error()
-            yield result
+            while unread:
+                result, seconds = unread.popleft()
+                if seconds is None:
+                    self.workers.remove(result)
+                    break
+                item_seconds += (seconds - item_seconds) * 0.1
+                if item_seconds > WORTH_A_THREAD_S and not self.exhausted:
+                    self._start_worker()
+                if type(result) is TaskFailure and not return_exceptions:
+                    raise result.to_error()
+                yield result
+            if not self.room.is_set():
+                self.room.set()
         if self.failure is not None:
             raise self.failure
 
-    def _next_done(self) -> tuple[Any, float | None] | None:
-        """The next result and its seconds; ``None`` to stop; a worker and ``None`` when it has ended."""
-        if not self.room.is_set() and self.done.qsize() < MOST_UNREAD:
-            self.room.set()
+    def _next_unread(self) -> deque[Any] | None:
+        """Results to read, with the seconds they took; a worker and ``None`` when it has ended.
+
+        ``None`` in place of results means to stop.
+        """
         patience, waited = FIRST_LOOK_S, 0.0
         while True:
             if self.timeout is not None:
                 failure = self._expired(self.timeout)
                 if failure is not None:
-                    return failure, self.timeout
+                    return deque([(failure, self.timeout)])
             try:
-                return self.done.get(timeout=patience)
+                return self.ready.get(timeout=patience).unread
             except Empty:
                 waited += patience
-            if self.closed or (self.cancel is not None and self.cancel.is_set()):
+            if self.stopped():
                 return None
+            for worker in self.workers:
+                if worker.unread:
+                    return worker.unread  # it has begun something that takes longer than what it did before
             while not self.exhausted and self._start_worker():
                 pass
             if self.tick is not None and waited >= self.tick:
-                return TICK, 0.0
+                return deque([(TICK, 0.0)])
             patience = LOOK_AGAIN_S
 
     def _expired(self, timeout: float) -> TaskFailure | None:
@@ -213,6 +226,7 @@ class _Map:
             return False
         worker = _Worker(self)
         self.workers.append(worker)
+        self.share = max(2, MOST_UNREAD // len(self.workers))
         worker.start()
         return True
 
@@ -242,17 +256,19 @@ class _Piece:
 
 
 class _Worker(threading.Thread):
-    """Takes items until there are none. ``current`` is read by the map that owns it."""
+    """Takes items until there are none. ``current`` and ``unread`` are read by the map that owns it."""
 
     def __init__(self, work: _Map) -> None:
         super().__init__(name=f"themis-worker-{next(_numbers)}", daemon=True)
         self.work = work
         self.current: _Piece | None = None
+        self.unread: deque[tuple[Any, float | None]] = deque()
 
     def run(self) -> None:
         work, clock = self.work, time.monotonic
-        func, take, give = work.func, work.take, work.done.put
-        while (item := take()) is not _IDLE:
+        func, take, unread, tell = work.func, work.take, self.unread, work.ready.put
+        told = 0.0
+        while (item := take(unread)) is not _IDLE:
             piece = self.current = _Piece(item, clock())
             try:
                 result = func(item)
@@ -261,9 +277,14 @@ class _Worker(threading.Thread):
             self.current = None
             if not piece.claim():
                 return
-            give((result, clock() - piece.started))
+            now = clock()
+            unread.append((result, now - piece.started))
+            if now - told > HAND_OVER_S or len(unread) >= work.share:
+                told = now
+                tell(self)
         # Behind all its results: until this is read, there may be more to read.
-        give((self, None))
+        unread.append((self, None))
+        tell(self)
 
 
 def _checked(max_workers: int) -> int:
