@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import shlex
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -39,9 +40,17 @@ def evaluate(given: argparse.Namespace) -> int:
     return _detached(spec, as_json=given.json) if given.detach else _here(spec, as_json=given.json)
 
 
+def _look_here_too() -> None:
+    # Last, so that a file here stands in for nothing else: a launched run finds its module the same way.
+    with suppress(FileNotFoundError):
+        sys.path.append(os.getcwd())
+
+
 def checked_spec(given: argparse.Namespace) -> RunSpec:
     """What the options ask for. Raises :class:`themis.cli.output.Problems` with all that is wrong."""
     problems: dict[str, str] = {}
+    if given.model.startswith("python:"):
+        _look_here_too()
     spec = RunSpec(
         benchmark=given.benchmark,
         model=given.model,

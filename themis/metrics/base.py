@@ -5,10 +5,8 @@ from __future__ import annotations
 import functools
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
-
-from themis.core.errors import UnknownName, UsageError
 
 
 class Score(NamedTuple):
@@ -66,32 +64,3 @@ def _place(function: Any) -> str:
     place = f"{getattr(function, '__module__', cls.__module__)}:{name}"
     nameless = "<lambda>" in name or isinstance(function, functools.partial)
     return f"{place}@{os.urandom(4).hex()}" if nameless else place
-
-
-def open_metrics(metrics: Iterable[str | Metric | Callable[[str, Any], Any]]) -> list[Metric]:
-    """Metrics by name, instance or function. Raises :class:`UnknownName` with the names there are."""
-    if isinstance(metrics, str):
-        metrics = metrics.split(",")
-    opened = [_opened(metric) for metric in metrics]
-    names = [metric.name for metric in opened]
-    repeated = next((name for name in names if names.count(name) > 1), None)
-    if repeated is not None:
-        raise UsageError(f"The metric {repeated!r} is named twice.")
-    return opened
-
-
-def _opened(metric: str | Metric | Callable[[str, Any], Any]) -> Metric:
-    if isinstance(metric, Metric):
-        return metric
-    if not isinstance(metric, str):
-        if not callable(metric):
-            raise UsageError(
-                f"A metric is a name or a function of response and reference, not {metric!r:.100}."
-            )
-        return CallableMetric(metric)
-    from themis.metrics.text import BUILT_IN
-
-    cls = BUILT_IN.get(metric.strip())
-    if cls is None:
-        raise UnknownName(f"There is no metric {metric!r}. There are: {', '.join(sorted(BUILT_IN))}.")
-    return cls()

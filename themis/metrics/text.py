@@ -49,6 +49,3 @@ _RIGHT, _WRONG, _UNSCORED = Score(1), Score(0), Score(None, NO_REFERENCE)
 
 def _wanted(reference: Any) -> list[str]:
     return [normalised(str(each)) for each in (reference if isinstance(reference, list) else [reference])]
-
-
-BUILT_IN: dict[str, type[Metric]] = {"ExactMatch": ExactMatch, "Includes": Includes}

@@ -15,7 +15,7 @@ from textual.widgets import Button, Input, Static
 from themis.backends.registry import executor_names, storage_names
 from themis.benchmarks import BUILT_IN as BENCHMARKS
 from themis.core.errors import ThemisError, UsageError
-from themis.metrics.text import BUILT_IN as METRICS
+from themis.metrics import BUILT_IN as METRICS
 from themis.models import model_names
 from themis.runs.launch import Launched, launch
 from themis.runs.preview import FirstPrompt, first_prompts
