@@ -83,6 +83,7 @@ class ThemisApp(App[None]):
     def on_mount(self) -> None:
         if not self.is_headless:
             terminal.obey_signals(self)
+            self.call_after_refresh(terminal.free_garbage)
         if self._first_run is not None:
             from themis_tui.screens.run import RunScreen
 

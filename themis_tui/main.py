@@ -21,6 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(reason, file=sys.stderr)
         return USAGE
     terminal.log_quietly()
+    terminal.hold_garbage()
     from themis_tui.doors import Doors, FirstLook
 
     doors = Doors()

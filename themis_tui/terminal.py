@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import gc
 import logging
 import os
 import signal
@@ -54,6 +55,17 @@ def log_quietly() -> Path:
     threading.excepthook = _thread_failed
     sys.unraisablehook = _unraisable
     return path
+
+
+def hold_garbage() -> None:
+    """Look for no garbage while the app is loaded: what an import makes stays."""
+    gc.disable()
+
+
+def free_garbage() -> None:
+    """Look for garbage again, but never in what was loaded until now."""
+    gc.freeze()
+    gc.enable()
 
 
 def obey_signals(app: App[Any]) -> None:

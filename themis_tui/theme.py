@@ -24,7 +24,6 @@ DARK = Theme(
         "faint": "#656e7c",
         "raised": "#252b36",
         "field": "#1e232c",
-        "cursor-style": "bold",
         "input-selection-background": "#d9b36c 30%",
     },
 )
@@ -49,7 +48,6 @@ LIGHT = Theme(
         "faint": "#8d94a0",
         "raised": "#e8e1d0",
         "field": "#efebe1",
-        "cursor-style": "bold",
     },
 )
 
@@ -68,7 +66,6 @@ def own_variables(theme: Theme) -> dict[str, str]:
             "faint": "ansi_bright_black",
             "raised": "ansi_default",
             "field": "ansi_default",
-            "cursor-style": "reverse",
         }
     return {
         "bad": theme.error or "#e27d72",
@@ -77,5 +74,4 @@ def own_variables(theme: Theme) -> dict[str, str]:
         "faint": "#7a8290",
         "raised": theme.panel or "#252b36",
         "field": theme.surface or "#1e232c",
-        "cursor-style": "bold",
     }

@@ -65,6 +65,9 @@ class RunsScreen(RunActions):
     def on_mount(self) -> None:
         self._show_first_look()
         self.table.focus()
+        self.call_after_refresh(self._watch)
+
+    def _watch(self) -> None:
         self.watch_with(RunsWatcher(self.doors.to(self.storage), self.post_message))
         self.set_interval(AGES_EVERY_S, self._age)
 

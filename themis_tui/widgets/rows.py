@@ -18,7 +18,6 @@ class Rows(Generic[R]):
         self.shown: list[R] = []
         self.marks: set[str] = set()
         self._test: Callable[[R], bool] | None = None
-        self._places: dict[str, int] | None = None
 
     def replace(self, rows: Iterable[R]) -> None:
         """Put other rows in place of all; marks of rows that are gone go with them."""
@@ -32,15 +31,24 @@ class Rows(Generic[R]):
         self._test = test
         self._show()
 
-    def place(self, key: str | None) -> int | None:
-        """Where among the shown rows a key stands."""
+    def place(self, key: str | None, near: int = 0) -> int | None:
+        """Where among the shown rows a key stands; found the sooner, the nearer it is to ``near``."""
         if key is None:
             return None
-        if self._places is None:
-            self._places = {self.key(row): place for place, row in enumerate(self.shown)}
-        return self._places.get(key)
+        shown, key_of = self.shown, self.key
+        near = min(max(0, near), len(shown))
+        above, below = near - 1, near
+        while above >= 0 or below < len(shown):
+            if below < len(shown):
+                if key_of(shown[below]) == key:
+                    return below
+                below += 1
+            if above >= 0:
+                if key_of(shown[above]) == key:
+                    return above
+                above -= 1
+        return None
 
     def _show(self) -> None:
         test = self._test
         self.shown = self.all if test is None else [row for row in self.all if test(row)]
-        self._places = None

@@ -54,7 +54,8 @@ class Table(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         scrollbar-background-hover: $background;
         scrollbar-background-active: $background;
         & > .table--title { color: $faint; }
-        & > .table--cursor { background: $raised; text-style: $cursor-style; }
+        & > .table--cursor { background: $raised; text-style: bold; }
+        &:ansi > .table--cursor { background: ansi_cyan; color: ansi_black; text-style: none; }
         & > .table--mark { color: $accent; text-style: bold; }
         & > .table--plain { color: $foreground; }
         & > .table--dim { color: $dim; }
@@ -103,7 +104,7 @@ class Table(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         """Key of the row under the cursor."""
         self._layout: list[tuple[Column[R], int]] = []
         self._drawn: dict[int, tuple[Cell, ...]] = {}
-        self._tones: dict[str, Style] = {}
+        self._styles: dict[tuple[str, bool], Style] = {}
         self._last_mark: str | None = None
         self._needs: dict[str, int] = {}
 
@@ -142,7 +143,7 @@ class Table(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
 
     def go_to_key(self, key: str) -> bool:
         """Put the cursor on a row, if it is shown."""
-        place = self.rows.place(key)
+        place = self.rows.place(key, self.cursor)
         if place is not None:
             self.go_to(place)
         return place is not None
@@ -167,7 +168,7 @@ class Table(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
             self.refresh()
 
     def _settle(self, before: int, old_key: str | None) -> None:
-        place = self.rows.place(old_key)
+        place = self.rows.place(old_key, before)
         height_before = self.virtual_size.height
         self.virtual_size = Size(self.size.width, len(self.rows.shown) + 1)
         if place is None:
@@ -232,7 +233,7 @@ class Table(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
 
     def mark_range(self) -> None:
         """Mark from the last mark to the cursor."""
-        start = self.rows.place(self._last_mark)
+        start = self.rows.place(self._last_mark, self.cursor)
         first, last = sorted((self.cursor if start is None else start, self.cursor))
         self.rows.marks |= {self.rows.key(row) for row in self.rows.shown[first : last + 1]}
         self.refresh()
@@ -260,7 +261,7 @@ class Table(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
-        self._tones.clear()
+        self._styles.clear()
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
@@ -271,59 +272,76 @@ class Table(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         place = y - 1 + self.scroll_offset.y
         if not 0 <= place < len(self.rows.shown):
             self._drawn.pop(y, None)
-            return Strip.blank(width, self.rich_style)
+            return Strip([Segment(" " * width, self._style("plain", False))], width)
         row = self.rows.shown[place]
         cells = self._drawn[y] = self._cells(row)
         under = place == self.cursor
-        ground = self._tone("cursor") if under and self.has_focus else Style()
         marked = self.rows.key(row) in self.rows.marks
         lead = [
-            Segment(plain(CURSOR) if under else " ", self._tone("accent")),
-            Segment(plain(MARK) if marked else " ", self._tone("mark")),
-            Segment(" "),
+            (plain(CURSOR) if under else " ", "accent"),
+            (plain(MARK) + " " if marked else "  ", "mark"),
         ]
-        return self._strip(lead, cells, ground, width)
+        return self._strip(lead, cells, under and self.has_focus, width)
 
     def _cells(self, row: R) -> tuple[Cell, ...]:
         return tuple(column.cell(row) for column, _ in self._layout)
 
     def _title(self, width: int) -> Strip:
         titles = tuple(((column.title, "title"),) for column, _ in self._layout)
-        return self._strip([Segment(" " * GUTTER)], titles, Style(), width)
+        return self._strip([(" " * GUTTER, "title")], titles, False, width)
 
-    def _strip(self, lead: list[Segment], cells: Sequence[Cell], ground: Style, width: int) -> Strip:
-        segments = lead
+    def _strip(self, pieces: list[tuple[str, str]], cells: Sequence[Cell], under: bool, width: int) -> Strip:
         for number, (column, room) in enumerate(self._layout):
             if number:
-                segments.append(Segment(" " * GAP))
-            segments += self._laid(cells[number], column, room)
-        base = self.rich_style
-        styled = [Segment(text, base + (style or Style()) + ground) for text, style, _ in segments]
-        return Strip(styled).adjust_cell_length(width, base + ground)
+                pieces.append((" " * GAP, ""))
+            pieces += _laid(cells[number], column, room)
+        segments = [Segment(text, self._style(tone, under)) for text, tone in _joined(pieces)]
+        used = sum(cell_len(segment.text) for segment in segments)
+        segments.append(Segment(" " * max(0, width - used), self._style("plain", under)))
+        return Strip(segments, max(width, used)).crop(0, width)
 
-    def _laid(self, pieces: Cell, column: Column[R], room: int) -> list[Segment]:
-        segments: list[Segment] = []
-        left = room
-        for text, tone in pieces:
-            if left <= 0:
-                break
-            safe = plain(text)
-            if column.tail:
-                safe = cut_middle(safe, left)
-            if cell_len(safe) > left:
-                safe = cut(safe, left)
-            left -= cell_len(safe)
-            segments.append(Segment(safe, self._tone(tone)))
-        space = [Segment(" " * left)] if left > 0 else []
-        return space + segments if column.right else segments + space
-
-    def _tone(self, tone: str) -> Style:
-        style = self._tones.get(tone)
+    def _style(self, tone: str, under: bool) -> Style:
+        style = self._styles.get((tone, under))
         if style is None:
-            found = self.get_component_rich_style(f"table--{tone}", partial=True)
-            style = self._tones[tone] = found
+            style = self.rich_style + self.get_component_rich_style(f"table--{tone}", partial=True)
+            if under:
+                style += self.get_component_rich_style("table--cursor", partial=True)
+            self._styles[tone, under] = style
         return style
 
     def watch_has_focus(self, focused: bool) -> None:
         super().watch_has_focus(focused)
+        self._styles.clear()
         self.refresh()
+
+
+def _joined(pieces: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Neighbours of one tone as one piece; spaces have the tone of what is before them.
+
+    Every piece is one change of colour more that has to go through the wire.
+    """
+    joined: list[tuple[str, str]] = []
+    for text, tone in pieces:
+        if joined and (joined[-1][1] == tone or not text.strip(" ")):
+            joined[-1] = (joined[-1][0] + text, joined[-1][1])
+        elif text:
+            joined.append((text, tone))
+    return joined
+
+
+def _laid(cell: Cell, column: Column[R], room: int) -> list[tuple[str, str]]:
+    """The pieces of a cell in exactly ``room`` cells."""
+    pieces: list[tuple[str, str]] = []
+    left = room
+    for text, tone in cell:
+        if left <= 0:
+            break
+        safe = plain(text)
+        if column.tail:
+            safe = cut_middle(safe, left)
+        if cell_len(safe) > left:
+            safe = cut(safe, left)
+        left -= cell_len(safe)
+        pieces.append((safe, tone))
+    space = (" " * left, cell[0][1] if cell else "plain")
+    return [space, *pieces] if column.right else [*pieces, space]
