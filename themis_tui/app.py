@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,14 +14,14 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from themis_tui import terminal
+from themis_tui import preferences, terminal
 from themis_tui.actions import bindings
 from themis_tui.doors import Doors, FirstLook
 from themis_tui.glyphs import ascii_wanted
 from themis_tui.screens.base import ThemisScreen
 from themis_tui.screens.runs import RunsScreen
 from themis_tui.text import tell
-from themis_tui.theme import OFFERED, OURS, own_variables
+from themis_tui.theme import OURS, own_variables
 
 if TYPE_CHECKING:
     from textual.command import Provider
@@ -59,6 +60,7 @@ class ThemisApp(App[None]):
         draft: Draft | None = None,
         first_look: FirstLook | None = None,
         doors: Doors | None = None,
+        theme: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """``run_id``: open this run first. ``draft``: open the form first, filled in."""
@@ -69,9 +71,10 @@ class ThemisApp(App[None]):
         self.clock = clock
         self._first_run = run_id
         self._first_draft = draft
-        for theme in OURS:
-            self.register_theme(theme)
-        self.theme = "themis-dark"
+        for each in OURS:
+            self.register_theme(each)
+        asked = theme or os.environ.get("TEXTUAL_THEME")
+        self.theme = asked if asked in self.available_themes else preferences.load().theme
         self.set_class(ascii_wanted(), "-ascii")
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
@@ -106,8 +109,21 @@ class ThemisApp(App[None]):
             self.push_screen(HelpPage(screen, about))
 
     def do_theme(self) -> None:
-        at = OFFERED.index(self.theme) if self.theme in OFFERED else -1
-        self.theme = OFFERED[(at + 1) % len(OFFERED)]
+        themes = preferences.THEMES
+        at = themes.index(self.theme) if self.theme in themes else -1
+        self.use_theme(themes[(at + 1) % len(themes)])
+
+    def use_theme(self, name: str) -> None:
+        """Take other colours, and keep the choice."""
+        self.theme = name
+
+        def work() -> None:
+            try:
+                preferences.save(preferences.Preferences(name))
+            except OSError as exc:
+                self.call_from_thread(tell, self, f"The choice could not be kept: {exc}", bad=True)
+
+        self.run_worker(work, thread=True, group="preferences", exit_on_error=False)
 
     def do_suspend(self) -> None:
         self.action_suspend_process()

@@ -7,13 +7,14 @@ import sys
 from typing import Any
 
 from themis import __version__
+from themis_tui.preferences import THEMES
 
 USAGE, CRASHED, INTERRUPTED = 2, 1, 130
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the app; returns the exit code."""
-    asked = _parser().parse_args(arguments)
+    asked = parsed(arguments)
     from themis_tui import terminal
 
     reason = terminal.why_not()
@@ -27,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     doors = Doors()
     first_look = FirstLook(doors.to(asked.storage))
     first_look.start()
-    app = _app(asked, doors=doors, first_look=first_look)
+    app = _app(asked, doors=doors, first_look=first_look, theme=asked.theme)
     app.run(mouse=not asked.no_mouse)
     code = app.return_code
     return INTERRUPTED if code is None else code
@@ -53,16 +54,23 @@ def _app(asked: argparse.Namespace, **given: Any) -> Any:
     return ThemisApp(asked.storage, **given)
 
 
+def parsed(arguments: list[str] | None) -> argparse.Namespace:
+    """What was asked for. Options count before the command as well as after it."""
+    return _parser().parse_args(arguments, argparse.Namespace(storage=None, no_mouse=False, theme=None))
+
+
 def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     shared.add_argument("--storage", metavar="NAME", help="a store: a name, a path or a URI")
+    shared.add_argument(
+        "--theme", metavar="NAME", choices=THEMES, help=f"colours for this time: {', '.join(THEMES)}"
+    )
     shared.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
     parser = argparse.ArgumentParser(
         prog="themis-tui",
         description="Launch, watch, browse and delete LLM evaluation runs in the terminal.",
         parents=[shared],
     )
-    parser.set_defaults(storage=None, no_mouse=False, command=None)
     parser.add_argument("--version", action="version", version=f"themis-tui {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("runs", parents=[shared], help="the list of runs, which is also the default")

@@ -9,9 +9,9 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
 from themis_tui.actions import ACTIONS, Action
+from themis_tui.preferences import THEMES
 from themis_tui.screens.base import ThemisScreen
 from themis_tui.text import line
-from themis_tui.theme import OFFERED
 
 
 class ActionProvider(Provider):
@@ -38,14 +38,15 @@ class ActionProvider(Provider):
         for action in ACTIONS["app"]:
             if action.palette:
                 yield action.word, _said(action), partial(self._do_in_app, action.name)
-        for name in OFFERED:
+        for name in THEMES:
             yield f"theme {name}", "", partial(self._use_theme, name)
 
     def _do_in_app(self, name: str) -> None:
         getattr(self.app, f"do_{name}")()
 
     def _use_theme(self, name: str) -> None:
-        self.app.theme = name
+        use: Callable[[str], None] = getattr(self.app, "use_theme")  # noqa: B009 - the app imports this
+        use(name)
 
 
 def _said(action: Action) -> str:

@@ -52,8 +52,6 @@ LIGHT = Theme(
 )
 
 OURS = (DARK, LIGHT)
-OFFERED = ("themis-dark", "themis-light", "ansi-dark", "ansi-light")
-"""Themes in the palette; the ANSI ones take the terminal's own colours."""
 
 
 def own_variables(theme: Theme) -> dict[str, str]:
