@@ -12,9 +12,16 @@ from rich.segment import Segments
 from rich.text import Text
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.events import Event, Key, Paste
 from textual.screen import Screen
+from textual.widgets import Input
 
+<<<<<<< ours
 from themis_tui import preferences, terminal
+=======
+from themis.core.safe_text import safe_text
+from themis_tui import terminal
+>>>>>>> theirs
 from themis_tui.actions import bindings
 from themis_tui.doors import Doors, FirstLook
 from themis_tui.glyphs import ascii_wanted
@@ -95,6 +102,20 @@ class ThemisApp(App[None]):
             from themis_tui.screens.new_run import NewRunScreen
 
             self.push_screen(NewRunScreen(self._first_draft))
+
+    async def on_event(self, event: Event) -> None:
+        if isinstance(event, Paste):
+            # A field draws what stands in it: what is pasted is made harmless before it is in one.
+            event.text = safe_text(event.text)
+        if isinstance(event, (Key, Paste)) and event.is_forwarded and isinstance(self.focused, Input):
+            # A field takes its keys itself. One that comes by here was typed ahead of a focus that has moved.
+            if isinstance(event, Paste):
+                self.focused.insert_text_at_cursor(event.text.partition("\n")[0])
+                return
+            if event.is_printable and event.character:
+                self.focused.insert_text_at_cursor(event.character)
+                return
+        await super().on_event(event)
 
     def action_do(self, name: str) -> None:
         """Do an action of the registry."""

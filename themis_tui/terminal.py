@@ -9,11 +9,13 @@ import logging
 import os
 import signal
 import sys
+import termios
 import threading
 import time
 import traceback
 from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from textual.app import App
 
 LOOK_FOR_TERMINAL_S = 1.0
+LEAVE_WITHIN_S = 3.0
+"""Seconds that the app has after a signal to leave by itself, which needs a terminal that is read."""
 HUNG_UP = 128 + signal.SIGHUP
 
 _log_file: IO[str] | None = None
@@ -69,12 +73,16 @@ def free_garbage() -> None:
 
 
 def obey_signals(app: App[Any]) -> None:
-    """Leave cleanly on SIGTERM and SIGHUP, and when the terminal is gone without a signal."""
-    loop = asyncio.get_running_loop()
+    """Leave cleanly on SIGTERM and SIGHUP, and when the terminal is gone without a signal.
+
+    A thread sees to it: while a terminal takes nothing, as in a hung connection, the loop stands still.
+    """
+    heard: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGHUP):
-        with suppress(ValueError, RuntimeError, NotImplementedError):  # not the main thread
-            loop.add_signal_handler(number, _exit, app, 128 + number)
-    app.set_interval(LOOK_FOR_TERMINAL_S, _leave_if_gone)
+        with suppress(ValueError):  # not the main thread
+            signal.signal(number, lambda number, frame: heard.put(number))
+    loop = asyncio.get_running_loop()
+    threading.Thread(target=_guard, args=(app, loop, heard), name="themis-terminal", daemon=True).start()
 
 
 def write_crash(error: BaseException) -> Path | None:
@@ -98,10 +106,28 @@ def _exit(app: App[Any], code: int) -> None:
     app.exit(return_code=code)
 
 
-def _leave_if_gone() -> None:
-    # With SIGHUP ignored, a lost terminal would leave a process that spins on its end of file.
-    if not os.isatty(0):
-        os._exit(HUNG_UP)
+def _guard(app: App[Any], loop: asyncio.AbstractEventLoop, heard: SimpleQueue[int]) -> None:
+    code = HUNG_UP
+    while True:
+        try:
+            code = 128 + heard.get(timeout=LOOK_FOR_TERMINAL_S)
+        except Empty:
+            # With SIGHUP ignored, a lost terminal would leave a process that spins on its end of file.
+            if not os.isatty(0):
+                os._exit(HUNG_UP)
+            continue
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(_exit, app, code)
+        time.sleep(LEAVE_WITHIN_S)
+        _give_back_line(app)
+        os._exit(code)
+
+
+def _give_back_line(app: App[Any]) -> None:
+    before = getattr(app._driver, "attrs_before", None)
+    if before is not None:
+        with suppress(termios.error):
+            termios.tcsetattr(0, termios.TCSANOW, before)
 
 
 def _thread_failed(args: Any) -> None:

@@ -57,6 +57,8 @@ def test_made_safe_twice_is_made_safe_once(seed: int) -> None:
         ("a\rb", "a␍b"),
         ("a\r\nb", "a␍\nb"),
         ("\x00\x7f", "␀␡"),
+        ("e" + "\u0301" * 5_000 + "f", "e" + "\u0301" * 8 + "\ufffdf"),
+        ("👩\u200d👩\u200d👧\ufe0f", "👩\u200d👩\u200d👧\ufe0f"),
         ("user\u202etxt.exe", "user\ufffdtxt.exe"),
         ("a\u2028b\u2029c", "a\nb\nc"),
         ("\ud800", "\ufffd"),

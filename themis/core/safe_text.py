@@ -23,6 +23,13 @@ _SUBSTITUTES: dict[int, int] = {
     **dict.fromkeys(range(0xD800, 0xE000), 0xFFFD),
 }
 
+# Marks that stand on the letter before them, or take no room at all; a few make letters, thousands a smear.
+_MARKS = (
+    "\u0300-\u036f\u0483-\u0489\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0e31-\u0e4e\u1ab0-\u1aff\u1dc0-\u1dff"
+)
+_MARKS += "\u200b-\u200d\u2060-\u2064\u20d0-\u20ff\u302a-\u302f\ufe00-\ufe0f\ufe20-\ufe2f\ufeff"
+_SMEAR = re.compile(f"([{_MARKS}]{{8}})[{_MARKS}]+")
+
 _NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
 
 LIMIT = 65_536
@@ -32,11 +39,13 @@ LIMIT = 65_536
 def safe_text(text: object, limit: int = LIMIT) -> str:
     """``text`` with control, bidi and surrogate characters shown as signs; newline stays, tabs expand.
 
-    At most ``limit`` characters are kept; a cut is marked by an ellipsis.
+    At most ``limit`` characters are kept; a cut is marked by an ellipsis. Of marks upon one letter eight are
+    kept, and then a sign.
     """
     string = text if isinstance(text, str) else str(text)
     cut = string[:limit] + "…" if len(string) > limit else string
-    return cut.translate(_SUBSTITUTES).expandtabs(4)
+    safe = cut.translate(_SUBSTITUTES).expandtabs(4)
+    return safe if safe.isascii() else _SMEAR.sub("\\1\ufffd", safe)
 
 
 def safe_line(text: object, limit: int = 1_000) -> str:

@@ -9,9 +9,13 @@ from typing import Any, ClassVar, TypeVar
 from textual.message import Message
 from textual.screen import Screen
 
+from themis.core.safe_text import safe_text
 from themis_tui.doors import Doors
 from themis_tui.text import tell
 from themis_tui.watching import Watcher
+
+MOST_COPIED = 50_000
+"""Characters; some terminals take no more than 75 kB."""
 
 T = TypeVar("T")
 
@@ -75,8 +79,14 @@ class ThemisScreen(Screen[None]):
         self.app.exit()
 
     def send_to_clipboard(self, text: str, what: str) -> None:
-        """Copy through the terminal, which never says whether it did."""
-        self.app.copy_to_clipboard(text)
+        """Copy through the terminal, which never says whether it did.
+
+        What is pasted must not be obeyed by where it is pasted, so signs stand for control characters.
+        """
+        if len(text) > MOST_COPIED:
+            tell(self.app, f"{what} is too long for a terminal's clipboard.", bad=True)
+            return
+        self.app.copy_to_clipboard(safe_text(text))
         tell(self.app, f"{what} sent to the terminal's clipboard: {text[:200]}")
 
     def ask(self, group: str, work: Callable[[], T], then: Callable[[T], None]) -> None:

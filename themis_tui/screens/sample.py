@@ -13,12 +13,13 @@ from textual.widgets import Static
 
 from themis.core.entities import EvaluationRecord, GenerationRecord
 from themis.core.errors import RunNotFound
+from themis.core.safe_text import safe_line
 from themis.runs.samples import SampleRow
 from themis.runs.watch import sample_records
 from themis_tui import figures
 from themis_tui.actions import bindings
 from themis_tui.glyphs import BACK, DOT, VERDICT
-from themis_tui.screens.base import ThemisScreen
+from themis_tui.screens.base import MOST_COPIED, ThemisScreen
 from themis_tui.screens.sample_line import TONES, is_wrong, passages, raw
 from themis_tui.text import Part, line, spread, tell
 from themis_tui.widgets.key_line import KeyLine
@@ -126,7 +127,7 @@ class SampleScreen(ThemisScreen):
         self._draw()
 
     def do_copy_id(self) -> None:
-        self.send_to_clipboard(self.row.id, "Id")
+        self.send_to_clipboard(safe_line(self.row.id, MOST_COPIED), "Id")
 
     def do_write(self) -> None:
         generation, evaluation = self._records

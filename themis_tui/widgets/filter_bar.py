@@ -13,6 +13,8 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Input, Static
 
+from themis_tui.widgets.table import Table
+
 AFTER_S = 0.06
 """Seconds without a key after which a long list is filtered."""
 
@@ -62,20 +64,26 @@ class FilterBar(Horizontal):
     def open(self) -> None:
         """Show it and type into it."""
         self.add_class("-open")
-        self.query_one(Input).focus()
+        # At once, or the letters typed ahead on a slow line would be keys of the list: "q" leaves.
+        self.display = True
+        self.screen.set_focus(self.query_one(Input))
+        self.call_after_refresh(self.query_one(Input).scroll_home, animate=False)
 
     def clear(self) -> None:
         """Empty it and hide it."""
         with self.prevent(Input.Changed):
             self.query_one(Input).value = ""
-        self.remove_class("-open")
+        self._close()
         self._tell()
 
     def action_clear(self) -> None:
+        # Likewise: what is typed after it must not go to a field that is hidden.
+        self.screen.set_focus(self.screen.query_one(Table))
         self.clear()
         self.post_message(self.Left())
 
     def action_leave(self) -> None:
+        self.screen.set_focus(self.screen.query_one(Table))
         self.post_message(self.Left())
 
     def on_input_changed(self, event: Input.Changed) -> None:
@@ -97,4 +105,8 @@ class FilterBar(Horizontal):
 
     def on_descendant_blur(self, event: DescendantBlur) -> None:
         if not self.words:
-            self.remove_class("-open")
+            self._close()
+
+    def _close(self) -> None:
+        self.remove_class("-open")
+        self.display = False
