@@ -16,12 +16,8 @@ from textual.events import Event, Key, Paste
 from textual.screen import Screen
 from textual.widgets import Input
 
-<<<<<<< ours
-from themis_tui import preferences, terminal
-=======
 from themis.core.safe_text import safe_text
-from themis_tui import terminal
->>>>>>> theirs
+from themis_tui import preferences, terminal
 from themis_tui.actions import bindings
 from themis_tui.doors import Doors, FirstLook
 from themis_tui.glyphs import ascii_wanted

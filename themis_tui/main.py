@@ -14,13 +14,8 @@ USAGE, CRASHED, INTERRUPTED = 2, 1, 130
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the app; returns the exit code."""
-<<<<<<< ours
     asked = parsed(arguments)
-    from themis_tui import terminal
-=======
-    asked = _parser().parse_args(arguments)
     from themis_tui import incoming, terminal
->>>>>>> theirs
 
     reason = terminal.why_not()
     if reason is not None:
