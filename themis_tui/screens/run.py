@@ -27,6 +27,7 @@ from themis_tui.watching import LookFailed
 from themis_tui.widgets.filter_bar import FilterBar
 from themis_tui.widgets.key_line import KeyLine
 from themis_tui.widgets.run_panel import RunPanel
+from themis_tui.widgets.steady import Steady
 from themis_tui.widgets.table import Table
 
 
@@ -55,10 +56,10 @@ class RunScreen(RunActions):
         self._reason: str | None = None
 
     def compose(self) -> ComposeResult:
-        yield Static(id="head")
+        yield Steady(id="head")
         yield Static(id="reason")
         yield RunPanel()
-        yield Static(id="samples-head")
+        yield Steady(id="samples-head")
         yield FilterBar("words in id, answer, reference or error")
         yield Table(columns(), lambda row: row.id, id="samples")
         yield Static(id="empty")
@@ -145,7 +146,7 @@ class RunScreen(RunActions):
         about = [asked.get("benchmark"), (asked.get("model") or {}).get("name"), self._store_name]
         left.append(("   " + f" {DOT} ".join(str(each) for each in about if each), "$dim"))
         right = line(status_part(view.status.word)) if view is not None else line(("looking", "$dim"))
-        self.query_one("#head", Static).update(spread(line(*left), right, width), layout=False)
+        self.query_one("#head", Steady).draw(spread(line(*left), right, width))
         self._draw_reason()
         self.query_one(KeyLine).renew()
 
@@ -162,7 +163,7 @@ class RunScreen(RunActions):
             reason.update(line((said, "$foreground" if tone == "plain" else f"${tone}")))
 
     def _draw_samples(self) -> None:
-        self.query_one("#samples-head", Static).update(self._samples_head(), layout=False)
+        self.query_one("#samples-head", Steady).draw(self._samples_head())
         none = not self.table.rows.shown
         self.set_class(none, "-empty")
         if none:

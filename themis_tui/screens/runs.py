@@ -20,6 +20,7 @@ from themis_tui.text import line, lines, tell
 from themis_tui.watching import LookFailed, RunsListed, RunsWatcher
 from themis_tui.widgets.filter_bar import FilterBar
 from themis_tui.widgets.key_line import KeyLine
+from themis_tui.widgets.steady import Steady
 from themis_tui.widgets.table import Table
 
 if TYPE_CHECKING:
@@ -53,13 +54,13 @@ class RunsScreen(RunActions):
         self._failure: str | None = None
 
     def compose(self) -> ComposeResult:
-        yield Static(id="head")
+        yield Steady(id="head")
         yield FilterBar("words, status:running, -model:smol")
         yield Table(columns(lambda: self.clock()), lambda row: row.run_id, id="runs")
         yield Static(id="empty")
         with Vertical(id="preview"):
-            yield Static(id="preview-rule")
-            yield Static(id="preview-text")
+            yield Steady(id="preview-rule")
+            yield Steady(id="preview-text")
         yield KeyLine()
 
     def on_mount(self) -> None:
@@ -131,7 +132,7 @@ class RunsScreen(RunActions):
         shown = len(self.table.rows.shown)
         marked = len(self.table.rows.marks)
         width = self.size.width - 2
-        self.query_one("#head", Static).update(
+        self.query_one("#head", Steady).draw(
             head(self._store_name, rows, shown, marked, self._failure, self._fresh, width)
         )
 
@@ -163,12 +164,12 @@ class RunsScreen(RunActions):
     def _draw_preview(self) -> None:
         row = self.table.row
         self.query_one(KeyLine).renew()
-        panel = self.query_one("#preview-text", Static)
+        panel = self.query_one("#preview-text", Steady)
         self.query_one("#preview").display = row is not None
         if row is not None:
             rule = line((RULE * max(1, self.size.width - 2), "$raised"))
-            self.query_one("#preview-rule", Static).update(lines([rule]))
-            panel.update(preview(row, self.clock(), max(20, panel.size.width or self.size.width - 4)))
+            self.query_one("#preview-rule", Steady).draw(lines([rule]))
+            panel.draw(preview(row, self.clock(), max(20, panel.size.width or self.size.width - 4)))
 
     # What can be done
 

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from textual.binding import Binding
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Static
 
 from themis_tui.text import Part, line
+from themis_tui.widgets.steady import Steady
 
 _NAMES = {"escape": "esc", "question_mark": "?", "slash": "/", "plus": "+", "colon": ":"}
 
 
-class KeyLine(Static):
+class KeyLine(Steady):
     """Made from the key map that holds where the focus is; help stands at the end, and always fits."""
 
     DEFAULT_CSS = """
@@ -38,7 +38,7 @@ class KeyLine(Static):
 
     def _renewed(self, screen: Screen[object]) -> None:
         if self.is_attached and self.size.width:
-            self.update(_line(screen, self.size.width - 2), layout=False)
+            self.draw(_line(screen, self.size.width - 2))
 
 
 def _line(screen: Screen[object], width: int) -> Content:

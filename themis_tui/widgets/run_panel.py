@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from textual.content import Content
-from textual.widgets import Static
 
 from themis.core.progress import ProgressSnapshot
 from themis.runs.watch import RunView
 from themis_tui import figures
 from themis_tui.glyphs import DOT
 from themis_tui.text import Part, line, lines
+from themis_tui.widgets.steady import Steady
 
 LABEL = 13
 MOST_METRICS = 4
@@ -20,7 +20,7 @@ DRAWN_INTERVAL = 30
 SEP = f" {DOT} "
 
 
-class RunPanel(Static):
+class RunPanel(Steady):
     """Drawn from one look at the run."""
 
     DEFAULT_CSS = "RunPanel { height: auto; padding: 0 1; color: $foreground; }"
@@ -29,7 +29,6 @@ class RunPanel(Static):
         super().__init__()
         self._view: RunView | None = None
         self._progress: ProgressSnapshot | None = None
-        self._said: Content | None = None
 
     def show(self, view: RunView, progress: ProgressSnapshot | None) -> None:
         """Draw the run; nothing is drawn that would read the same."""
@@ -43,13 +42,7 @@ class RunPanel(Static):
         width = self.size.width
         if self._view is None or width < 20:
             return
-        rows = list(_rows(self._view, self._progress, width))
-        said = lines(rows)
-        before, self._said = self._said, said
-        if before is None or said.plain != before.plain or said.spans != before.spans:
-            # A new layout draws the whole screen again, so only where the height changes.
-            same_height = before is not None and before.plain.count("\n") + 1 == len(rows)
-            self.update(lines(rows), layout=not same_height)
+        self.draw(lines(_rows(self._view, self._progress, width)))
 
 
 def _rows(view: RunView, progress: ProgressSnapshot | None, width: int) -> Iterator[Content]:

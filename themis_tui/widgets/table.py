@@ -150,9 +150,11 @@ class Table(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
 
     def redraw_changed(self) -> None:
         """Draw those visible lines again whose cells read otherwise now, as ages do."""
-        for y, cells in list(self._drawn.items()):
-            place = y - 1 + self.scroll_offset.y
-            if not 0 <= place < len(self.rows.shown) or self._cells(self.rows.shown[place]) != cells:
+        shown, top = self.rows.shown, self.scroll_offset.y
+        for y in range(1, self.size.height):
+            place = y - 1 + top
+            cells = self._cells(shown[place]) if place < len(shown) else None
+            if cells != self._drawn.get(y):
                 self.refresh(Region(0, y, self.size.width, 1))
 
     def _measure(self) -> None:
@@ -169,8 +171,7 @@ class Table(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
 
     def _settle(self, before: int, old_key: str | None) -> None:
         place = self.rows.place(old_key, before)
-        height_before = self.virtual_size.height
-        self.virtual_size = Size(self.size.width, len(self.rows.shown) + 1)
+        self._grow()
         if place is None:
             self.go_to(before)
         elif place != before:
@@ -178,11 +179,18 @@ class Table(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
             self.set_scroll(None, max(0, self.scroll_offset.y + place - before) if self.scroll_y else 0)
             self.go_to(place)
             self.refresh()
-        if height_before != self.virtual_size.height:
-            self.refresh()
-        else:
-            self.redraw_changed()
+        self.redraw_changed()
         self._note_key()
+
+    def _grow(self) -> None:
+        """Be as high as there are rows; without a new layout, which draws the whole screen, if it can be."""
+        wanted = Size(self.size.width, len(self.rows.shown) + 1)
+        scrolls = self.virtual_size.height > self.size.height
+        if scrolls and wanted.height > self.size.height and self.show_vertical_scrollbar:
+            self.set_reactive(Table.virtual_size, wanted)
+            self._scroll_update(wanted)
+        else:
+            self.virtual_size = wanted
 
     def _note_key(self) -> None:
         row = self.row
