@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import pytest
 
+from themis.backends import LocalStorageBackend
 from themis.core.errors import RunError, RunHeld, RunNotFound
-from themis.evaluation.hold import held
+from themis.evaluation.hold import held, holder_of, lock_path
 from themis.evaluation.host import boot_id, host_name, process_started
 from themis.runs.control import cancel, pause
 from themis.runs.delete import delete, preview
@@ -127,6 +130,7 @@ def seen(**where: Any) -> RunView:
         "pid_started": process_started(os.getppid()),
         "detached": True,
         "user": "ada",
+        "storage": "mine",
     }
     return RunView("r1", {"where": {**here, **where}}, None, Status("running"))
 
@@ -138,6 +142,23 @@ def kills(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     return killed
 
 
+@contextmanager
+def held_by(pid: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A lock that names another process, as if that one held it."""
+    with ExitStack() as holding:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "getpid", lambda: pid)
+            holding.enter_context(held("mine", "r1"))
+        yield
+
+
+@pytest.fixture
+def held_by_parent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with held_by(os.getppid(), monkeypatch):
+        yield
+
+
+@pytest.mark.usefixtures("held_by_parent")
 def test_the_process_that_runs_it_is_told(kills) -> None:
     cancel(seen())
     pause(seen())
@@ -152,16 +173,31 @@ def test_the_process_that_runs_it_is_told(kills) -> None:
         ({"pid": None}, "stop it there"),
         ({"pid": os.getpid()}, "in this very process"),
         ({"detached": False}, "press Ctrl-C there"),
-        ({"pid_started": 1}, "is gone"),
-        ({"pid": 2**22 + 5}, "is gone"),
+        ({"pid": 1}, "its lock process .* none was told"),
+        ({"storage": "another"}, "is gone, or no longer works on it"),
     ],
 )
+@pytest.mark.usefixtures("held_by_parent")
 def test_nobody_else_is_told(where, says, kills) -> None:
     with pytest.raises(RunError, match=says):
         cancel(seen(**where))
     assert kills == []
 
 
+def test_a_process_that_only_a_store_names_is_left_alone(kills) -> None:
+    with pytest.raises(RunError, match="is gone, or no longer works on it"):
+        cancel(seen(pid_started=None))
+    assert kills == []
+
+
+def test_a_lock_kept_by_a_child_of_a_dead_holder_kills_nobody(kills, monkeypatch) -> None:
+    gone = 2**22 + 5
+    with held_by(gone, monkeypatch), pytest.raises(RunError, match=f"its process {gone} is gone"):
+        cancel(seen(pid=gone))
+    assert kills == []
+
+
+@pytest.mark.usefixtures("held_by_parent")
 @pytest.mark.parametrize(
     ("error", "says"), [(ProcessLookupError, "is gone"), (PermissionError, "r1 is run by ada, and only that")]
 )
@@ -185,6 +221,87 @@ def test_a_run_that_is_about_to_go_on_is_not_deleted(start, view, until, store) 
     run = start(limit=1)
     until(lambda: exited(run.pid))
     with held(view().metadata["where"]["storage"], "r1"):
-        with pytest.raises(RunHeld, match="held by a process of this host"):
+        with pytest.raises(RunHeld, match=f"is being run by process {os.getpid()}"):
             delete(store, "r1")
     delete(store, "r1")
+
+
+def test_a_run_is_held_while_it_is_deleted(start, view, until, store, monkeypatch) -> None:
+    run = start(limit=1)
+    until(lambda: exited(run.pid))
+    name, deleted = view().metadata["where"]["storage"], store.backend.delete_run
+
+    def look_on(run_id: str) -> None:
+        with pytest.raises(RunHeld), held(name, run_id):
+            pass
+        deleted(run_id)
+
+    monkeypatch.setattr(store.backend, "delete_run", look_on)
+    delete(store, "r1")
+    assert holder_of(name, "r1") is None
+
+
+# The lock
+
+
+def test_a_lock_names_its_holder_and_leaves_nothing() -> None:
+    assert holder_of("s", "r1") is None
+    with held("s", "r1"):
+        assert holder_of("s", "r1") == (os.getpid(), process_started(os.getpid()))
+    assert holder_of("s", "r1") is None
+    assert list(lock_path("s", "r1").parent.iterdir()) == []
+
+
+def test_a_lock_left_by_a_process_that_was_killed_is_no_hindrance() -> None:
+    path = lock_path("s", "r1")
+    path.parent.mkdir(parents=True)
+    path.write_text("process 1")
+    assert holder_of("s", "r1") is None
+    with held("s", "r1"):
+        assert holder_of("s", "r1") is not None
+
+
+def test_those_who_look_hinder_nobody_who_starts() -> None:
+    over = threading.Event()
+
+    def look_on() -> None:
+        while not over.is_set():
+            holder_of("s", "r1")
+
+    looking = threading.Thread(target=look_on)
+    looking.start()
+    try:
+        for _ in range(300):
+            with held("s", "r1"):
+                pass
+    finally:
+        over.set()
+        looking.join()
+
+
+def test_two_who_start_at_once_never_both_hold(tmp_path) -> None:
+    inside, most = [], []
+
+    def go() -> None:
+        for _ in range(50):
+            with suppress(RunHeld), held("s", "r1"):
+                inside.append(1)
+                most.append(len(inside))
+                inside.pop()
+
+    threads = [threading.Thread(target=go) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert max(most) == 1
+
+
+def test_a_store_behind_a_symbolic_link_is_the_same_store(tmp_path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with held(repr(LocalStorageBackend(tmp_path / "real")), "r1"):
+        with pytest.raises(RunHeld), held(repr(LocalStorageBackend(tmp_path / "link")), "r1"):
+            pass
+    # What is no path is taken as it stands.
+    assert lock_path("LocalStorageBackend(?", "r1") != lock_path("LocalStorageBackend(3)", "r1")

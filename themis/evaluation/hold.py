@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import ast
 import fcntl
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from themis.core.errors import RunHeld
-from themis.evaluation.host import host_dir
+from themis.evaluation.host import host_dir, process_started
+
+_TRIES = 10
+_TRY_EVERY_S = 0.005
+_LOCAL = "LocalStorageBackend("
+
+
+class Holder(NamedTuple):
+    """The process that a lock says it is held by."""
+
+    pid: int
+    started: int | None
+    """As :func:`themis.evaluation.host.process_started` gives it."""
 
 
 @contextmanager
@@ -22,38 +37,82 @@ def held(store: str, run_id: str) -> Iterator[None]:
     """
     path = lock_path(store, run_id)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = _locked(path, run_id)
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(fd, 200, 0).decode("utf-8", "replace").strip() or "another process"
-            raise RunHeld(
-                f"The run {run_id!r} is being run by {holder}. Wait for it, or cancel it."
-            ) from None
+        me = Holder(os.getpid(), process_started(os.getpid()))
         os.ftruncate(fd, 0)
-        os.pwrite(fd, f"process {os.getpid()}".encode(), 0)
+        os.pwrite(fd, json.dumps(me._asdict()).encode("ascii"), 0)
         yield
     finally:
+        # Before it is let go: whoever gets this file's lock after that sees that it is no longer there.
+        with suppress(OSError):
+            path.unlink()
         os.close(fd)
 
 
-def is_held(store: str, run_id: str) -> bool:
-    """Whether a living process of this host executes the run."""
+def holder_of(store: str, run_id: str) -> Holder | None:
+    """The living process of this host that executes the run, as its lock says; ``None`` if it has none."""
     try:
-        fd = os.open(lock_path(store, run_id), os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(lock_path(store, run_id), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return False
+        return None
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Shared, so that two who look do not take each other for a holder.
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return True
+        return _named(fd)
     finally:
         os.close(fd)
-    return False
+    return None
 
 
 def lock_path(store: str, run_id: str) -> Path:
     """The lock's file: of this boot of this host, so that none outlives what it speaks of."""
-    digest = hashlib.sha256(json.dumps([store, run_id]).encode()).hexdigest()[:24]
+    digest = hashlib.sha256(json.dumps([_resolved(store), run_id]).encode()).hexdigest()[:24]
     return host_dir() / "locks" / f"{digest}.lock"
+
+
+def _resolved(store: str) -> str:
+    # The same folder through a symbolic link is the same store.
+    if not store.startswith(_LOCAL):
+        return store
+    with suppress(ValueError, SyntaxError, OSError, RecursionError, MemoryError):
+        root = ast.literal_eval(store[len(_LOCAL) : -1])
+        if isinstance(root, str):
+            return f"{_LOCAL}{os.path.realpath(root)!r})"
+    return store
+
+
+def _locked(path: Path, run_id: str) -> int:
+    for attempt in range(_TRIES):
+        if attempt:
+            # Somebody who only looks is gone by then.
+            time.sleep(_TRY_EVERY_S)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(fd, path):
+                return fd
+            holder = None
+        except BlockingIOError:
+            holder = _named(fd)
+        os.close(fd)
+    by = "another process" if holder is None else f"process {holder.pid}"
+    raise RunHeld(f"The run {run_id!r} is being run by {by}. Wait for it, or cancel it.")
+
+
+def _is_at(fd: int, path: Path) -> bool:
+    """Whether an open file is still the one at a path: its last holder may have removed it since."""
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _named(fd: int) -> Holder | None:
+    """Who a lock's file says holds it; ``None`` while that is not written yet."""
+    try:
+        said = json.loads(os.pread(fd, 200, 0))
+        return Holder(int(said["pid"]), None if said["started"] is None else int(said["started"]))
+    except (ValueError, TypeError, KeyError):
+        return None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import Any
 
 from themis.core.errors import RunError
+from themis.evaluation.hold import holder_of
 from themis.evaluation.host import boot_id, host_name, is_gone
 from themis.runs.watch import RunView
 
@@ -31,17 +33,9 @@ def pause(view: RunView) -> str:
 def _signal(view: RunView, number: signal.Signals) -> None:
     if not view.status.live:
         raise RunError(f"{view.run_id} is {view.status.word}; there is nothing to stop.")
-    where = view.metadata.get("where") or {}
-    host, pid = where.get("host"), where.get("pid")
-    if host != host_name() or where.get("boot_id") != boot_id() or not isinstance(pid, int):
-        raise RunError(f"{view.run_id} runs on {host}; stop it there.")
-    if pid == os.getpid():
-        raise RunError(f"{view.run_id} runs in this very process; set its cancel event.")
-    if not where.get("detached"):
-        raise RunError(f"{view.run_id} runs in a terminal of its own (process {pid}); press Ctrl-C there.")
-    # The pid may have been given to another process since.
-    if is_gone(pid, where.get("pid_started")):
-        raise RunError(f"{view.run_id}: its process {pid} is gone.")
+    where = view.metadata.get("where")
+    where = where if isinstance(where, dict) else {}
+    pid = _pid(view.run_id, where)
     try:
         os.kill(pid, number)
     except ProcessLookupError:
@@ -49,3 +43,26 @@ def _signal(view: RunView, number: signal.Signals) -> None:
     except PermissionError:
         user = where.get("user")
         raise RunError(f"{view.run_id} is run by {user}, and only that user can stop it.") from None
+
+
+def _pid(run_id: str, where: dict[str, Any]) -> int:
+    """The process to tell, as the run's lock says; where it runs only helps to say why there is none."""
+    host, pid = where.get("host"), where.get("pid")
+    if host != host_name() or where.get("boot_id") != boot_id() or not isinstance(pid, int):
+        raise RunError(f"{run_id} runs on {host}; stop it there.")
+    if pid == os.getpid():
+        raise RunError(f"{run_id} runs in this very process; set its cancel event.")
+    if not where.get("detached"):
+        raise RunError(f"{run_id} runs in a terminal of its own (process {pid}); press Ctrl-C there.")
+    # What a store says is data: a signal goes to nobody whom the lock on this host does not name.
+    holder = holder_of(str(where.get("storage")), run_id)
+    if holder is None:
+        raise RunError(f"{run_id}: its process {pid} is gone, or no longer works on it.")
+    if holder.pid != pid:
+        raise RunError(
+            f"{run_id} names process {pid}, and its lock process {holder.pid}; none was told."
+        )
+    # The pid may have been given to another process since.
+    if is_gone(holder.pid, holder.started):
+        raise RunError(f"{run_id}: its process {pid} is gone.")
+    return holder.pid

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 from themis.core.errors import RunHeld
-from themis.evaluation.hold import is_held
+from themis.core.safe_text import storable
+from themis.evaluation.hold import held, lock_path
 from themis.runs.catalog import Store
-from themis.runs.watch import look
+from themis.runs.watch import RunView, look
 
 
 class DeletePreview(NamedTuple):
@@ -38,9 +40,15 @@ def delete(store: Store, run_id: str) -> None:
             f"{run_id} is {view.status.word}; cancel it first (themis runs cancel {run_id}), then delete it."
         )
     # A run that is about to go on is not marked as running yet, and one that ended may still hold its store.
-    where = view.metadata.get("where") or {}
-    if is_held(str(where.get("storage")), run_id):
-        raise RunHeld(
-            f"{run_id} is held by a process of this host, which is resuming it or about to end. Try again."
-        )
-    store.backend.delete_run(run_id)
+    with ExitStack() as holding:
+        for name in _lock_names(store, view):
+            holding.enter_context(held(name, run_id))
+        store.backend.delete_run(run_id)
+
+
+def _lock_names(store: Store, view: RunView) -> list[str]:
+    """Of the store where it ran, and of the one it is in now, if it was moved or says something untrue."""
+    where = view.metadata.get("where")
+    ran_in = where.get("storage") if isinstance(where, dict) else None
+    names = (str(ran_in), storable(repr(store.backend)))
+    return list({lock_path(name, view.run_id): name for name in names}.values())
