@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from themis.core.directories import state_dir
-from themis.core.errors import LaunchFailed, UsageError
+from themis.core.errors import InvalidRunId, LaunchFailed, UsageError
 from themis.evaluation.host import process_started
 from themis.runs import launch as launching
 from themis.runs.catalog import list_rows
@@ -118,6 +118,13 @@ def test_what_cannot_be_run_is_told(fields, error, says, spec, left_behind) -> N
     with pytest.raises(error, match=says):
         launch(spec(**fields))
     assert left_behind() == []
+
+
+def test_an_id_that_leads_elsewhere_writes_nothing(spec) -> None:
+    before = sorted(state_dir().parent.rglob("*"))
+    with pytest.raises(InvalidRunId, match="cannot be a run id"):
+        launch(spec(run_id="../../x"))
+    assert sorted(state_dir().parent.rglob("*")) == before
 
 
 def test_a_store_that_cannot_be_written_is_told(spec, left_behind) -> None:

@@ -13,12 +13,14 @@ import pytest
 from themis import evaluate
 from themis.backends import MemoryStorageBackend
 from themis.core.entities import GenerationRecord
-from themis.core.errors import RunNotFound
+from themis.core.errors import InvalidRunId, RunNotFound
 from themis.core.progress import ProgressSnapshot
 from themis.evaluation.host import boot_id, host_name, process_started
-from themis.runs.places import progress_path
+from themis.runs.logs import logs_of
+from themis.runs.places import log_path, progress_path
 from themis.runs.runner import Publisher, replace_file
-from themis.runs.watch import glance, look, sample_records, snapshot_from
+from themis.runs.status import Status
+from themis.runs.watch import RunView, glance, look, sample_records, snapshot_from
 
 
 @pytest.fixture
@@ -187,5 +189,15 @@ def test_only_a_run_that_did_not_come_up_is_told_to_the_launcher(tmp_path: Path)
 
 
 def test_runs_of_two_stores_have_places_of_their_own() -> None:
-    places = {progress_path(store, run) for store in ("a", "b", "a:b") for run in ("r1", "r2", "b:r1")}
+    places = {progress_path(store, run) for store in ("a", "b", "a:b") for run in ("r1", "r2", "b-r1")}
     assert len(places) == 9
+
+
+@pytest.mark.parametrize("run_id", ["../../x", "/x", "", ".", "a/b"])
+def test_an_id_that_leads_elsewhere_has_no_place(run_id, backend) -> None:
+    with pytest.raises(InvalidRunId):
+        progress_path("mine", run_id)
+    with pytest.raises(InvalidRunId):
+        log_path(run_id, "now")
+    assert logs_of(run_id) == []
+    assert glance(RunView(run_id, backend.load_run_metadata("r1"), None, Status("running"))) is None

@@ -59,9 +59,7 @@ def _pid(run_id: str, where: dict[str, Any]) -> int:
     if holder is None:
         raise RunError(f"{run_id}: its process {pid} is gone, or no longer works on it.")
     if holder.pid != pid:
-        raise RunError(
-            f"{run_id} names process {pid}, and its lock process {holder.pid}; none was told."
-        )
+        raise RunError(f"{run_id} names process {pid}, and its lock process {holder.pid}; none was told.")
     # The pid may have been given to another process since.
     if is_gone(holder.pid, holder.started):
         raise RunError(f"{run_id}: its process {pid} is gone.")

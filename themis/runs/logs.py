@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from themis.core.run_ids import is_run_id
 from themis.runs.places import log_path
 
 
 def logs_of(run_id: str) -> list[Path]:
     """The logs of a run's launches on this host, newest first."""
+    if not is_run_id(run_id):
+        # What a stranger stored under such an id was never launched.
+        return []
     logs = log_path(run_id, "").parent
     # The name of another run may begin with this one's.
     mine = re.compile(re.escape(run_id) + r"-\d{8}-\d{6}-[0-9a-f]{6}\.log")

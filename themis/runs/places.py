@@ -7,13 +7,17 @@ import json
 from pathlib import Path
 
 from themis.core.directories import state_dir
+from themis.core.run_ids import checked_run_id
 from themis.evaluation.host import host_dir
 
 
 def run_dir(store: str, run_id: str) -> Path:
-    """The folder of one run of one store, for this boot of this host; ``store`` as in ``where.storage``."""
+    """The folder of one run of one store, for this boot of this host; ``store`` as in ``where.storage``.
+
+    Raises :class:`InvalidRunId` for an id that might lead elsewhere.
+    """
     digest = hashlib.sha256(json.dumps([store, run_id]).encode()).hexdigest()[:12]
-    return host_dir() / "runs" / f"{run_id}-{digest}"
+    return host_dir() / "runs" / f"{checked_run_id(run_id)}-{digest}"
 
 
 def progress_path(store: str, run_id: str) -> Path:
@@ -22,5 +26,5 @@ def progress_path(store: str, run_id: str) -> Path:
 
 
 def log_path(run_id: str, launched: str) -> Path:
-    """What the runner printed; kept until somebody deletes it."""
-    return state_dir() / "logs" / f"{run_id}-{launched}.log"
+    """What the runner printed; kept until somebody deletes it. Raises as :func:`run_dir`."""
+    return state_dir() / "logs" / f"{checked_run_id(run_id)}-{launched}.log"

@@ -81,8 +81,11 @@ class RunSpec:
     def detachable(self) -> RunSpec:
         """The same run with paths made absolute, fit for a process that starts in another folder.
 
-        Raises :class:`UsageError` with the reason where a run in another process could not be seen from here.
+        Raises :class:`UsageError` with the reason where a run in another process could not be seen from here,
+        or where its id breaks the rule.
         """
+        if self.run_id is not None:
+            checked_run_id(self.run_id)
         storage = _absolute(self.storage or os.environ.get(STORAGE_VARIABLE) or None)
         store = open_storage(storage)
         if type(store).__name__ == "MemoryStorageBackend":

@@ -13,6 +13,7 @@ from themis.core.codec import decode_document
 from themis.core.entities import EvaluationRecord, GenerationRecord
 from themis.core.errors import RunNotFound, StoreCorrupt
 from themis.core.progress import ProgressSnapshot
+from themis.core.run_ids import is_run_id
 from themis.runs.places import progress_path
 from themis.runs.status import Status, status_of
 
@@ -77,7 +78,7 @@ def _progress(metadata: dict[str, Any], run_id: str, status: Status) -> Progress
 def _from_file(metadata: dict[str, Any], run_id: str) -> ProgressSnapshot | None:
     where = metadata.get("where")
     store = where.get("storage") if isinstance(where, dict) else None
-    if not isinstance(store, str):
+    if not isinstance(store, str) or not is_run_id(run_id):
         return None
     path: Path = progress_path(store, run_id)
     try:
