@@ -19,6 +19,7 @@ from themis.benchmarks.prompts import PromptTemplate
 from themis.benchmarks.sample import samples
 from themis.core.entities import EvaluationRecord, GenerationRecord
 from themis.core.errors import (
+    ExecutionError,
     ModelError,
     RecordRefused,
     RunConflict,
@@ -554,3 +555,26 @@ def test_a_python_model_is_loaded_by_its_place() -> None:
     assert report.metrics["Includes"]["count"] == 3
     with pytest.raises(UsageError, match="cannot be loaded"):
         ask(rows(3), "python:json:nothing")
+
+
+class Forgetful(ExecutionBackend):
+    """Loses every second result."""
+
+    def map(self, func, items, *, max_workers=None, timeout=None, **kwargs):
+        for number, item in enumerate(items):
+            result = func(item)
+            if number % 2:
+                yield result
+
+    def shutdown(self) -> None:
+        pass
+
+
+def test_an_executor_that_loses_results_does_not_complete_a_run() -> None:
+    store = MemoryStorageBackend()
+    with pytest.raises(ExecutionError, match="gave back 5 of 10"):
+        ask(rows(10), store=store, execution_backend=Forgetful())
+    metadata = store.load_run_metadata(RUN)
+    assert metadata["status"] == "paused"
+    assert len(store.load_generation_records(RUN)) == 5
+    assert ask(rows(10), store=store).counts == {"asked": 10, "answered": 10, "errors": 0, "kept": 5}

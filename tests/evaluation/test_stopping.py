@@ -345,9 +345,38 @@ def test_errors_and_answers_of_a_paused_run_are_told_apart_when_it_goes_on() -> 
     assert attempts == {f"s{n}": 2 if n % 3 == 0 and n <= 25 else 1 for n in range(40)}
 
 
-def test_the_report_of_an_early_end_is_returned_and_not_stored() -> None:
+def test_the_report_of_an_early_end_is_stored_with_its_status() -> None:
     store = MemoryStorageBackend()
+    assert ask(rows(50), store=store, limit=5).status == "completed"
     report = ask(rows(50), store=store, budget={"seconds": 1e-9})
     assert json.loads(json.dumps(report.to_dict()))["status"] == "paused"
-    with pytest.raises(FileNotFoundError):
-        store.load_report(RUN)
+    assert store.load_report(RUN) == report
+
+
+def test_a_cancel_after_a_pause_is_a_cancel_and_still_waits() -> None:
+    stop = StopSignal()
+    stop.pause("budget: tokens")
+    stop.cancel("by a person")
+    assert (stop.status, stop.reason) == ("cancelled", "by a person")
+    assert not stop.now.is_set()
+    stop.cancel("by a person")
+    assert stop.now.is_set()
+
+
+def test_a_pause_after_a_cancel_changes_nothing() -> None:
+    stop = StopSignal()
+    stop.cancel()
+    stop.pause("interrupted")
+    assert (stop.status, stop.reason, stop.now.is_set()) == ("cancelled", None, False)
+
+
+def test_errors_that_a_resumed_run_did_not_come_to_are_still_errors() -> None:
+    store = MemoryStorageBackend()
+    ask(rows(20), Echo(raising(ValueError("no"))), store)
+    stop = StopSignal()
+    stop.cancel()
+    report = ask(rows(20), store=store, cancel=stop)
+    assert report.status == "cancelled"
+    assert (report.counts["asked"], report.counts["errors"]) == (20, 20)
+    assert store.load_run_metadata(RUN)["summary"]["errors"] == 20
+    assert ask(rows(20), store=store).counts["errors"] == 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import bisect
 import functools
 import math
+import re
 from fractions import Fraction
 from typing import Any
 
@@ -24,6 +25,9 @@ _SPLIT = 2.0**27 + 1
 _FEW_CLUSTERS = 1_000
 _RECENT = 1.1
 """By how much a run with many clusters may have grown since the standard error that a snapshot tells."""
+
+
+_NUMBERS = re.compile(r"\b(?=[0-9a-fA-F-]*\d)[0-9a-fA-F-]{4,}\b")
 
 
 class ExactSum:
@@ -271,7 +275,9 @@ class RunAggregate:
             self._cost = self._cost or ExactSum()
             self._cost.add(generation.cost)
         if generation.error is not None:
-            key = (str(generation.error.get("kind")), str(generation.error.get("message"))[:200])
+            # Ids and numbers make one fault look like many, and would keep a later flood off the list.
+            message = _NUMBERS.sub("#", str(generation.error.get("message"))[:200])
+            key = (str(generation.error.get("kind")), message)
             if key in self.messages or len(self.messages) < MOST_TAGS:
                 self.messages[key] = self.messages.get(key, 0) + 1
 

@@ -148,7 +148,7 @@ def evaluate_as(
     )
     made = checked_run_id(run_id) if run_id is not None else make_run_id(chosen.name, asked_model.name)
     with ExitStack() as opened:
-        if not isinstance(model, Model):
+        if asked_model is not model:
             opened.callback(asked_model.close)
         store, store_name = _store(storage_backend, storage, opened)
         spread, executor_name = _executor(execution_backend, executor, opened)

@@ -84,11 +84,12 @@ def asked_hash(asked: dict[str, Any]) -> str:
 class Earlier:
     """What earlier sessions of the run left in the store."""
 
-    metadata: dict[str, Any] | None = None
     kept: set[str] = field(default_factory=set)
     """Identities that are answered and scored."""
     redo: dict[str, int] = field(default_factory=dict)
     """Identity of an error to the attempt that failed."""
+    errors: dict[str, EvaluationRecord] = field(default_factory=dict)
+    """Identity of an error to its evaluation."""
     unscored: dict[str, GenerationRecord] = field(default_factory=dict)
     """Identity to an answer that lacks its scores."""
     hashes: dict[str, str] = field(default_factory=dict)
@@ -148,10 +149,12 @@ def read_earlier(
     names = aggregate.metrics.keys()
     for generation in storage.iter_generation_records(run_id):
         evaluation = evaluations.pop(generation_key(generation), None)
+        aggregate.add_usage(generation)
         if generation.error is not None:
             earlier.redo[generation.id] = generation.attempt
+            if evaluation is not None:
+                earlier.errors[generation.id] = evaluation
             continue
-        aggregate.add_usage(generation)
         if evaluation is not None and matches(evaluation, generation) and names <= evaluation.scores.keys():
             earlier.kept.add(generation.id)
             aggregate.add(evaluation, kept=True)

@@ -106,6 +106,7 @@ class Run:
             on_start=self.on_start,
             on_progress=on_progress,
             over_budget=self.over_budget,
+            unredone=self.earlier.errors,
         )
         register(token, self.stop)
         try:
@@ -125,12 +126,12 @@ class Run:
         status, reason = "completed", None
         if self.stop.is_set() and not self._all_done(meter):
             status, reason = self.stop.status, self.stop.reason
+        self._count_unredone()
         self.metadata["ended_at"] = time.time()
         report = make_report(self.run_id, status, self.metadata, self.aggregate)
         try:
             self.storage.flush()
-            if status == "completed":
-                self.storage.save_report(self.run_id, report)
+            self.storage.save_report(self.run_id, report)
             self._save_end(status, reason, meter)
             self.storage.flush()
         except BaseException as exc:
@@ -142,12 +143,19 @@ class Run:
             raise KeyboardInterrupt
         return report
 
+    def _count_unredone(self) -> None:
+        # Errors of earlier sessions that nobody came to ask again are still errors of the run.
+        for evaluation in self.earlier.errors.values():
+            self.aggregate.add(evaluation, kept=True)
+        self.earlier.errors.clear()
+
     def _all_done(self, meter: Meter) -> bool:
         return meter.total is not None and self.aggregate.done >= meter.total
 
     def _end_badly(self, exc: BaseException, meter: Meter) -> None:
         """Say in the store, if it still listens, that the run stopped and why."""
         status, reason = _ending(exc)
+        self._count_unredone()
         self.metadata["ended_at"] = time.time()
         try:
             self.storage.flush()

@@ -6,6 +6,7 @@ slow answer does not hold up a heartbeat, and a store that wants its own thread 
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
@@ -16,7 +17,7 @@ from themis.backends.execution.base import TICK, ExecutionBackend, TaskFailure
 from themis.backends.execution.beside import read_beside
 from themis.backends.storage.base import StorageBackend
 from themis.core.entities import EvaluationRecord, GenerationRecord
-from themis.core.errors import RecordRefused, RunNotFound, StorageError
+from themis.core.errors import ExecutionError, RecordRefused, RunNotFound, StorageError
 from themis.core.progress import ProgressSnapshot
 from themis.core.safe_text import storable, storable_value
 from themis.evaluation.aggregate import RunAggregate
@@ -58,8 +59,12 @@ class Session:
     on_progress: OnProgress | None = None
     over_budget: Callable[[RunAggregate], str | None] | None = None
     clock: Callable[[], float] = time.monotonic
+    unredone: dict[str, EvaluationRecord] = field(default_factory=dict)
+    """Errors of earlier sessions that were not asked again yet, by identity."""
 
     _batch: list[Outcome] = field(default_factory=list)
+    _handed: int = 0
+    _all_handed: bool = False
     _back: int = 0
     _beats: int = 0
     _told_at: float = 0.0
@@ -83,6 +88,11 @@ class Session:
             self._save_rest(exc)
             raise
         self._save()
+        if not self.stop.is_set() and not (self._all_handed and self._back == self._handed):
+            of = self._handed if self._all_handed else f"at least {self._handed + 1}"
+            raise ExecutionError(
+                f"The executor gave back {self._back} of {of} results. Resume the run to ask what is missing."
+            )
 
     def _collect(self) -> None:
         batch, clock, stopped_now = self._batch, self.clock, self.stop.now.is_set
@@ -111,14 +121,15 @@ class Session:
         executor = self.executor
         if executor.ticks:
             options["tick"] = TICK_S
-        results = executor.map(
+        results = functools.partial(
+            executor.map,
             self.task,
             self._handed_out(),
             max_workers=self.max_workers,
             timeout=self.timeout,
             **accepted(executor.map, options),
         )
-        yield from results if executor.ticks else read_beside(results, TICK_S)
+        yield from results() if executor.ticks else read_beside(results, TICK_S)
 
     def _handed_out(self) -> Iterator[Work]:
         # An executor that knows no cancel simply gets no more work.
@@ -127,7 +138,9 @@ class Session:
             if stopped():
                 return
             meter.in_flight = number - self._back
+            self._handed = number
             yield work
+        self._all_handed = True
 
     def _failed(self, failure: TaskFailure) -> Outcome:
         kind = failure.kind if failure.kind in ("timeout", "worker_lost") else "model"
@@ -153,6 +166,8 @@ class Session:
             aggregate.add_usage(generation)
         for evaluation in evaluations:
             aggregate.add(evaluation)
+            if self.unredone:
+                self.unredone.pop(evaluation.id, None)
         self._check_budget()
 
     def _check_budget(self) -> None:
@@ -165,37 +180,36 @@ class Session:
         generations, evaluations = [], []
         for _, generation, evaluation in batch:
             if generation is not None and evaluation is not None:
-                try:
-                    self.storage.save_generation_record(self.run_id, generation)
-                    self.storage.save_evaluation_record(self.run_id, evaluation)
-                except RecordRefused as exc:
-                    generation, evaluation = refused(generation, evaluation, str(exc))
-                    self._save_harmless(generation, evaluation)
+                generation, evaluation = self._save_answer(generation, evaluation)
                 generations.append(generation)
-            elif evaluation is not None:
-                evaluation = self._save_scores(evaluation)
             if evaluation is not None:
-                evaluations.append(evaluation)
+                evaluations.append(self._save_scores(evaluation))
         return generations, evaluations
+
+    def _save_answer(
+        self, generation: GenerationRecord, evaluation: EvaluationRecord
+    ) -> tuple[GenerationRecord, EvaluationRecord]:
+        try:
+            self.storage.save_generation_record(self.run_id, generation)
+        except RecordRefused as exc:
+            generation, evaluation = refused(generation, evaluation, str(exc))
+            self._save_harmless(self.storage.save_generation_record, generation, exc)
+        return generation, evaluation
 
     def _save_scores(self, evaluation: EvaluationRecord) -> EvaluationRecord:
         try:
             self.storage.save_evaluation_record(self.run_id, evaluation)
         except RecordRefused as exc:
             evaluation = refused_scores(evaluation)
-            try:
-                self.storage.save_evaluation_record(self.run_id, evaluation)
-            except RecordRefused:
-                raise StorageError(f"{self.storage!r} cannot save records: {exc}") from exc
+            self._save_harmless(self.storage.save_evaluation_record, evaluation, exc)
         return evaluation
 
-    def _save_harmless(self, generation: GenerationRecord, evaluation: EvaluationRecord) -> None:
+    def _save_harmless(self, save: Callable[[str, Any], None], record: Any, why: RecordRefused) -> None:
         try:
-            self.storage.save_generation_record(self.run_id, generation)
-            self.storage.save_evaluation_record(self.run_id, evaluation)
-        except RecordRefused as exc:
+            save(self.run_id, record)
+        except RecordRefused:
             # Not the record, then: the store takes nothing.
-            raise StorageError(f"{self.storage!r} cannot save records: {exc}") from exc
+            raise StorageError(f"{self.storage!r} cannot save records: {why}") from why
 
     def _tell(self) -> None:
         now = self.clock()
@@ -206,8 +220,9 @@ class Session:
                 self.on_progress(self.meter.snapshot())
         since = now - self._beat_at
         due = since >= HEARTBEAT_EVERY_S or (since >= METADATA_EVERY_S and done != self._beat_done)
-        if due and now - self._beat_tried_at >= TICK_S:
+        if due and now - self._beat_tried_at >= METADATA_EVERY_S:
             self._try_beat()
+        self._check_budget()
         if self._dirty and now - self._flushed_at >= FLUSH_EVERY_S:
             self.storage.flush()
             self._flushed_at, self._dirty = self.clock(), False
@@ -215,8 +230,8 @@ class Session:
     def _try_beat(self) -> None:
         self._beat_tried_at = self.clock()
         try:
-            # Saving a record would have noticed; a beat alone would bring a deleted run back.
-            if self.aggregate.done == self._beat_done and not self.storage.run_exists(self.run_id):
+            # To go on would bring a deleted run back.
+            if not self.storage.run_exists(self.run_id):
                 raise RunNotFound(f"{self.run_id}: the run was deleted while it was running.")
             self.beat()
         except RunNotFound:

@@ -24,21 +24,26 @@ class StopSignal(threading.Event):
         self.status: Status = "cancelled"
         self.reason: str | None = None
         self.now = threading.Event()
+        self._saying = threading.Lock()
+        self._said: tuple[Status, str | None] | None = None
 
     def pause(self, reason: str) -> None:
-        """End as ``paused`` with a reason. The second call no longer waits for what is in flight."""
+        """End as ``paused`` with a reason. Said twice, what is in flight is no longer waited for."""
         self._end("paused", reason)
 
     def cancel(self, reason: str | None = None) -> None:
-        """End as ``cancelled``. The second call no longer waits for what is in flight."""
+        """End as ``cancelled``, also what was to be paused. Said twice, nothing in flight is waited for."""
         self._end("cancelled", reason)
 
     def _end(self, status: Status, reason: str | None) -> None:
-        if self.is_set():
-            self.now.set()
-            return
-        self.status, self.reason = status, reason
-        self.set()
+        with self._saying:
+            said = (status, reason)
+            if said == self._said:
+                self.now.set()
+            elif not self.is_set() or (status == "cancelled" and self.status == "paused"):
+                self.status, self.reason = said
+                self.set()
+            self._said = said
 
 
 INTERRUPTED = "interrupted"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -18,10 +18,11 @@ class _End:
         self.error = error
 
 
-def read_beside(results: Iterator[Any], tick: float) -> Iterator[Any]:
-    """What ``results`` yields, and :data:`TICK` whenever nothing came for ``tick`` seconds.
+def read_beside(results: Callable[[], Iterator[Any]], tick: float) -> Iterator[Any]:
+    """What ``results()`` yields, and :data:`TICK` whenever nothing came for ``tick`` seconds.
 
-    ``results`` is read in a thread of its own; what it raises is raised here. Closing this leaves that thread
+    It is called and read in a thread of its own, as an executor may do all its work before it returns;
+    what it raises is raised here. Closing this leaves that thread
     behind if its executor does not come back.
     """
     read: SimpleQueue[Any] = SimpleQueue()
@@ -30,7 +31,7 @@ def read_beside(results: Iterator[Any], tick: float) -> Iterator[Any]:
 
     def drive() -> None:
         try:
-            for result in results:
+            for result in results():
                 read.put(result)
                 while read.qsize() >= MOST_UNREAD and not closed.is_set():
                     room.clear()

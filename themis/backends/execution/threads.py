@@ -119,7 +119,7 @@ class _Map:
         self.room = threading.Event()
         self.workers: list[_Worker] = []
         self.abandoned: list[_Worker] = []
-        self.next_deadline = 0.0
+        self.next_look = 0.0
 
     def stopped(self) -> bool:
         """Whether nothing more is to be taken."""
@@ -173,38 +173,41 @@ class _Map:
         """
         patience, waited = FIRST_LOOK_S, 0.0
         while True:
-            if self.timeout is not None:
-                failure = self._expired(self.timeout)
-                if failure is not None:
-                    return deque([(failure, self.timeout)])
+            overdue = self._overdue()
+            if overdue is not None:
+                return overdue
             try:
                 return self.ready.get(timeout=patience).unread
             except Empty:
                 waited += patience
             if self.stopped():
                 return None
-            for worker in self.workers:
-                if worker.unread:
-                    return worker.unread  # it has begun something that takes longer than what it did before
             while not self.exhausted and self._start_worker():
                 pass
             if self.tick is not None and waited >= self.tick:
                 return deque([(TICK, 0.0)])
             patience = LOOK_AGAIN_S
 
-    def _expired(self, timeout: float) -> TaskFailure | None:
+    def _overdue(self) -> deque[Any] | None:
+        """What a worker holds that has begun something long: its results so far, and perhaps its deadline."""
         now = time.monotonic()
-        if now < self.next_deadline:
+        if now < self.next_look:
             return None
-        self.next_deadline = now + min(timeout, LOOK_AGAIN_S)
+        self.next_look = now + (LOOK_AGAIN_S if self.timeout is None else min(self.timeout, LOOK_AGAIN_S))
         for worker in self.workers:
             piece = worker.current
-            if piece is None or now < piece.started + timeout or not piece.claim():
+            if piece is None:
                 continue
-            self.workers.remove(worker)
-            self._abandon(worker, timeout)
-            self.next_deadline = now
-            return TaskFailure(piece.item, "timeout", f"no result within {timeout:g} s")
+            if self.timeout is not None and now >= piece.started + self.timeout and piece.claim():
+                # Behind its results, which are as good as any.
+                reason = f"no result within {self.timeout:g} s"
+                worker.unread.append((TaskFailure(piece.item, "timeout", reason), self.timeout))
+                self.workers.remove(worker)
+                self._abandon(worker, self.timeout)
+            elif not worker.unread or now < piece.started + HAND_OVER_S:
+                continue
+            self.next_look = now  # there may be more of them
+            return worker.unread
         return None
 
     def _abandon(self, worker: _Worker, timeout: float) -> None:

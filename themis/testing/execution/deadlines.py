@@ -36,6 +36,18 @@ class Deadlines(ExecutionPlace):
         assert f"{SOON_S:g}" in failure.message
         assert done == list(range(9))
 
+    def test_no_result_goes_with_the_work_that_hung_behind_it(self) -> None:
+        """Quick items before one that hangs, in the same worker, while others keep coming: all are there."""
+        executor = self.open()
+        function = self.hanging_from(2_000)
+        done, failures = in_thread(
+            lambda: parted(
+                executor.map(function, range(2_001), max_workers=4, timeout=SOON_S, return_exceptions=True)
+            )
+        )
+        assert sorted(done) == list(range(2_000))
+        assert [failure.item for failure in failures] == [2_000]
+
     def test_a_passed_deadline_raises_task_timeout(self) -> None:
         """Without ``return_exceptions``; it is also a ``TimeoutError``, with a note that names the item."""
         executor = self.open()
