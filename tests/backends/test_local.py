@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from themis.backends import LocalStorageBackend
-from themis.backends.storage import files
+from themis.backends.storage import files, local
 from themis.backends.storage.local import MOST_OPEN_RUNS
 from themis.core.entities import EvaluationRecord, ExperimentReport, GenerationRecord
 from themis.core.errors import (
@@ -306,6 +306,35 @@ def test_an_interrupt_in_the_midst_of_a_record_tears_no_line(
     assert store.load_generation_records("r") == [generation("a"), generation("c")]
 
 
+def test_after_a_torn_piece_that_could_not_be_taken_back_a_new_file_is_begun(
+    store: LocalStorageBackend, monkeypatch: pytest.MonkeyPatch
+):
+    store.save_generation_record("r", generation("a"))
+    store.save_evaluation_record("r", evaluation("a"))
+    write = os.write
+
+    def failing(fd: int, data: bytes) -> int:
+        if len(data) <= 10:
+            raise OSError(5, os.strerror(5))
+        return write(fd, data[:-10])
+
+    def stuck(fd: int, size: int) -> None:
+        raise OSError(5, os.strerror(5))
+
+    for torn_id in ("b", "d"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", failing)
+            patch.setattr(os, "ftruncate", stuck)
+            with pytest.raises(StoreUnreachable):
+                store.save_generation_record("r", generation(torn_id))
+        store.save_generation_record("r", generation(f"after {torn_id}"))
+    store.save_evaluation_record("r", evaluation("b"))
+    assert [each.id for each in store.load_generation_records("r")] == ["a", "after b", "after d"]
+    assert list(store.load_evaluation_records("r")) == ["a", "b"]
+    assert len(list((store.root / "runs" / "r").glob("gen-*.jsonl"))) == 3
+    assert len(list((store.root / "runs" / "r").glob("eval-*.jsonl"))) == 1
+
+
 DENIED = """
 import os, sys
 from themis.backends import LocalStorageBackend
@@ -432,6 +461,25 @@ def test_a_writer_learns_that_its_run_was_deleted(store: LocalStorageBackend):
         store.save_generation_record("r", generation("b"))
     assert not store.run_exists("r")
     store.save_generation_record("r", generation("c"))
+    assert [each.id for each in store.load_generation_records("r")] == ["c"]
+
+
+def test_a_save_between_the_rename_and_the_sweep_of_a_deletion_is_not_swept(
+    store: LocalStorageBackend, monkeypatch: pytest.MonkeyPatch
+):
+    store.save_generation_record("r", generation("a"))
+    remove, refused = local._remove_folder, []
+
+    def saving_meanwhile(folder: Path) -> None:
+        with pytest.raises(RunNotFound, match="deleted while it was written") as refusal:
+            store.save_generation_record("r", generation("b"))
+        refused.append(refusal)
+        store.save_generation_record("r", generation("c"))
+        remove(folder)
+
+    monkeypatch.setattr(local, "_remove_folder", saving_meanwhile)
+    LocalStorageBackend(store.root).delete_run("r")
+    assert len(refused) == 1
     assert [each.id for each in store.load_generation_records("r")] == ["c"]
 
 

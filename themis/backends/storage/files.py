@@ -53,23 +53,41 @@ class GrowingFile:
         self._fd = os.open(path, flags, 0o666)
         self._size = 0
         self._dirty = False
+        self.spoilt = False
+        """A torn piece stands at the end: nothing may follow it, another file takes what comes."""
 
     def append(self, data: bytes) -> None:
-        """Write ``data`` whole. Raises ``OSError``; :class:`RunNotFound` if the file was deleted."""
+        """Write ``data`` whole. Raises ``OSError``; :class:`RunNotFound` if the file was deleted.
+
+        :class:`FileClosed` if it is closed, or spoilt.
+        """
         with self._lock:
-            if self._fd < 0:
+            if self._fd < 0 or self.spoilt:
                 raise FileClosed
-            if os.fstat(self._fd).st_nlink == 0:
-                raise RunNotFound(f"{self.path.parent.name}: the run was deleted while it was written to.")
             try:
                 self._write(data)
                 self._size += len(data)
             except BaseException:  # an interrupt may come in the middle, too
-                # A second failure here would hide the first; the reader drops a torn last line.
-                with suppress(OSError):
-                    os.ftruncate(self._fd, self._size)
+                self._take_back()
                 raise
             self._dirty = True
+            # Looked at last: a run that is deleted after this was not deleted when the save began.
+            if not self._is_at_its_path():
+                raise RunNotFound(f"{self.path.parent.name}: the run was deleted while it was written to.")
+
+    def _is_at_its_path(self) -> bool:
+        """False from the rename on with which a deletion begins, long before the file itself is gone."""
+        try:
+            return os.path.samestat(os.fstat(self._fd), os.stat(self.path))
+        except FileNotFoundError:
+            return False
+
+    def _take_back(self) -> None:
+        # A second failure here would hide the first; the reader drops a torn line, but only the last.
+        self.spoilt = True
+        with suppress(OSError):
+            os.ftruncate(self._fd, self._size)
+            self.spoilt = False
 
     def _write(self, data: bytes) -> None:
         written = os.write(self._fd, data)

@@ -29,15 +29,22 @@ class RunWriter:
 
         Raises :class:`FileClosed` once closed, :class:`RunNotFound` if the run was deleted.
         """
-        file = self._files.get(kind)
+        file = self._usable(kind)
         if file is None:
             with self._lock:
                 if self._closed:
                     raise FileClosed
-                file = self._files.get(kind) or self._opened(kind)
+                file = self._usable(kind) or self._opened(kind)
         file.append(data)
 
+    def _usable(self, kind: str) -> GrowingFile | None:
+        file = self._files.get(kind)
+        return None if file is None or file.spoilt else file
+
     def _opened(self, kind: str) -> GrowingFile:
+        if kind in self._files:
+            self._files[kind].close(sync=True)
+            self._open = None  # the name of the spoilt one is taken
         try:
             if self._open is None:
                 make_folder(self.folder, self._unsynced)
