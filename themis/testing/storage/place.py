@@ -90,7 +90,7 @@ class StoragePlace(ABC):
             pytest.skip("the backend says that it does not hold every text")
 
 
-class Helper:
+class OtherProcess:
     """Another process that works on the same store, and the pipe to it."""
 
     def __init__(self, process: SpawnProcess, pipe: Connection) -> None:
@@ -124,7 +124,7 @@ class Helper:
 
 
 @contextmanager
-def helper(work: Callable[..., None], *args: Any) -> Iterator[Helper]:
+def helper(work: Callable[..., None], *args: Any) -> Iterator[OtherProcess]:
     """Run ``work(pipe, *args)`` in a spawned process; ended, in whatever way, when the block ends."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
@@ -132,7 +132,7 @@ def helper(work: Callable[..., None], *args: Any) -> Iterator[Helper]:
     process.start()
     theirs.close()
     try:
-        yield Helper(process, ours)
+        yield OtherProcess(process, ours)
     finally:
         process.kill()
         process.join(PATIENCE_S)
