@@ -44,12 +44,13 @@ class Draft:
         return cls(**texts, metrics=", ".join(spec.metrics or []), rest=spec)
 
     @classmethod
-    def from_stored(cls, spec: RunSpec) -> Draft:
-        """A draft made of what a store says; code and addresses named only there are not taken over."""
+    def from_stored(cls, spec: RunSpec, unconfirmed: dict[str, str]) -> Draft:
+        """A draft of a stored run, see :func:`themis.runs.spec.spec_of`; says what is left to be typed."""
         draft = cls.from_spec(spec)
-        if spec.model.startswith("python:") or "base_url" in spec.model:
-            draft.note = f"Type the model yourself, as it runs code or calls a server: {spec.model}"
-            draft.model = ""
+        draft.note = " · ".join(
+            f"Type the {field} yourself, as it may run code or call a server: {value}"
+            for field, value in unconfirmed.items()
+        )
         return draft
 
     def spec(self) -> tuple[RunSpec, dict[str, str]]:

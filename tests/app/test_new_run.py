@@ -8,7 +8,7 @@ import pytest
 from textual.widgets import Button, Input
 
 from themis.backends import open_storage
-from themis.runs.spec import RunSpec
+from themis.runs.spec import RunSpec, spec_of
 from themis_tui.draft import Draft
 from themis_tui.screens.dialogs import ConfirmDialog
 from themis_tui.screens.new_run import NewRunScreen
@@ -152,7 +152,7 @@ async def test_again_fills_the_form_like_the_run(world, opened, until, read):
 
 def test_code_and_addresses_named_only_by_a_store_are_not_taken_over():
     for model in ("python:os:system", "openai:x?base_url=http://elsewhere"):
-        draft = Draft.from_stored(RunSpec("demo", model))
+        draft = Draft.from_stored(*spec_of({"asked": {"benchmark": "demo"}, "where": {"model": model}}))
         assert draft.model == ""
         assert model in draft.note
 

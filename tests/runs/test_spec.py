@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -253,8 +254,30 @@ def test_a_stored_run_can_be_asked_again() -> None:
     )
     given = {**asked.arguments(), "storage_backend": backend, "run_id": "r1"}
     evaluate(given.pop("benchmark"), **given)
-    assert spec_of(backend.load_run_metadata("r1")) == asked
+    assert spec_of(backend.load_run_metadata("r1")) == (replace(asked, executor="threads"), {})
 
 
-def test_a_run_that_says_nothing_can_be_shown_in_a_form() -> None:
-    assert spec_of({}) == RunSpec(benchmark="", model="")
+@pytest.mark.parametrize(
+    "metadata", [{}, {"asked": "x", "where": 3}, {"asked": {"model": [], "sampling": 1}}]
+)
+def test_a_run_that_says_nothing_can_be_shown_in_a_form(metadata) -> None:
+    assert spec_of(metadata) == (RunSpec(benchmark="", model=""), {})
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "python:os:system",
+        "openai:m?base_url=http://elsewhere",
+        "openai:m?base%5Furl=https://elsewhere/v1&key=env:OPENAI_API_KEY",
+        "openai:m?key=env:GITHUB_TOKEN",
+        "openai:m",
+        "fake-math-llm?seed=1&seed=2",
+        "a-backend-of-tomorrow",
+    ],
+)
+def test_a_store_chooses_no_code_address_or_key(model) -> None:
+    again = spec_of({"asked": {"benchmark": "demo"}, "where": {"model": model, "executor": "cluster://h"}})
+    assert again.spec == RunSpec("demo", "")
+    assert again.unconfirmed == {"model": model, "executor": "cluster://h"}
+    assert model not in again.spec.command()

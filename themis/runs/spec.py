@@ -8,9 +8,9 @@ import os
 import shlex
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from themis.backends.registry import STORAGE_VARIABLE, is_path, open_executor, open_storage
+from themis.backends.registry import EXECUTION, STORAGE_VARIABLE, is_path, open_executor, open_storage
 from themis.benchmarks import BUILT_IN, open_benchmark
 from themis.core.codec import check_value
 from themis.core.errors import ThemisError, UsageError
@@ -158,24 +158,55 @@ def _shortest(value: float) -> str:
     return short if float(short) == value else repr(value)
 
 
-def spec_of(metadata: dict[str, Any]) -> RunSpec:
-    """The specification by which a stored run could be asked again, as a new run."""
-    asked = metadata.get("asked") or {}
-    model, dataset = asked.get("model") or {}, asked.get("dataset") or {}
+class Again(NamedTuple):
+    """A stored run, to be asked again."""
+
+    spec: RunSpec
+    unconfirmed: dict[str, str]
+    """Field to the value that was left out of ``spec``: code, addresses and keys named by a store are
+    taken over only where a person confirms the exact value."""
+
+
+def spec_of(metadata: dict[str, Any]) -> Again:
+    """The specification by which a stored run could be asked again, as a new run.
+
+    What a store says is data: a model is kept only where it runs no code, calls no server and uses no key.
+    The path of a data set is kept, to be shown; its questions go to a model only when the spec is run.
+    """
+    asked, where = _object(metadata, "asked"), _object(metadata, "where")
+    model, dataset = _object(asked, "model"), _object(asked, "dataset")
     name = str(asked.get("benchmark") or "")
-    template = (asked.get("prompt") or {}).get("template")
-    where = metadata.get("where") or {}
-    return RunSpec(
+    template = _object(asked, "prompt").get("template")
+    system, executor = asked.get("system"), where.get("executor")
+    wanted = {"model": str(where.get("model") or model.get("name") or ""), "executor": str(executor or "")}
+    kept = {field: value for field, value in wanted.items() if _is_harmless(value)}
+    spec = RunSpec(
         benchmark=name if name in BUILT_IN else str(dataset.get("source") or name),
-        model=str(where.get("model") or model.get("name") or ""),
+        model=kept.get("model", ""),
         prompt=template if isinstance(template, str) else None,
-        system=asked.get("system"),
-        metrics=list(asked.get("metrics") or {}) or None,
-        sampling=dict(asked.get("sampling") or {}),
+        system=system if isinstance(system, str) else None,
+        metrics=[str(each) for each in _object(asked, "metrics")] or None,
+        sampling=dict(_object(asked, "sampling")),
         limit=asked.get("limit"),
         epochs=asked.get("epochs") or 1,
+        executor=kept.get("executor") or None,
         seed=asked.get("seed"),
     )
+    return Again(spec, {field: value for field, value in wanted.items() if field not in kept})
+
+
+def _is_harmless(name: str) -> bool:
+    # Others may run code, or say where questions and keys go, however that is spelled.
+    try:
+        return split_query(name)[0] in ("", "fake-math-llm", *EXECUTION)
+    except UsageError:
+        return False
+
+
+def _object(document: dict[str, Any], name: str) -> dict[str, Any]:
+    # A stranger's run may have anything there.
+    value = document.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def _absolute_benchmark(name: str) -> str:

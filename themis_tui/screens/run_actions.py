@@ -11,7 +11,7 @@ from themis_tui.text import tell
 
 # What the actions need is loaded when one is done: the list is on the screen without it.
 if TYPE_CHECKING:
-    from themis.runs.spec import RunSpec
+    from themis.runs.spec import Again
     from themis.runs.status import Status
     from themis.runs.watch import RunView
     from themis_tui.draft import Draft
@@ -113,13 +113,9 @@ class RunActions(ThemisScreen):
         from themis_tui.draft import Draft
 
         storage = self.target[0] if self.target is not None else None
-        spec = replace(
-            spec_of(view.metadata),
-            storage=storage,
-            run_id=view.run_id if resume else None,
-            executor=(view.metadata.get("where") or {}).get("executor"),
-        )
-        self.open_form(Draft.from_stored(spec))
+        again = spec_of(view.metadata)
+        spec = replace(again.spec, storage=storage, run_id=view.run_id if resume else None)
+        self.open_form(Draft.from_stored(spec, again.unconfirmed))
 
     def do_log(self) -> None:
         assert self.target is not None
@@ -149,10 +145,18 @@ class RunActions(ThemisScreen):
             self.send_to_clipboard(self.target[1], "Id")
 
     def do_copy_command(self) -> None:
-        def work() -> RunSpec:
+        def work() -> Again:
             from themis.runs.spec import spec_of
 
             storage = self.target[0] if self.target is not None else None
-            return replace(spec_of(self.looked().metadata), storage=storage)
+            again = spec_of(self.looked().metadata)
+            return again._replace(spec=replace(again.spec, storage=storage))
 
-        self.ask("command", work, lambda spec: self.send_to_clipboard(spec.command(), "Command"))
+        self.ask("command", work, self._copy_command)
+
+    def _copy_command(self, again: Again) -> None:
+        # What a store says to run or to call is not pasted into a shell unseen.
+        left_out = "".join(
+            f" ({field} left out: {value[:100]})" for field, value in again.unconfirmed.items()
+        )
+        self.send_to_clipboard(again.spec.command(), f"Command{left_out}")
