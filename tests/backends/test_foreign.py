@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,7 +15,7 @@ import pytest
 from tests.backends.strangers import Crowd, Eager, ElevenMethods
 from themis import evaluate
 from themis.backends import MemoryStorageBackend, StorageBackend
-from themis.backends.storage.foreign import ForeignStorage, whole
+from themis.backends.storage.foreign import ForeignStorage, _locks, whole
 from themis.core.entities import EvaluationRecord, GenerationRecord
 from themis.core.errors import RecordRefused, StorageError
 from themis.testing import StorageBackendSuite
@@ -190,6 +193,43 @@ def test_only_what_does_not_keep_the_promises_is_wrapped():
     assert isinstance(adapted, ForeignStorage)
     assert whole(adapted) is adapted
     assert repr(adapted) == repr(stranger)
+
+
+class Unhashable(ElevenMethods):
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Unhashable)
+
+
+@pytest.mark.parametrize("kind", [ElevenMethods, Unhashable])
+def test_two_evaluations_that_share_a_store_do_not_overlap_in_it(kind: type[ElevenMethods]):
+    stranger = kind()
+    busy = stranger._append
+
+    def slow(*args: Any) -> None:
+        time.sleep(0.002)
+        busy(*args)
+
+    stranger._append = slow  # type: ignore[method-assign]
+    with ThreadPoolExecutor(2) as threads:
+        reports = list(
+            threads.map(
+                lambda run_id: evaluate(QUESTIONS, model=Model(), storage_backend=stranger, run_id=run_id),
+                ["first", "second"],
+            )
+        )
+    assert [report.status for report in reports] == ["completed"] * 2
+    assert "OVERLAP" not in stranger.calls
+
+
+def test_the_lock_of_a_store_goes_with_it_and_is_nobody_elses():
+    gc.collect()
+    before = len(_locks)
+    one, other = Unhashable(), Unhashable()
+    wrappers = [whole(one), whole(one), whole(other)]
+    assert len(_locks) == before + 2
+    del wrappers, one, other
+    gc.collect()
+    assert len(_locks) == before
 
 
 def test_metadata_come_before_the_first_record_once():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,25 @@ from themis.core.errors import RecordRefused, RunNotFound, StorageError
 def whole(backend: StorageBackend) -> StorageBackend:
     """``backend`` itself if it keeps the promises by itself, else in a :class:`ForeignStorage`."""
     return backend if backend.thread_safe else ForeignStorage(backend)
+
+
+_locks: dict[int, threading.RLock] = {}
+_not_watched: list[StorageBackend] = []
+
+
+def _lock_of(backend: StorageBackend) -> threading.RLock:
+    """The one lock of a backend, however many wrappers it has: two evaluations may share it.
+
+    Known by its id, because a backend need be neither hashable nor different from all others.
+    """
+    lock = threading.RLock()
+    found = _locks.setdefault(id(backend), lock)
+    if found is lock:
+        try:
+            weakref.finalize(backend, _locks.pop, id(backend)).atexit = False
+        except TypeError:  # it is held instead, so that no other gets its id
+            _not_watched.append(backend)
+    return found
 
 
 @contextmanager
@@ -41,7 +61,7 @@ class ForeignStorage(StorageBackend):
 
     def __init__(self, backend: StorageBackend) -> None:
         self.backend = backend
-        self._lock = threading.RLock()
+        self._lock = _lock_of(backend)
         self._known: set[str] = set()
 
     def save_run_metadata(self, run_id: str, metadata: dict[str, Any]) -> None:
