@@ -514,6 +514,68 @@ def test_both_sides_of_a_fork_write_files_of_their_own(tmp_path: Path):
     assert len(list((tmp_path / "runs" / "r").glob("gen-*.jsonl"))) == 2
 
 
+FORK_AMID_A_FLUSH = """
+import os, signal, sys, threading
+from themis.backends import LocalStorageBackend
+from themis.backends.storage import files
+from themis.core.entities import GenerationRecord
+
+store = LocalStorageBackend(sys.argv[1])
+store.save_generation_record("r", GenerationRecord("before", "?", "!"))
+store.save_generation_record("other", GenerationRecord("before", "?", "!"))
+flushing, forked = threading.Event(), threading.Event()
+
+def slow(fd, sync=files._fdatasync):
+    flushing.set()
+    forked.wait()
+    sync(fd)
+
+files._fdatasync = slow
+thread = threading.Thread(target=store.flush)
+thread.start()
+flushing.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    files._fdatasync = os.fsync
+    store.save_generation_record("r", GenerationRecord("child", "?", "!"))
+    store.delete_run("other")
+    store.close()
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+forked.set()
+thread.join()
+assert status == 0, status
+"""
+
+
+def test_a_fork_while_a_thread_flushes_does_not_hang_the_child(tmp_path: Path):
+    run_script(FORK_AMID_A_FLUSH, tmp_path)
+    store = LocalStorageBackend(tmp_path)
+    assert {each.id for each in store.load_generation_records("r")} == {"before", "child"}
+    assert store.list_runs() == ["r"]
+
+
+def test_a_folder_that_could_not_be_synced_is_tried_again(
+    store: LocalStorageBackend, monkeypatch: pytest.MonkeyPatch
+):
+    store.save_run_metadata("r", {})
+    synced: list[Path] = []
+
+    def failing(folder: Path) -> None:
+        raise OSError(5, os.strerror(5))
+
+    monkeypatch.setattr(local, "sync_folder", failing)
+    with pytest.raises(StoreUnreachable, match="sync the folder"):
+        store.flush()
+    monkeypatch.setattr(local, "sync_folder", synced.append)
+    store.flush()
+    assert {store.root, store.root / "runs", store.root / "runs" / "r"} <= set(synced)
+    synced.clear()
+    store.flush()
+    assert synced == []
+
+
 def test_what_was_flushed_was_handed_to_the_disk(store: LocalStorageBackend, monkeypatch: pytest.MonkeyPatch):
     synced = []
     sync = files._fdatasync

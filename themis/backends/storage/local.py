@@ -24,6 +24,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from themis.backends.storage.base import StorageBackend, summarised, unreadable
 from themis.backends.storage.files import (
@@ -65,13 +66,17 @@ class LocalStorageBackend(StorageBackend):
     def _set_up(self) -> None:
         self._runs = self.root / "runs"
         self._deleting = self.root / ".deleting"
-        self._writers: OrderedDict[str, RunWriter] = OrderedDict()
-        self._lock = threading.RLock()
-        self._pid = os.getpid()
+        self._begin_writing()
+        _stores[id(self)] = self
         self._checked_layout = False
         self._reported: set[Path] = set()
         self._unsynced: set[Path] = set()
         self._index = RunIndex(self._runs, self._read_summary)
+
+    def _begin_writing(self) -> None:
+        """With files of this process's own, and a lock that no thread of another process holds."""
+        self._writers: OrderedDict[str, RunWriter] = OrderedDict()
+        self._lock = threading.RLock()
 
     def save_run_metadata(self, run_id: str, metadata: dict[str, Any]) -> None:
         self._save_document(run_id, "run.json", codec.encode_document(metadata))
@@ -166,7 +171,7 @@ class LocalStorageBackend(StorageBackend):
         with self._lock:
             # Taken before the files are synced: what is renamed meanwhile waits for the next flush.
             folders = list(self._unsynced)
-            for run_id, writer in list(self._current_writers().items()):
+            for run_id, writer in list(self._writers.items()):
                 try:
                     with translated(writer.folder, "sync records"):
                         writer.sync()
@@ -175,11 +180,19 @@ class LocalStorageBackend(StorageBackend):
                     if isinstance(exc, RunNotFound):
                         self._forget(run_id, writer)
             for folder in folders:
-                self._unsynced.discard(folder)
-                with translated(folder, "sync the folder"), suppress(FileNotFoundError):
-                    sync_folder(folder)
+                self._sync_folder(folder)
         if failure is not None:
             raise failure
+
+    def _sync_folder(self, folder: Path) -> None:
+        # Before it is synced: what is renamed meanwhile waits for the next flush.
+        self._unsynced.discard(folder)
+        try:
+            with translated(folder, "sync the folder"), suppress(FileNotFoundError):
+                sync_folder(folder)
+        except BaseException:
+            self._unsynced.add(folder)
+            raise
 
     def close(self) -> None:
         with self._lock:
@@ -228,7 +241,7 @@ class LocalStorageBackend(StorageBackend):
 
     def _writer(self, run_id: str) -> RunWriter:
         with self._lock:
-            writers = self._current_writers()
+            writers = self._writers
             writer = writers.get(run_id)
             if writer is None:
                 self._make_root()
@@ -241,13 +254,6 @@ class LocalStorageBackend(StorageBackend):
             else:
                 writers.move_to_end(run_id)
             return writer
-
-    def _current_writers(self) -> OrderedDict[str, RunWriter]:
-        # After a fork both processes hold the same files; the child opens its own.
-        if self._pid != os.getpid():
-            self._pid = os.getpid()
-            self._writers = OrderedDict()
-        return self._writers
 
     def _save_document(self, run_id: str, name: str, data: bytes) -> None:
         folder = self._folder(run_id)
@@ -393,6 +399,18 @@ class LocalStorageBackend(StorageBackend):
                 logging.getLogger("themis.storage").warning(
                     "%s: dropped an unfinished last line of %d bytes; its writer was killed", path, size
                 )
+
+
+_stores: WeakValueDictionary[int, LocalStorageBackend] = WeakValueDictionary()
+
+
+def _begin_anew_in_a_forked_child() -> None:
+    # The lock may be held by a thread that only the parent has; the open files are the parent's.
+    for store in list(_stores.values()):
+        store._begin_writing()
+
+
+os.register_at_fork(after_in_child=_begin_anew_in_a_forked_child)
 
 
 def _metadata_of(data: bytes, path: Path) -> dict[str, Any]:
