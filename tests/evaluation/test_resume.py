@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import time
 from collections import Counter
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from tests.evaluation.doubles import RUN, Echo, ask, comparable, raising, rows
 from themis.backends import LocalStorageBackend, MemoryStorageBackend
 from themis.core.entities import EvaluationRecord, GenerationRecord
-from themis.core.errors import ModelError, RunConflict, RunExists
+from themis.core.errors import ModelError, RunConflict, RunExists, RunHeld
 from themis.evaluation.plan import asked_hash
 
 
@@ -357,3 +358,29 @@ def test_a_run_in_pieces_reports_what_an_undisturbed_one_does(seed: int, tmp_pat
     assert comparable(report) == comparable(whole)
     assert len(report.by_tag) == 200
     assert len(by_id(store)) == 600
+
+
+def beating(store: MemoryStorageBackend, seconds_ago: float, **where: Any) -> None:
+    """Leave the run as if a process elsewhere had it."""
+    metadata = store.load_run_metadata(RUN)
+    metadata["status"] = "running"
+    metadata["heartbeat"]["at"] = time.time() - seconds_ago
+    metadata["where"] |= where
+    store.save_run_metadata(RUN, metadata)
+
+
+def test_a_run_that_beats_elsewhere_is_not_run_here() -> None:
+    store = MemoryStorageBackend()
+    ask(rows(5), store=store)
+    beating(store, 3, host="another", pid=77)
+    with pytest.raises(RunHeld, match="process 77 on another"):
+        ask(rows(5), store=store)
+    beating(store, 46)
+    assert ask(rows(5), store=store).counts["kept"] == 5
+
+
+def test_a_run_whose_process_is_gone_is_resumed_at_once() -> None:
+    store = MemoryStorageBackend()
+    ask(rows(5), store=store)
+    beating(store, 0, pid=2**22 + 1, pid_started=1)
+    assert ask(rows(5), store=store).status == "completed"

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from themis.core.directories import state_dir
 
+NO_SIGNAL_S = 45.0
+"""Without a new heartbeat for this long, a run elsewhere is said to give no signal."""
+
 
 @functools.cache
 def boot_id() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,10 +15,11 @@ from themis.benchmarks.sample import Sample
 from themis.core.codec import check_value
 from themis.core.current import generation_key, matches
 from themis.core.entities import EvaluationRecord, GenerationRecord
-from themis.core.errors import RecordRefused, RunConflict, RunExists, RunNotFound, UsageError
+from themis.core.errors import RecordRefused, RunConflict, RunExists, RunHeld, RunNotFound, UsageError
 from themis.core.hashing import hash_json
 from themis.core.safe_text import storable_value
 from themis.evaluation.aggregate import RunAggregate
+from themis.evaluation.host import NO_SIGNAL_S, boot_id, host_name, is_gone
 from themis.evaluation.task import Work
 from themis.metrics.base import Metric
 from themis.models.base import Model
@@ -114,6 +116,7 @@ def check_may_go_on(
         metadata = storage.load_run_metadata(run_id)
     except RunNotFound:
         return {}
+    _check_not_run_elsewhere(run_id, metadata)
     before = metadata.get("asked")
     if isinstance(before, dict):
         differences = [
@@ -135,6 +138,29 @@ _HINTS = {
     "model": " A lambda or partial can be resumed only with the same model_id=.",
     "metrics": " A metric that is a lambda or partial cannot be resumed; one made with def can.",
 }
+
+
+def _check_not_run_elsewhere(run_id: str, metadata: dict[str, Any]) -> None:
+    """Raise :class:`RunHeld` while the run beats in another process, unless that is proven to be gone.
+
+    The lock of :mod:`themis.evaluation.hold` reaches no further than this user on this host.
+    """
+    where, heartbeat = metadata.get("where"), metadata.get("heartbeat")
+    at = heartbeat.get("at") if isinstance(heartbeat, dict) else None
+    if metadata.get("status") != "running" or not isinstance(where, dict) or not isinstance(at, (int, float)):
+        return
+    silent_s = time.time() - at
+    pid = where.get("pid")
+    here = where.get("host") == host_name() and where.get("boot_id") == boot_id()
+    if silent_s > NO_SIGNAL_S or not isinstance(pid, int):
+        return
+    if here and (pid == os.getpid() or is_gone(pid, where.get("pid_started"))):
+        return
+    raise RunHeld(
+        f"The run {run_id!r} is being run by process {pid} on {where.get('host')}, which gave a sign of life "
+        f"{max(0.0, silent_s):.0f} s ago. Wait for it, or stop it there; {NO_SIGNAL_S:.0f} s after its last "
+        "sign it can be resumed here."
+    )
 
 
 def read_earlier(

@@ -8,10 +8,8 @@ from __future__ import annotations
 import time
 from typing import Any, NamedTuple
 
-from themis.evaluation.host import boot_id, host_name, is_gone
+from themis.evaluation.host import NO_SIGNAL_S, boot_id, host_name, is_gone
 
-NO_SIGNAL_S = 45.0
-"""Without a new heartbeat for this long, a run elsewhere is said to give no signal."""
 STALLED_S = 60.0
 """Beating, but with nothing finished for at least this long."""
 LIVE = frozenset({"queued", "running", "stalled", "no signal"})
