@@ -489,7 +489,7 @@ def main() -> int:
     sys.path.insert(0, str(Path(__file__).parent))
     from catalog import make_runs
 
-    with tempfile.TemporaryDirectory() as root:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as root:
         folder, store = Path(root), Path(root) / "store"
         if {"paint", "stall", "idle"} & set(asked.what):
             make_runs(store, asked.runs)

@@ -121,10 +121,17 @@ class ThemisScreen(Screen[None]):
     def watch_with(self, watcher: Watcher) -> None:
         """Start a watcher that lives as long as this screen."""
         self.watcher = watcher
+        if not self.is_seen:
+            watcher.rest(True)
         watcher.start()
 
+    @property
+    def is_seen(self) -> bool:
+        """Whether a person sees it. Textual's ``is_current`` counts the one below, opaque as ours are."""
+        return self.app.screen is self or self._covered_by_dialog()
+
     def on_screen_suspend(self) -> None:
-        if self.watcher is not None and not self._covered_by_dialog():
+        if self.watcher is not None and not self.is_seen:
             self.watcher.rest(True)
 
     def on_screen_resume(self) -> None:

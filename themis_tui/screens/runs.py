@@ -119,7 +119,7 @@ class RunsScreen(RunActions):
         self.app.push_screen(RunScreen(self.storage, event.key))
 
     def _age(self) -> None:
-        if self.is_current:
+        if self.is_seen:
             self.table.redraw_changed()
 
     def _draw(self) -> None:
