@@ -475,6 +475,24 @@ def test_a_server_that_quotes_the_key_does_not_bring_it_into_our_errors(
     assert "sk-very-secret" not in repr(error) + str(error.args) + str(vars(error))
 
 
+@pytest.mark.parametrize("status", [200, 307, 400])
+@pytest.mark.parametrize("as_json", [True, False])
+def test_no_part_of_a_key_is_left_where_an_error_is_cut(
+    server, monkeypatch, status: int, as_json: bool
+) -> None:
+    key = 'sk-"very\\secret' * 3
+    monkeypatch.setenv("KEY_OF_MINE", key)
+    server.status, server.headers = status, {"location": "/" + "x" * 480 + key}
+    for before in range(440, 500, 7):
+        said = "x" * before + key
+        server.body = {"error": {"message": said}} if as_json else said.encode()
+        model = OpenAICompatibleModel("m", base_url=server.url, key="env:KEY_OF_MINE")
+        error = failure(model)
+        model.close()
+        assert "sk-" not in str(error)
+        assert "xxx" in str(error)
+
+
 def test_nothing_is_read_or_opened_before_it_is_asked(monkeypatch) -> None:
     monkeypatch.setattr(os, "environ", {})
     model = OpenAICompatibleModel("m", base_url="https://h/v1", key="file:/not/there")

@@ -105,15 +105,9 @@ class OpenAICompatibleModel(Model):
             ) from None
         except httpx2.HTTPError as exc:
             raise ModelError(f"{self.base_url}: {exc or type(exc).__name__}", kind="connection") from None
-        try:
-            if response.status_code != 200:
-                raise _refusal(response)
-            return _read(response)
-        except ModelError as exc:
-            # A server may quote what it was sent; an error is stored and shown.
-            if key is not None and key in str(exc):
-                exc.args = (str(exc).replace(key, "…"),)
-            raise
+        if response.status_code != 200:
+            raise _refusal(response, key)
+        return _read(response, key)
 
     def _opened(self) -> httpx2.Client:
         with self._lock:
@@ -149,16 +143,24 @@ def _without_surrogates(body: dict[str, Any]) -> bytes:
     return json.dumps(body, ensure_ascii=True, allow_nan=False).encode("ascii")
 
 
-def _read(response: httpx2.Response) -> Answer:
+def _quoted(text: str, key: str | None) -> str:
+    """What a server said, fit to be stored and shown: it may quote the key that it was sent."""
+    # Before it is cut: a part of a key is not found any more.
+    for form in () if key is None else (key, json.dumps(key)[1:-1]):
+        text = text.replace(form, "…")
+    return text[:MOST_BODY]
+
+
+def _read(response: httpx2.Response, key: str | None) -> Answer:
     try:
         body = response.json()
         if "choices" not in body and isinstance(body.get("error"), dict):
-            raise _error_in_body(body["error"], response)
+            raise _error_in_body(body["error"], response, key)
         choice = body["choices"][0]
         text = _text((choice.get("message") or {}).get("content"))
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         raise ModelError(
-            f"The server's answer cannot be read: {response.text[:MOST_BODY]}",
+            f"The server's answer cannot be read: {_quoted(response.text, key)}",
             kind="bad_response",
             status=200,
         ) from None
@@ -193,9 +195,9 @@ def _count(counts: Any, name: str) -> int | None:
     return count if type(count) is int else None
 
 
-def _error_in_body(error: dict[str, Any], response: httpx2.Response) -> ModelError:
+def _error_in_body(error: dict[str, Any], response: httpx2.Response, key: str | None) -> ModelError:
     code = error.get("code")
-    text = f"The server answered with an error: {json.dumps(error)[:MOST_BODY]}"
+    text = f"The server answered with an error: {_quoted(json.dumps(error), key)}"
     kind = _kind(code, text) if type(code) is int and code >= 400 else "bad_response"
     return ModelError(text, kind=kind, status=200, retry_after=_retry_after(response))
 
@@ -206,11 +208,12 @@ def _kind(status: int, text: str) -> str:
     return _KINDS.get(status, "server" if status >= 500 else "bad_request")
 
 
-def _refusal(response: httpx2.Response) -> ModelError:
-    status, text = response.status_code, response.text[:MOST_BODY]
+def _refusal(response: httpx2.Response, key: str | None) -> ModelError:
+    status, text = response.status_code, _quoted(response.text, key)
     kind = _kind(status, text)
     if 300 <= status < 400:
-        text = f"it redirects to {response.headers.get('location')}, which is not followed"
+        place = _quoted(str(response.headers.get("location")), key)
+        text = f"it redirects to {place}, which is not followed"
     return ModelError(f"HTTP {status}: {text}", kind=kind, status=status, retry_after=_retry_after(response))
 
 
