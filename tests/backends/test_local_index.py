@@ -111,6 +111,34 @@ def test_a_damaged_index_is_made_again(store: LocalStorageBackend, damage: str):
     assert {each["run_id"] for each in store.cached_summaries()} == expected.keys()
 
 
+def test_a_busy_index_is_left_alone(store: LocalStorageBackend, monkeypatch: pytest.MonkeyPatch):
+    settled(store)
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda path, timeout: connect(path, timeout=0.01))
+    before = index_file().stat().st_ino
+    with closing(connect(index_file())) as busy:
+        busy.execute("begin exclusive")
+        busy.execute("update run set stamp = stamp")
+        assert set(summaries(store)) == {"r0", "r1", "r2"}
+        assert store.cached_summaries() == []
+        journal = index_file().with_name(f"{index_file().name}-journal")
+        assert journal.exists()
+    assert index_file().stat().st_ino == before
+    assert set(summaries(store)) == {"r0", "r1", "r2"}
+    assert len(store.cached_summaries()) == 3
+
+
+def test_the_journal_of_a_damaged_index_goes_with_it(store: LocalStorageBackend):
+    settled(store)
+    journal = index_file().with_name(f"{index_file().name}-journal")
+    journal.write_bytes(b"not a journal")
+    index_file().write_bytes(b"not a database at all" * 500)
+    assert set(summaries(store)) == {"r0", "r1", "r2"}
+    assert not journal.exists()
+    assert set(summaries(store)) == {"r0", "r1", "r2"}
+    assert len(store.cached_summaries()) == 3
+
+
 def test_without_a_cache_folder_the_store_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "file").touch()
     monkeypatch.setattr("themis.backends.storage.index.cache_dir", lambda: tmp_path / "file")

@@ -60,12 +60,21 @@ class RunIndex:
         Which runs there are, and that their rows are fresh, is settled at the call; rows are read as they
         are asked for.
         """
-        with suppress(sqlite3.Error), self._connection() as connection:
-            return _Listing(self, *self._looked_at(connection))
-        # The cache is damaged: the store is read without it, and the next look makes a new one.
-        with suppress(OSError):
-            self._path.unlink(missing_ok=True)
+        try:
+            with self._connection() as connection:
+                return _Listing(self, *self._looked_at(connection))
+        except sqlite3.OperationalError:
+            pass  # another process holds the cache, which is as good as none
+        except sqlite3.Error:
+            self._discard()
         return _Listing(self, *self._looked_at(None))
+
+    def _discard(self) -> None:
+        """Remove a damaged cache; the next look makes a new one."""
+        journal = self._path.with_name(f"{self._path.name}-journal")  # it would be played into the new one
+        for path in (journal, self._path):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
 
     def _looked_at(
         self, connection: sqlite3.Connection | None
@@ -91,7 +100,8 @@ class RunIndex:
                 summary = read.get(run_id) or _decoded(blobs.get(run_id))
                 if summary is None:
                     # What the cache lost meanwhile, or cannot give back, the store still has.
-                    self._drop([run_id])
+                    if run_id in blobs:
+                        self._drop([run_id])
                     summary = self._read(run_id)
                 if summary is not None:
                     yield summary
@@ -164,20 +174,17 @@ class RunIndex:
             yield connection
 
     def _opened(self) -> sqlite3.Connection:
-        new = not self._path.exists()
-        if new:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(self._path, timeout=1.0)
         try:
             # A lost cache costs one reading of the store, so nothing waits for the disk here.
             connection.execute("pragma synchronous = off")
-            if new:
-                connection.executescript(_TABLE)
-            else:
-                connection.execute("select 1 from run limit 1")
-        except sqlite3.DatabaseError:
+            connection.executescript(_TABLE)
+        except sqlite3.DatabaseError as exc:
             connection.close()
-            self._path.unlink(missing_ok=True)
+            # An operational error is no damage: it is busy, or there is no room.
+            if not isinstance(exc, sqlite3.OperationalError):
+                self._discard()
             raise
         return connection
 
