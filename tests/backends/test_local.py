@@ -109,7 +109,7 @@ def test_a_deleted_run_leaves_no_file(store: LocalStorageBackend):
     assert os.listdir(store.root / ".deleting") == []
 
 
-def test_what_a_killed_deletion_left_is_swept_by_the_next(store: LocalStorageBackend):
+def test_what_killed_deletions_left_is_swept_by_the_next(store: LocalStorageBackend):
     store.save_generation_record("r", generation("a"))
     store.save_generation_record("r-2", generation("a"))
     left = store.root / ".deleting" / "r-0123456789ab"
@@ -118,9 +118,41 @@ def test_what_a_killed_deletion_left_is_swept_by_the_next(store: LocalStorageBac
         folder.mkdir(parents=True)
         (folder / "gen-000001-abcdef01.jsonl").touch()
     store.delete_run("r")
-    assert not left.exists()
-    assert other.exists()
+    assert os.listdir(store.root / ".deleting") == []
     assert store.list_runs() == ["r-2"]
+
+
+def test_what_cannot_be_swept_does_not_keep_another_run_from_being_deleted(
+    store: LocalStorageBackend, monkeypatch: pytest.MonkeyPatch
+):
+    store.save_generation_record("r", generation("a"))
+    (store.root / ".deleting" / "other-0123456789ab").mkdir(parents=True)
+    remove = local._remove_folder
+
+    def refusing(folder: Path) -> None:
+        if folder.name.startswith("other"):
+            raise PermissionError(13, os.strerror(13))
+        remove(folder)
+
+    monkeypatch.setattr(local, "_remove_folder", refusing)
+    store.delete_run("r")
+    assert os.listdir(store.root / ".deleting") == ["other-0123456789ab"]
+
+
+def test_a_link_among_the_runs_is_listed_by_neither_list_and_deleted_alone(
+    tmp_path: Path, store: LocalStorageBackend
+):
+    store.save_run_metadata("r", {})
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "run.json").write_text("{}")
+    link = store.root / "runs" / "linked"
+    link.symlink_to(tmp_path / "elsewhere")
+    assert store.list_runs() == ["r"]
+    assert [each["run_id"] for each in store.list_summaries()] == ["r"]
+    store.delete_run("linked")
+    assert not link.is_symlink()
+    assert os.listdir(store.root / ".deleting") == []
+    assert (tmp_path / "elsewhere" / "run.json").exists()
 
 
 def test_the_default_place_is_the_data_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

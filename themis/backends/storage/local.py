@@ -130,7 +130,7 @@ class LocalStorageBackend(StorageBackend):
         with translated(self._runs, "list runs"):
             try:
                 with os.scandir(self._runs) as entries:
-                    return sorted(e.name for e in entries if is_run_id(e.name) and e.is_dir())
+                    return sorted(e.name for e in entries if _is_run(e))
             except FileNotFoundError:
                 return []
 
@@ -275,6 +275,7 @@ class LocalStorageBackend(StorageBackend):
             write_whole(header, json.dumps({"layout": LAYOUT}).encode())
 
     def _sweep(self, run_id: str) -> None:
+        """Remove all that is on its way out, also what a killed deletion of another run left."""
         try:
             names = os.listdir(self._deleting)
         except FileNotFoundError:
@@ -282,6 +283,9 @@ class LocalStorageBackend(StorageBackend):
         for name in names:
             if name.rpartition("-")[0] == run_id:
                 _remove_folder(self._deleting / name)
+            else:
+                with suppress(OSError):  # it may be somebody else's, and is not what was asked
+                    _remove_folder(self._deleting / name)
 
     # Reading
 
@@ -426,7 +430,14 @@ def _object(data: bytes, path: Path) -> dict[str, Any]:
     return document
 
 
+def _is_run(entry: os.DirEntry[str]) -> bool:
+    # The index of summaries cannot see a change behind a link, so that a link is no run for either.
+    return is_run_id(entry.name) and entry.is_dir(follow_symlinks=False)
+
+
 def _remove_folder(folder: Path) -> None:
+    if folder.is_symlink():  # what it points to was never ours
+        folder.unlink(missing_ok=True)
     while folder.exists():
         with suppress(FileNotFoundError):  # another process sweeps it too
             shutil.rmtree(folder)
