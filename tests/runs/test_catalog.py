@@ -113,6 +113,35 @@ def test_a_selection_counts_what_it_leaves_out() -> None:
     assert even[1:] == (2, 10)
 
 
+ODD: list[Any] = [
+    {"run_id": "odd", "status": "completed", "asked": "demo"},
+    {"run_id": "odd", "status": "completed", "summary": {"headline": [], "metrics": {"M": 1}}},
+    {"run_id": "odd", "status": "completed", "summary": {"tokens": 3}},
+    {"run_id": "odd", "status": "completed", "summary": {"headline": "M", "metrics": {"M": "good"}}},
+]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_an_odd_run_hides_no_other(odd) -> None:
+    backend = MemoryStorageBackend()
+    backend.save_run_metadata("good", FULL)
+    backend.save_run_metadata("odd", odd)
+    store = Store("m", backend)
+    for rows in (list(list_rows(store)), select(store).rows, select(store, "status:").rows):
+        assert {row.run_id: row.status.word for row in rows} == {"good": "completed", "odd": "unreadable"}
+    backend.cached_summaries = lambda limit: [odd, FULL]  # type: ignore[attr-defined]
+    assert [row.run_id for row in remembered_rows(store, 2)] == ["odd", "r1"]
+
+
+def test_values_of_another_kind_are_unknown() -> None:
+    sums = {"done": "5", "total": [], "errors": {}, "metrics": {"M": {"mean": "x", "stderr": "y"}}}
+    row = row_of("s", summary(created_at="now", started_at="1", summary={**sums, "headline": "M"}))
+    unknown = (row.done, row.total, row.errors, row.score, row.stderr, row.half_width, row.created_at)
+    assert unknown == (None,) * 7
+    assert row_of("s", summary(status="paused", status_reason=3)).status == Status("paused")
+    assert row_of("s", 3).status.word == "unreadable"  # type: ignore[arg-type]
+
+
 # Addresses
 
 

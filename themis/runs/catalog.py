@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from themis.backends.registry import default_storage, open_storage
-from themis.backends.storage.base import StorageBackend
+from themis.backends.storage.base import StorageBackend, created_at
 from themis.backends.storage.foreign import whole
 from themis.core.errors import RunNotFound, UsageError
 from themis.runs.status import Status, status_of
@@ -73,38 +73,49 @@ def list_rows(store: Store) -> Iterator[RunRow]:
     summaries: Iterable[dict[str, Any]] = store.backend.list_summaries()
     if not hasattr(store.backend, "cached_summaries"):
         # Only a store that remembers keeps them in order.
-        summaries = sorted(summaries, key=_created_at, reverse=True)
+        summaries = sorted(summaries, key=created_at, reverse=True)
     for summary in summaries:
         yield row_of(store.name, summary)
 
 
 def row_of(store: str, summary: dict[str, Any]) -> RunRow:
-    """A line made of a run's summary."""
+    """A line made of a run's summary. What a stranger stored is ``unreadable``, and hides no other run."""
+    try:
+        return _row(store, summary)
+    except (AttributeError, TypeError, ValueError):
+        reason = "its metadata have another form"
+        run_id = summary.get("run_id") if isinstance(summary, dict) else None
+        return _row(store, {"run_id": run_id, "status": "unreadable", "status_reason": reason})
+
+
+def _row(store: str, summary: dict[str, Any]) -> RunRow:
     asked, sums = summary.get("asked") or {}, summary.get("summary") or {}
     headline = sums.get("headline")
     metric = (sums.get("metrics") or {}).get(headline) or {}
     tokens = [each for each in (sums.get("tokens") or {}).values() if isinstance(each, int)]
-    started, ended = summary.get("started_at"), summary.get("ended_at")
-    until = ended if isinstance(ended, (int, float)) else summary.get("updated_at")
+    started, ended = _number(summary.get("started_at")), _number(summary.get("ended_at"))
+    until = ended if ended is not None else _number(summary.get("updated_at"))
     return RunRow(
         store=store,
         run_id=str(summary.get("run_id")),
         status=status_of(summary),
         benchmark=str(asked.get("benchmark") or ""),
         model=str((asked.get("model") or {}).get("name") or ""),
-        done=sums.get("done"),
-        total=sums.get("total"),
-        headline=headline,
-        score=metric.get("mean"),
-        stderr=metric.get("stderr"),
-        errors=sums.get("errors"),
+        done=_number(sums.get("done")),
+        total=_number(sums.get("total")),
+        headline=None if headline is None else str(headline),
+        score=_number(metric.get("mean")),
+        stderr=_number(metric.get("stderr")),
+        errors=_number(sums.get("errors")),
         tokens=sum(tokens) if tokens else None,
-        created_at=summary.get("created_at"),
-        duration_s=until - started
-        if isinstance(until, (int, float)) and isinstance(started, (int, float))
-        else None,
+        created_at=_number(summary.get("created_at")),
+        duration_s=until - started if until is not None and started is not None else None,
         summary=summary,
     )
+
+
+def _number(value: Any) -> Any:
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def split_address(address: str) -> tuple[str | None, str]:
@@ -124,8 +135,3 @@ def find_run(address: str, storage: str | None = None) -> tuple[Store, str]:
             f"There is no run {run_id!r} in {store.name}. 'themis runs list' shows the ones there are."
         )
     return store, run_id
-
-
-def _created_at(summary: dict[str, Any]) -> float:
-    value = summary.get("created_at")
-    return float(value) if isinstance(value, (int, float)) else 0.0

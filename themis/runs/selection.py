@@ -7,7 +7,7 @@ from itertools import islice
 from operator import length_hint
 from typing import Any, NamedTuple
 
-from themis.backends.storage.base import StorageBackend
+from themis.backends.storage.base import StorageBackend, created_at
 from themis.core.codec import paused_gc
 from themis.runs.catalog import RunRow, Store, row_of
 from themis.runs.query import row_test
@@ -30,7 +30,7 @@ def select(store: Store, query: str = "", limit: int | None = None) -> Selection
     """
     with paused_gc():
         summaries, stored = _newest_first(store.backend)
-        rows = (_row(store, summary) for summary in summaries)
+        rows = (row_of(store.name, summary) for summary in summaries)
         if not query.strip():
             chosen = list(islice(rows, limit))
             return Selection(chosen, max(0, stored - len(chosen)), stored)
@@ -46,22 +46,5 @@ def _newest_first(backend: StorageBackend) -> tuple[Iterator[dict[str, Any]], in
         summaries = backend.list_summaries()
         known = length_hint(summaries, -1)
         return summaries, known if known >= 0 else len(backend.list_runs())
-    ordered = sorted(backend.list_summaries(), key=_created_at, reverse=True)
+    ordered = sorted(backend.list_summaries(), key=created_at, reverse=True)
     return iter(ordered), len(ordered)
-
-
-def _row(store: Store, summary: dict[str, Any]) -> RunRow:
-    try:
-        return row_of(store.name, summary)
-    except (AttributeError, TypeError, ValueError):
-        # What a stranger stored must not hide the other runs.
-        reason = "its metadata have another form"
-        return row_of(
-            store.name,
-            {"run_id": summary.get("run_id"), "status": "unreadable", "status_reason": reason},
-        )
-
-
-def _created_at(summary: dict[str, Any]) -> float:
-    value = summary.get("created_at")
-    return float(value) if isinstance(value, (int, float)) else 0.0

@@ -37,7 +37,7 @@ def status_of(metadata: dict[str, Any], *, now: float | None = None) -> Status:
     if not isinstance(word, str):
         return Status("unknown", "it has records but no metadata")
     if word != "running":
-        return Status(word, reason)
+        return Status(word, reason if isinstance(reason, str) else None)
     where = _object(metadata, "where")
     if _is_gone(where):
         return Status("crashed", f"process {where.get('pid')} is gone")
