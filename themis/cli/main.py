@@ -171,7 +171,7 @@ def _runs(parser: _Parser) -> None:
 
 
 def _list(parser: _Parser) -> None:
-    words = "words that stand in a run, status:failed, model:smol, -word"
+    words = "words that stand in a run, status:failed, model:smol, acc>0.5, age<2d, has:errors, -not, a | b"
     parser.add_argument("query", nargs="*", metavar="QUERY", help=words)
     parser.add_argument("-n", "--limit", type=_at_least_one, default=50, metavar="N", help="at most N (50)")
     parser.add_argument("--all", action="store_true", help="all of them")
