@@ -37,16 +37,16 @@ class ExactSum:
     sum as parts that do not overlap. Whole numbers are summed apart, as Python sums them exactly.
     """
 
-    __slots__ = ("_parts", "_whole")
+    __slots__ = ("_parts", "whole")
 
     def __init__(self) -> None:
-        self._whole = 0
+        self.whole = 0
         self._parts: list[float] = []
 
     def add(self, value: float | int) -> None:
         """Add one number, which must be finite."""
         if isinstance(value, int):
-            self._whole += value
+            self.whole += value
             return
         kept = 0
         parts = self._parts
@@ -64,17 +64,17 @@ class ExactSum:
     @property
     def value(self) -> float | int:
         """The sum, rounded once."""
-        return math.fsum((self._whole, *self._parts)) if self._parts else self._whole
+        return math.fsum((self.whole, *self._parts)) if self._parts else self.whole
 
     @property
     def exact(self) -> Fraction:
         """The sum, not rounded at all."""
-        return sum(map(Fraction, self._parts), Fraction(self._whole))
+        return sum(map(Fraction, self._parts), Fraction(self.whole))
 
     def add_square(self, value: float | int) -> None:
         """Add the square of a number, not rounded: what rounding takes from a product is a float itself."""
         if isinstance(value, int):
-            self._whole += value * value
+            self.whole += value * value
             return
         scaled = value * _SPLIT
         high = scaled - (scaled - value)
@@ -106,11 +106,13 @@ class MetricAggregate:
     def add(self, value: float | int, cluster: str | None) -> None:
         """Take in one score."""
         self.count += 1
-        self._sum.add(value)
         if value == 0 or value == 1:
-            self._squares.add(value)
+            if value:  # most scores are right or wrong: these two lines are all they cost
+                self._sum.whole += 1
+                self._squares.whole += 1
         else:
             self.binary = False
+            self._sum.add(value)
             self._squares.add_square(value)
         if cluster is not None:
             held = self._clusters.get(cluster)

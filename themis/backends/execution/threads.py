@@ -132,7 +132,7 @@ class _Map:
             if len(unread) >= self.share:
                 self.room.wait(LOOK_AGAIN_S)
         with self.taking:
-            if self.exhausted or self.stopped():
+            if self.exhausted or self.closed or (self.cancel is not None and self.cancel.is_set()):
                 return _IDLE
             try:
                 return next(self.items)
