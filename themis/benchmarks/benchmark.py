@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,7 @@ def _named(name: str) -> Benchmark:
     path = Path(name).expanduser()
     if path.suffix in JSONL_SUFFIXES:
         return Benchmark(path.stem, JsonlSource(path))
-    if "/" in name or path.is_file():
+    if "/" in name or os.path.isfile(path):
         raise BenchmarkError(
             f"{name} cannot be read as a benchmark: it has to end in {' or '.join(JSONL_SUFFIXES)}."
         )

@@ -93,7 +93,7 @@ class JsonlSource(Source):
         """Raises :class:`BenchmarkError` if there is no such file."""
         self.path = Path(os.path.abspath(path.expanduser()))
         self.description = str(self.path)
-        if not self.path.is_file():
+        if not os.path.isfile(self.path):
             raise BenchmarkError(f"There is no file {self.path}.")
 
     def rows(self) -> Iterator[Mapping[str, Any]]:

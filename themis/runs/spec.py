@@ -211,7 +211,7 @@ def _object(document: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _absolute_benchmark(name: str) -> str:
     path = Path(name).expanduser()
-    return _absolute_path(name) if name not in BUILT_IN and path.is_file() else name
+    return _absolute_path(name) if name not in BUILT_IN and os.path.isfile(path) else name
 
 
 def _absolute(storage: str | None) -> str | None:

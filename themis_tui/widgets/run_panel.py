@@ -23,7 +23,9 @@ SEP = f" {DOT} "
 class RunPanel(Steady):
     """Drawn from one look at the run."""
 
-    DEFAULT_CSS = "RunPanel { height: auto; padding: 0 1; color: $foreground; }"
+    DEFAULT_CSS = """
+    RunPanel { height: auto; padding: 0 1; color: $foreground; text-wrap: nowrap; text-overflow: ellipsis; }
+    """
 
     def __init__(self) -> None:
         super().__init__()
