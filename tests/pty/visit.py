@@ -1,0 +1,106 @@
+"""A person who looks at everything in a store, by keys alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from tests.pty.hostile import World
+from tests.pty.terminals import PtyTerminal, pasted
+
+SIZE = (100, 32)
+
+
+def visit(terminal: PtyTerminal, world: World, *, pastes: list[str], answers_within_s: float) -> None:
+    """Every screen over every text. Each key is answered in time, or it fails."""
+
+    def until(pattern: str) -> None:
+        terminal.until(re.compile(pattern, re.MULTILINE | re.DOTALL).search, answers_within_s)
+
+    until(rf"^▌[^\n]*{world.runs[0]}")
+    _look_at_list(terminal, world, until)
+    for place, run_id in enumerate(world.opened):
+        until(rf"^▌[^\n]*{run_id}")
+        terminal.press("enter")
+        ids = world.sample_ids(place)
+        until(rf"all {len(ids)}.*?^▌  {ids[0]}")
+        _look_at_samples(terminal, ids, until)
+        terminal.press("l")
+        until("── log ")
+        terminal.press("G", "pageup", "g", "esc")
+        until(rf"all {len(ids)}")
+        terminal.press("a")
+        until(r"‹ new run[^\n]*(to mend|to ask)")
+        terminal.press("esc")
+        until(rf"all {len(ids)}")
+        terminal.press("esc")
+        until(rf"^▌[^\n]*{run_id}")
+        terminal.press("j")
+    _type_strange_things(terminal, pastes, until)
+    terminal.press("?")
+    until("‹ help")
+    terminal.press("G", "esc")
+    until("^ +STATUS")
+
+
+def _look_at_list(terminal: PtyTerminal, world: World, until: Callable[[str], None]) -> None:
+    for run_id in world.runs[1:]:
+        terminal.press("j")
+        until(rf"^▌[^\n]*{run_id}")
+    terminal.press("D")
+    until("Delete this run for good")
+    terminal.press("esc", "y", "Y", "g")
+    until(rf"^▌[^\n]*{world.runs[0]}")
+
+
+def _look_at_samples(terminal: PtyTerminal, ids: list[str], until: Callable[[str], None]) -> None:
+    terminal.press("f")
+    until("wrong|error|No sample")
+    terminal.press("f", "f", "G")
+    until(rf"^▌  {ids[-1]}")
+    terminal.press("g")
+    until(rf"^▌  {ids[0]}")
+    terminal.press("enter")
+    for number, each in enumerate(ids):
+        if number:
+            terminal.press("G", "j")
+        until(rf"‹ {each}.*?P{each[1:]}")
+    terminal.press("r")
+    until(rf'"id": "{ids[-1]}')
+    for each in ids[-2:-5:-1]:
+        terminal.press("pagedown", "k")
+        until(rf'‹ {each}.*?"id": "{each}')
+    terminal.press("y", "esc")
+    until(rf"all {len(ids)}")
+
+
+def _type_strange_things(terminal: PtyTerminal, texts: list[str], until: Callable[[str], None]) -> None:
+    """Into the form, the filter and the palette; pasted whole, and typed as far as it is no key."""
+    terminal.press("+")
+    until("‹ new run")
+    for number, text in enumerate(texts):
+        terminal.send(pasted(text[:100_000]))
+        typed = "".join(each for each in text[:100] if each not in "\ufffd" and ord(each) >= 0xA0)
+        terminal.send(typed.encode("utf-8", "ignore").decode())
+        terminal.press("tab")
+        if number % 5 == 4:
+            terminal.press("tab")
+    terminal.press("f1")
+    until("‹ help")
+    terminal.press("esc")
+    until("‹ new run")
+    terminal.press("esc")
+    until("^ +STATUS")
+    for text in texts[:5]:
+        terminal.press("/")
+        terminal.send(pasted(f"which {text[:10_000]}"))
+        until("^ /( (?!words)|$)")
+        terminal.press("esc")
+        until(r"\A(?!.*^ /( |$))")
+    for text in texts[:5]:
+        terminal.press(":")
+        until("Search for commands")
+        terminal.send(pasted(f"what {text[:1_000]}"))
+        until("🔎 (?!Search)")
+        terminal.press("esc")
+        until(r"\A(?!.*🔎)")
