@@ -27,5 +27,5 @@ def test_the_command_line_itself_imports_no_store():
         "print([m for m in sys.modules if m.startswith('themis.')])"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
-    loaded = {"themis.cli", "themis.cli.main", "themis.cli.output"}
+    loaded = {"themis.cli", "themis.cli.main", "themis.cli.output", "themis.runs", "themis.runs.exit_codes"}
     assert set(eval(ran.stdout)) - loaded <= {"themis.core", "themis.core.errors", "themis.core.safe_text"}

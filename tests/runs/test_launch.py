@@ -15,7 +15,15 @@ from typing import Any
 import pytest
 
 from themis.core.directories import state_dir
-from themis.core.errors import InvalidRunId, LaunchFailed, UsageError
+from themis.core.errors import (
+    InvalidRunId,
+    LaunchFailed,
+    RunConflict,
+    RunExists,
+    RunHeld,
+    StorageError,
+    UsageError,
+)
 from themis.evaluation.host import process_started
 from themis.runs import launch as launching
 from themis.runs.catalog import list_rows
@@ -130,7 +138,7 @@ def test_an_id_that_leads_elsewhere_writes_nothing(spec) -> None:
 def test_a_store_that_cannot_be_written_is_told(spec, left_behind) -> None:
     in_the_way = Path("file")
     in_the_way.write_text("")
-    with pytest.raises(LaunchFailed, match="file"):
+    with pytest.raises(StorageError, match="file"):
         launch(spec(storage="./file"))
     assert left_behind() == []
 
@@ -138,16 +146,16 @@ def test_a_store_that_cannot_be_written_is_told(spec, left_behind) -> None:
 def test_a_run_that_exists_is_told(start, spec, view, until) -> None:
     run = start(limit=1)
     until(lambda: process_started(run.pid) is None)
-    with pytest.raises(LaunchFailed, match=r"r1.* exists"):
+    with pytest.raises(RunExists, match=r"r1.* exists"):
         launch(spec(limit=1, resume=False))
-    with pytest.raises(LaunchFailed, match=r"(?s)r1.*seed: was None, is 3"):
+    with pytest.raises(RunConflict, match=r"(?s)r1.*seed: was None, is 3"):
         launch(spec(limit=1, seed=3))
     assert view().status.word == "completed"
 
 
 def test_a_run_may_be_launched_once_at_a_time(spec, start, left_behind, view) -> None:
     start(limit=200)
-    with pytest.raises(LaunchFailed, match="is being run by process"):
+    with pytest.raises(RunHeld, match="is being run by process"):
         launch(spec(limit=200))
     assert view().status.word == "running"
     assert left_behind() == []
@@ -161,7 +169,7 @@ def test_of_two_launches_at_once_one_holds_the_run(start, view) -> None:
         ready.wait()
         try:
             said.append(start(limit=200))
-        except LaunchFailed as exc:
+        except RunHeld as exc:
             said.append(str(exc))
 
     threads = [threading.Thread(target=race) for _ in range(2)]

@@ -180,7 +180,7 @@ def test_only_a_run_that_did_not_come_up_is_told_to_the_launcher(tmp_path: Path)
     answer = tmp_path / "x.answer"
     publisher = Publisher(answer)
     publisher.failed(ValueError("\x00 no \ud800"))
-    assert json.loads(answer.read_text()) == {"error": "ValueError: \ufffd no \ufffd", "kind": "run"}
+    assert json.loads(answer.read_text()) == {"error": "ValueError: \ufffd no \ufffd", "kind": "LaunchFailed"}
     answer.unlink()
     publisher.started({"run_id": "r1", "where": {"storage": "mine"}})
     answer.unlink()

@@ -24,6 +24,7 @@ from themis.backends.storage.base import CheckStep
 from themis.backends.storage.foreign import whole
 from themis.cli import output
 from themis.core.options import split_query
+from themis.runs import exit_codes
 
 _ITEMS = range(8)
 
@@ -49,10 +50,10 @@ def list_backends(given: argparse.Namespace) -> int:
     ]
     if given.json:
         output.say_json([{**each._asdict(), "loads": each.problem is None} for each in backends])
-        return output.DONE
+        return exit_codes.DONE
     rows = [(each.kind, each.name, each.origin, each.problem or "ready") for each in backends]
     output.say(output.table(("KIND", "NAME", "FROM", "STATE"), rows, most=120))
-    return output.DONE
+    return exit_codes.DONE
 
 
 def _backends(kind: str, built_in: dict[str, BuiltIn], group: str) -> Iterator[Backend]:
@@ -90,7 +91,7 @@ def check_backend(given: argparse.Namespace) -> int:
             for step in steps
         ]
         output.say(output.table(("STEP", "RESULT", "TIME", ""), rows, right={2}, most=200))
-    return output.DONE if passed else output.STORE
+    return exit_codes.DONE if passed else exit_codes.STORE
 
 
 def _check(name: str) -> list[CheckStep]:

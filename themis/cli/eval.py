@@ -23,6 +23,7 @@ from themis.core.options import split_query
 from themis.core.progress import ProgressSnapshot
 from themis.evaluation import Place, evaluate_as
 from themis.evaluation.stop import StopSignal
+from themis.runs import exit_codes
 from themis.runs.spec import RunSpec
 
 _OPTION_OF = {
@@ -125,9 +126,9 @@ def _here(spec: RunSpec, *, as_json: bool) -> int:
         if session.run_id is not None and not as_json:
             exc.add_note(resume_line(spec, session.run_id))
         raise
-    code = output.CODE_OF_STATUS.get(report.status, output.FAILED)
+    code = exit_codes.code_of_status(report.status)
     if report.status == "paused" and signalled == "SIGINT":
-        code = output.INTERRUPTED
+        code = exit_codes.INTERRUPTED
     try:
         if as_json:
             output.say_json(report.to_dict())
@@ -219,9 +220,9 @@ def _detached(spec: RunSpec, *, as_json: bool) -> int:
                 "log": str(launched.log),
             }
         )
-        return output.DONE
+        return exit_codes.DONE
     output.say(f"run     {address}")
     output.say(f"process {launched.pid}")
     output.say(f"log     {launched.log}")
     output.say(f"watch   {shlex.join(['themis', 'runs', 'watch', address])}")
-    return output.DONE
+    return exit_codes.DONE

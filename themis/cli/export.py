@@ -17,6 +17,7 @@ from themis.core.current import generation_key, matches
 from themis.core.entities import EvaluationRecord, GenerationRecord
 from themis.core.errors import UsageError
 from themis.core.safe_text import safe_text
+from themis.runs import exit_codes
 from themis.runs.catalog import find_run
 
 Pair = tuple[GenerationRecord, EvaluationRecord | None]
@@ -33,11 +34,11 @@ def export_run(given: argparse.Namespace) -> int:
     write = _write_csv if wanted == "csv" else _write_jsonl
     if given.output == "-":
         write(sys.stdout, store.backend, run_id)
-        return output.DONE
+        return exit_codes.DONE
     with _new_file(given.output, replace=given.force) as file:
         written = write(file, store.backend, run_id)
     output.note(f"{output.plural(written, 'sample')} of {run_id} in {output.cut(given.output, 200)}")
-    return output.DONE
+    return exit_codes.DONE
 
 
 def pairs(backend: StorageBackend, run_id: str) -> Iterator[Pair]:

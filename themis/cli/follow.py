@@ -12,7 +12,7 @@ from themis.cli import output
 from themis.cli.progress import describe, title
 from themis.core.errors import UsageError
 from themis.core.safe_text import safe_text
-from themis.runs import control
+from themis.runs import control, exit_codes
 from themis.runs.catalog import Store, find_run
 from themis.runs.logs import logs_of
 from themis.runs.watch import RunView, look
@@ -40,8 +40,8 @@ def watch_run(given: argparse.Namespace) -> int:
                 said_at, said = now, state
     except KeyboardInterrupt:
         output.note("No longer watching; the run goes on.")
-        return output.INTERRUPTED
-    return output.CODE_OF_STATUS.get(view.status.word, output.FAILED)
+        return exit_codes.INTERRUPTED
+    return exit_codes.code_of_status(view.status.word)
 
 
 def _views(store: Store, run_id: str) -> Iterator[RunView]:
@@ -89,7 +89,7 @@ def _told(given: argparse.Namespace, tell: Any) -> int:
         output.say_json({"address": f"{store.name}:{run_id}", "message": message})
     else:
         output.say(output.cut(message, 400))
-    return output.DONE
+    return exit_codes.DONE
 
 
 def show_log(given: argparse.Namespace) -> int:
@@ -106,4 +106,4 @@ def show_log(given: argparse.Namespace) -> int:
         with open(log, encoding="utf-8", errors="replace") as file:
             for line in file:
                 output.say(safe_text(line.rstrip("\n"), sys.maxsize))
-    return output.DONE
+    return exit_codes.DONE

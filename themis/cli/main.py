@@ -1,7 +1,7 @@
 """The command ``themis``: which words it knows, and how it ends.
 
-Exit codes: 0 done, 1 a run failed, 2 usage, 3 cannot tell, 4 paused, 5 store or network, 130 interrupted or
-cancelled. What a command does is imported only when that command is called.
+Exit codes are in :mod:`themis.runs.exit_codes`. What a command does is imported only when that command
+is called.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from themis.cli import output
-from themis.core.errors import MissingExtra, RunConflict, RunExists, RunNotFound, StorageError, UsageError
+from themis.core.errors import UsageError
+from themis.runs import exit_codes
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -34,25 +35,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # Whoever read has seen enough, as in: themis runs list | head
         silence_stdout()
-        return output.DONE
+        return exit_codes.DONE
     except KeyboardInterrupt:
         output.note("themis: interrupted")
-        return output.INTERRUPTED
+        return exit_codes.INTERRUPTED
     except Exception as exc:  # the last stop: a person gets a sentence, and the traceback if wanted
         if os.environ.get("THEMIS_DEBUG"):
             _print_traceback(exc)
         output.tell_error(exc, as_json="--json" in arguments)
-        return code_of(exc)
+        return exit_codes.code_of(exc)
     return code
-
-
-def code_of(error: Exception) -> int:
-    """The exit code that an error means."""
-    if isinstance(error, (UsageError, MissingExtra, RunNotFound, RunConflict, RunExists)):
-        return output.USAGE
-    if isinstance(error, (StorageError, OSError)):
-        return output.STORE
-    return output.FAILED
 
 
 def _run(arguments: list[str]) -> int:
@@ -60,10 +52,10 @@ def _run(arguments: list[str]) -> int:
     try:
         given = parser.parse_args(arguments)
     except SystemExit as exc:  # --help and --version
-        return exc.code if isinstance(exc.code, int) else output.USAGE
+        return exc.code if isinstance(exc.code, int) else exit_codes.USAGE
     if given.place is None:
         given.parser.print_help()
-        return output.DONE
+        return exit_codes.DONE
     return _command_at(given.place)(given)
 
 

@@ -19,12 +19,6 @@ from typing import Any
 from themis.core.errors import ThemisError, UsageError
 from themis.core.safe_text import safe_line, safe_text
 
-DONE, FAILED, USAGE, CANNOT_TELL, PAUSED, STORE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
-"""The exit codes."""
-
-CODE_OF_STATUS = {"completed": DONE, "paused": PAUSED, "cancelled": INTERRUPTED}
-"""How a command ends that waited for a run to end; every other status is :data:`FAILED`."""
-
 UNKNOWN = "–"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from themis.cli import output
 from themis.core.codec import paused_gc
 from themis.core.errors import UsageError
+from themis.runs import exit_codes
 from themis.runs.catalog import RunRow, open_store
 from themis.runs.selection import select
 
@@ -39,7 +40,7 @@ def list_runs(given: argparse.Namespace) -> int:
             if selection.stored
             else f"There are no runs in {name}. Start one: themis eval demo --model fake-math-llm"
         )
-    return output.DONE
+    return exit_codes.DONE
 
 
 def as_object(row: RunRow) -> dict[str, Any]:
@@ -102,12 +103,12 @@ def delete_runs(given: argparse.Namespace) -> int:
             output.say_json({"would_delete": doomed})
         else:
             output.say(_doomed_table(doomed))
-        return output.DONE
+        return exit_codes.DONE
     for store, run_id in found:
         _refuse_live(store, run_id)
     if not given.yes and not _confirmed(doomed):
         output.note("Nothing was deleted.")
-        return output.INTERRUPTED
+        return exit_codes.INTERRUPTED
     deleted: list[str] = []
     try:
         for (store, run_id), each in zip(found, doomed, strict=True):
@@ -115,7 +116,7 @@ def delete_runs(given: argparse.Namespace) -> int:
             deleted.append(str(each["address"]))
     finally:
         _say_deleted(deleted, as_json=given.json)
-    return output.DONE
+    return exit_codes.DONE
 
 
 def _refuse_live(store: Any, run_id: str) -> None:

@@ -15,6 +15,7 @@ from themis.cli.tables import counts_lines, metrics_table
 from themis.core.entities import EvaluationRecord, ExperimentReport, GenerationRecord
 from themis.core.errors import RunNotFound, UsageError
 from themis.core.safe_text import safe_text
+from themis.runs import exit_codes
 from themis.runs.catalog import Store, find_run
 from themis.runs.samples import ERROR, PARTLY, RIGHT, UNSCORED, WRONG, SampleRow, sample_rows
 from themis.runs.watch import RunView, look, sample_records
@@ -33,7 +34,7 @@ def show_run(given: argparse.Namespace) -> int:
         _show_samples(store, run_id, given.samples, as_json=given.json)
     else:
         _show_summary(store, run_id, as_json=given.json)
-    return output.DONE
+    return exit_codes.DONE
 
 
 def _show_summary(store: Store, run_id: str, *, as_json: bool) -> None:

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from themis.core.directories import state_dir
-from themis.core.errors import LaunchFailed, UsageError
+from themis.core.errors import LaunchFailed
 from themis.core.options import split_query
 from themis.core.run_ids import make_run_id
+from themis.runs.exit_codes import error_of
 from themis.runs.places import log_path
 from themis.runs.spec import RunSpec
 
@@ -40,8 +41,8 @@ class Launched(NamedTuple):
 def launch(spec: RunSpec, *, within_s: float = ANSWER_WITHIN_S) -> Launched:
     """Start a run in a session of its own; returns once it exists in its store.
 
-    Raises :class:`UsageError` for what cannot be run, :class:`LaunchFailed` with the runner's reason: then
-    nothing is left running.
+    Raises what :func:`themis.evaluate` would raise for what cannot be run; :class:`LaunchFailed` with the
+    runner's reason where that is no error of ours. Then nothing is left running.
     """
     ready = spec.detachable()
     ready = replace(ready, run_id=ready.run_id or _made_run_id(ready))
@@ -116,8 +117,7 @@ def _answered(process: subprocess.Popen[bytes], answer: Path, log: Path, within_
                 with suppress(subprocess.TimeoutExpired):
                     # It is still writing its log.
                     process.wait(END_WITHIN_S)
-                error = UsageError if said.get("kind") == "usage" else LaunchFailed
-                raise error(str(said["error"]))
+                raise error_of(str(said.get("kind")), str(said["error"]))
             return Launched(str(said["run_id"]), int(said["pid"]), log)
         if ended:
             raise LaunchFailed(f"The runner ended before it answered. Its log, {log}, ends:\n{_tail(log)}")

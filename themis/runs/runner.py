@@ -16,23 +16,22 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
-from themis.core.errors import StorageError, UsageError, described
+from themis.core.errors import described
 from themis.core.progress import ProgressSnapshot
 from themis.core.safe_text import safe_text, storable
 from themis.evaluation import Place, evaluate_as
 from themis.evaluation.stop import INTERRUPTED, StopSignal, hearing
+from themis.runs import exit_codes
 from themis.runs.control import CANCEL_SIGNAL
 from themis.runs.places import progress_path
 from themis.runs.spec import RunSpec
-
-EXIT = {"completed": 0, "failed": 1, "paused": 4, "cancelled": 130}
 
 
 def main(arguments: list[str]) -> int:
     """Run one specification; the exit code says how it ended."""
     if len(arguments) != 1:
         print("usage: python -m themis.runs.runner ORDER", file=sys.stderr)
-        return 2
+        return exit_codes.USAGE
     faulthandler.enable()
     order = Path(arguments[0])
     spec = _read_order(order)
@@ -45,13 +44,13 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         # How an interrupted evaluation ends in the main thread; the run is stored as paused.
         print(f"{spec.run_id}: paused", flush=True)
-        return EXIT["paused"]
+        return exit_codes.PAUSED
     except BaseException as exc:
         publisher.failed(exc)
         print(safe_text("".join(traceback.format_exception(exc))), file=sys.stderr, flush=True)
-        return 2 if isinstance(exc, UsageError) else 5 if isinstance(exc, StorageError) else 1
+        return exit_codes.code_of(exc)
     print(f"{report.run_id}: {report.status}", flush=True)
-    return EXIT.get(report.status, 1)
+    return exit_codes.code_of_status(report.status)
 
 
 def _read_order(path: Path) -> RunSpec:
@@ -79,9 +78,8 @@ class Publisher:
     def failed(self, exc: BaseException) -> None:
         """The run did not come up, or ended badly: tell the launcher, if it still waits."""
         if self._progress is None:
-            kind = "usage" if isinstance(exc, UsageError) else "run"
-            text = described(exc)
-            replace_file(self._answer, {"error": storable(text), "kind": kind})
+            told = {"error": storable(described(exc)), "kind": exit_codes.kind_of(exc)}
+            replace_file(self._answer, told)
 
     def publish(self, snapshot: ProgressSnapshot) -> None:
         """Replace the progress file. A full disk here must not end the run."""
