@@ -211,6 +211,18 @@ def test_a_damaged_finished_line_is_corrupt_and_not_dropped(store: LocalStorageB
         assert str(file) in str(raised.value)
 
 
+def test_the_line_that_is_corrupt_is_counted_from_the_start_of_the_file(store: LocalStorageBackend):
+    store.save_generation_records("r", [generation(f"{n}", response="x" * 1_000) for n in range(3_000)])
+    store.close()
+    (file,) = (store.root / "runs" / "r").glob("gen-*.jsonl")
+    lines = file.read_bytes().splitlines(keepends=True)
+    lines[2_500] = b"\n"
+    lines[2_600] = b"oops\n"
+    file.write_bytes(b"".join(lines))
+    with pytest.raises(StoreCorrupt, match=rf"{file.name}, line 2601: not a record"):
+        store.load_generation_records("r")
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe"])
 def test_damaged_metadata_are_corrupt_and_hide_no_other_run(store: LocalStorageBackend, content: bytes):
     for run_id in ("bad", "good"):

@@ -9,6 +9,7 @@ import math
 import random
 import string
 import threading
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -317,13 +318,53 @@ def test_fields_of_an_older_version_get_their_defaults() -> None:
     assert decode_lines(line, GenerationRecord).records == [GenerationRecord("a", "p", "r")]
 
 
-def test_numbers_that_no_float_holds_do_not_hide_the_file() -> None:
-    line = b'{"id": "a", "prompt": "p", "response": "r", "metadata": {"v": 1e400, "w": -1e400, "n": NaN}}\n'
-    (record,), _ = decode_lines(line, GenerationRecord)
-    assert record.metadata["v"] == math.inf
-    assert record.metadata["w"] == -math.inf
-    assert math.isnan(record.metadata["n"])
-    assert decode_document(b'{"v": 1e400}') == {"v": math.inf}
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "Infinity", "-Infinity"])
+def test_numbers_that_could_not_have_been_saved_are_corrupt(number: str) -> None:
+    line = b'{"id": "a", "prompt": "p", "response": "r", "metadata": {"v": %s}}\n' % number.encode()
+    with pytest.raises(StoreCorrupt, match=rf"^x, line 1: not a record \({number} is a number"):
+        decode_lines(line, GenerationRecord, "x")
+    with pytest.raises(StoreCorrupt, match=rf"^run\.json is not JSON: {number}"):
+        decode_document(b'{"v": %s}' % number.encode(), "run.json")
+
+
+WRONG_KINDS = [
+    ("attempt", "2"),
+    ("attempt", None),
+    ("attempt", 1.5),
+    ("attempt", True),
+    ("epoch", [1]),
+    ("id", 7),
+    ("id", None),
+    ("cache_key", 7),
+    ("metadata", None),
+    ("metadata", "text"),
+    ("error", "text"),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), WRONG_KINDS)
+def test_a_field_of_a_wrong_kind_is_refused_and_where_it_is_stored_it_is_corrupt(
+    field: str, value: Any
+) -> None:
+    for record in (generation(), evaluation()):
+        wrong = replace(record, **{field: value})
+        with pytest.raises(RecordRefused, match=f"^{field} is "):
+            encode_line(wrong)
+        stored = encode_line(record) * 2 + json.dumps(wrong.__dict__).encode() + b"\n"
+        with pytest.raises(StoreCorrupt, match=f"^x, line 3: not a record .{field} is "):
+            decode_lines(stored, type(record), "x")
+
+
+def test_what_merely_describes_may_be_any_scalar() -> None:
+    odd = generation(finish_reason=3, model=False, cost=True)
+    assert same(back(odd).__dict__, odd.__dict__)
+    odd = evaluation(output_tokens=12.0, scores={"F1": "high"})
+    assert same(back(odd).__dict__, odd.__dict__)
+
+
+def test_lines_are_counted_from_where_a_piece_of_a_file_begins() -> None:
+    with pytest.raises(StoreCorrupt, match="line 1002"):
+        decode_lines(encode_line(generation()) + b"oops\n", GenerationRecord, "x", first_line=1001)
 
 
 def test_of_a_repeated_key_the_last_counts() -> None:

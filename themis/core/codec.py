@@ -14,7 +14,8 @@ import re
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar
+from types import UnionType
+from typing import Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -28,10 +29,36 @@ from themis.core.errors import RecordRefused, SchemaTooNew, StoreCorrupt
 
 Record = TypeVar("Record", GenerationRecord, EvaluationRecord)
 
-_SCALARS = frozenset({str, int, bool, type(None)})
+_SCALARS: frozenset[type] = frozenset({str, int, bool, type(None)})
 _SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _UNSTORABLE_IN_DOCUMENTS = re.compile("[\x00\ud800-\udfff]")
 _MOST_DEPTH = 200
+
+_ANY_KIND: frozenset[type] = frozenset({*_SCALARS, float, list, dict})
+_KNOWN_BY = frozenset({"id", "cache_key", "epoch", "attempt", "revision"})
+"""What records are told apart and ranked by: one of a wrong kind spoils the loading of all others."""
+
+
+def _kinds_by_field(record: type) -> dict[str, frozenset[type]]:
+    """Field to the kinds of value in it that can be worked with.
+
+    What merely describes may be any scalar: servers put numbers where words were meant, and an answer
+    is not to be lost for that.
+    """
+    kinds: dict[str, frozenset[type]] = {}
+    for name, hint in get_type_hints(record).items():
+        parts = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        found: set[type] = {get_origin(part) or part for part in parts}
+        if hint is Any:
+            found |= _ANY_KIND
+        elif name not in _KNOWN_BY and found & {str, int, float}:
+            found |= _SCALARS | {float}
+        kinds[name] = frozenset(found)
+    return kinds
+
+
+_GENERATION_KINDS = _kinds_by_field(GenerationRecord)
+_EVALUATION_KINDS = _kinds_by_field(EvaluationRecord)
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
@@ -52,11 +79,17 @@ def encode_line(record: GenerationRecord | EvaluationRecord) -> bytes:
 
 def encode_lines(records: Iterable[GenerationRecord | EvaluationRecord]) -> bytes:
     """Records as lines. Raises :class:`RecordRefused` for the first that cannot be stored exactly."""
-    objects = [record.__dict__ for record in records]
-    scalars, known = _SCALARS, None
-    for fields in objects:
-        for value in fields.values():
+    objects = []
+    scalars, anything, known = _SCALARS, _ANY_KIND, None
+    for record in records:
+        fields = record.__dict__
+        objects.append(fields)
+        kinds = _EVALUATION_KINDS if isinstance(record, EvaluationRecord) else _GENERATION_KINDS
+        for name, value in fields.items():
             kind = type(value)
+            if kind not in kinds.get(name, anything):
+                check_value(fields)  # what is not JSON at all is told first
+                raise RecordRefused(_wrong_kind(name, value))
             if kind in scalars:
                 continue
             if kind is dict:
@@ -74,10 +107,11 @@ def encode_lines(records: Iterable[GenerationRecord | EvaluationRecord]) -> byte
         return b"".join(_ascii(fields) + b"\n" for fields in objects)
 
 
-def decode_lines(data: bytes, kind: type[Record], where: str = "") -> Lines:
+def decode_lines(data: bytes, kind: type[Record], where: str = "", first_line: int = 1) -> Lines:
     """The records in ``data``; bytes after the last newline come back as ``torn``.
 
-    Raises :class:`StoreCorrupt` naming ``where`` and the line, if a finished line cannot be read.
+    Raises :class:`StoreCorrupt` naming ``where`` and the line, if a finished line cannot be read. Lines are
+    counted from ``first_line``, for a file that is read in pieces.
     """
     end = data.rfind(b"\n") + 1
     whole, torn = (data, b"") if end == len(data) else (data[:end], data[end:])
@@ -86,7 +120,8 @@ def decode_lines(data: bytes, kind: type[Record], where: str = "") -> Lines:
         return Lines(decoder.decode_lines(whole), torn)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         lines = whole.split(b"\n")[:-1]
-        return Lines([_decode_line(line, kind, where, n) for n, line in enumerate(lines, 1) if line], torn)
+        numbered = enumerate(lines, first_line)
+        return Lines([_decode_line(line, kind, where, n) for n, line in numbered if line], torn)
 
 
 def encode_document(document: Any, *, exact_text: bool = False) -> bytes:
@@ -110,7 +145,7 @@ def decode_document(data: bytes, where: str = "") -> Any:
         return _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         try:
-            return json.loads(data)
+            return _loaded(data)
         except (ValueError, RecursionError) as exc:
             raise StoreCorrupt(f"{where or 'A document'} is not JSON: {exc}") from exc
 
@@ -241,11 +276,30 @@ def _decode_line(line: bytes, kind: type[Record], where: str, number: int) -> An
         return _decoder_of(kind).decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         try:
-            fields = json.loads(line)
-            known = kind.__dataclass_fields__
-            return kind(**{key: value for key, value in fields.items() if key in known})
+            kinds = _EVALUATION_KINDS if kind is EvaluationRecord else _GENERATION_KINDS
+            fields = {key: value for key, value in _loaded(line).items() if key in kinds}
+            for name, value in fields.items():
+                if type(value) not in kinds[name]:
+                    raise TypeError(_wrong_kind(name, value))
+            return kind(**fields)
         except (ValueError, TypeError, AttributeError, RecursionError) as exc:
             raise StoreCorrupt(f"{where or 'A file'}, line {number}: not a record ({exc}).") from exc
+
+
+def _wrong_kind(name: str, value: Any) -> str:
+    return f"{name} is {value!r:.100}, which this field cannot be"
+
+
+def _loaded(data: bytes) -> Any:
+    """By :mod:`json`, but no number that could not have been saved."""
+    return json.loads(data, parse_float=_finite, parse_constant=_finite)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is a number that JSON cannot hold")
+    return number
 
 
 _gc_lock = threading.Lock()

@@ -356,9 +356,11 @@ class LocalStorageBackend(StorageBackend):
 
     def _pieces(self, path: Path, kind: type) -> Iterator[list[Any]]:
         with translated(path, "read records"):
+            first_line = 1
             try:
                 for piece in whole_lines(path):
-                    records, torn = codec.decode_lines(piece, kind, str(path))
+                    records, torn = codec.decode_lines(piece, kind, str(path), first_line)
+                    first_line += piece.count(b"\n")
                     if torn:
                         self._report_torn(path, len(torn))
                     yield records
