@@ -8,6 +8,9 @@ import sys
 import pytest
 
 import themis as library
+from themis.cli import output
+from themis.cli.eval import resume_line
+from themis.runs.spec import RunSpec
 
 
 def test_alone_it_prints_help(themis):
@@ -126,3 +129,22 @@ def test_an_encoding_without_the_signs_ends_nothing(shell, finished):
     ran = shell("runs", "show", finished, env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert ran.code == 0
     assert r"\u2013" in ran.out
+
+
+def test_a_password_in_a_store_name_is_not_printed(themis):
+    name = "mine?uri=postgresql://ada:pw-of-ada@h/db"
+    for words in (
+        ["runs", "list", "--storage", name],
+        ["runs", "show", f"{name}:r1"],
+        ["backends", "check", name],
+    ):
+        for more in ([], ["--json"]):
+            ran = themis(*words, *more)
+            assert ran.code != 0
+            assert "pw-of-ada" not in ran.out + ran.err
+
+
+def test_an_address_shows_no_password_and_a_resume_line_neither():
+    assert output.address("postgresql://ada:pw@h/db", "r1") == "postgresql://***@h/db:r1"
+    spec = RunSpec("demo", "fake-math-llm", storage="postgresql://ada:pw@h/db")
+    assert "--storage 'postgresql://***@h/db' " in resume_line(spec, "r1")

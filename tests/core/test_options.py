@@ -10,7 +10,7 @@ from typing import Any, Optional, Union
 import pytest
 
 from themis.core.errors import UsageError
-from themis.core.options import build, converted, join_query, seconds, split_query
+from themis.core.options import build, converted, join_query, redacted, seconds, split_query
 
 
 @pytest.mark.parametrize(
@@ -196,3 +196,23 @@ def test_a_function_is_built_too() -> None:
 def test_conversion_without_a_hint_changes_nothing() -> None:
     assert converted("5", None, "x") == "5"
     assert converted(5, int, "x") == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("postgresql://ada:pw@h:5432/db", "postgresql://***@h:5432/db"),
+        ("postgresql://ada:p@w:x@h/db", "postgresql://***@h/db"),
+        ("https://sk-secret@h/v1", "https://***@h/v1"),
+        ("mine?uri=postgresql://ada:pw@h/db&n=1", "mine?uri=postgresql://***@h/db&n=1"),
+        ("mine?uri=postgresql%3A%2F%2Fada%3Apw%40h%2Fdb", "mine?uri=postgresql%3A%2F%2F***%40h%2Fdb"),
+        ("mine?uri=pg%253a%252f%252fada%253apw%2540h%252fdb", "mine?uri=pg%253a%252f%252f***%2540h%252fdb"),
+        ("postgresql://h/db?user=ada&password=pw&x=1", "postgresql://h/db?user=ada&password=***&x=1"),
+        ("There is no run 'r1' in s3://k:s@h/b. Look.", "There is no run 'r1' in s3://***@h/b. Look."),
+        ("s3://bucket/a@b", "s3://bucket/a@b"),
+        ("local?root=/home/ada@work", "local?root=/home/ada@work"),
+        ("./a:b", "./a:b"),
+    ],
+)
+def test_a_password_in_a_name_is_not_shown(name: str, shown: str) -> None:
+    assert redacted(name) == shown

@@ -23,7 +23,7 @@ from themis.backends.registry import (
 from themis.backends.storage.base import CheckStep
 from themis.backends.storage.foreign import whole
 from themis.cli import output
-from themis.core.options import split_query
+from themis.core.options import redacted, split_query
 from themis.runs import exit_codes
 
 _ITEMS = range(8)
@@ -81,10 +81,12 @@ def _problem(load: Callable[[], Any], extra: str | None) -> str | None:
 
 def check_backend(given: argparse.Namespace) -> int:
     """Try a storage with a small run of its own, or an executor with a few items."""
-    steps = _check(given.name)
+    steps = [step._replace(message=redacted(step.message)) for step in _check(given.name)]
     passed = all(step.ok for step in steps)
     if given.json:
-        output.say_json({"name": given.name, "ok": passed, "steps": [step._asdict() for step in steps]})
+        output.say_json(
+            {"name": redacted(given.name), "ok": passed, "steps": [step._asdict() for step in steps]}
+        )
     else:
         rows = [
             (step.name, "ok" if step.ok else "failed", f"{step.seconds * 1_000:.1f} ms", step.message)

@@ -19,7 +19,7 @@ from themis.cli.progress import Reporter, reporter
 from themis.cli.tables import counts_lines, metrics_table
 from themis.core.entities import ExperimentReport
 from themis.core.errors import ThemisError
-from themis.core.options import split_query
+from themis.core.options import redacted, split_query
 from themis.core.progress import ProgressSnapshot
 from themis.evaluation import Place, evaluate_as
 from themis.evaluation.stop import StopSignal
@@ -176,7 +176,7 @@ class _Session:
 
 
 def _say_result(spec: RunSpec, report: ExperimentReport, last: ProgressSnapshot | None) -> None:
-    address = f"{spec.storage or default_storage()}:{report.run_id}"
+    address = output.address(spec.storage or default_storage(), report.run_id)
     output.say(metrics_table(report.metrics))
     output.say()
     for line in counts_lines(report.counts, report.failures, last.total if last is not None else None):
@@ -196,7 +196,8 @@ def _say_result(spec: RunSpec, report: ExperimentReport, last: ProgressSnapshot 
 
 def resume_line(spec: RunSpec, run_id: str) -> str:
     """The command that goes on with a run."""
-    return f"resume  {replace(spec, run_id=run_id, resume=True).command()}"
+    storage = None if spec.storage is None else redacted(spec.storage)
+    return f"resume  {replace(spec, run_id=run_id, resume=True, storage=storage).command()}"
 
 
 def _is_memory(storage: str | None) -> bool:
@@ -209,12 +210,12 @@ def _detached(spec: RunSpec, *, as_json: bool) -> int:
     launched = launch(spec)
     # From any folder: the runner's own name of the store.
     store = spec.detachable().storage or default_storage()
-    address = f"{store}:{launched.run_id}"
+    address = output.address(store, launched.run_id)
     if as_json:
         output.say_json(
             {
                 "address": address,
-                "store": store,
+                "store": redacted(store),
                 "run_id": launched.run_id,
                 "pid": launched.pid,
                 "log": str(launched.log),

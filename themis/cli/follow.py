@@ -64,7 +64,7 @@ def _say_line(store: Store, view: RunView) -> None:
 
 def _say_object(store: Store, view: RunView) -> None:
     said: dict[str, Any] = {
-        "address": f"{store.name}:{view.run_id}",
+        "address": output.address(store.name, view.run_id),
         "status": view.status.word,
         "reason": view.status.reason,
         "progress": view.progress.__dict__ if view.progress is not None else None,
@@ -86,7 +86,7 @@ def _told(given: argparse.Namespace, tell: Any) -> int:
     store, run_id = find_run(given.run, given.storage)
     message = tell(look(store.backend, run_id))
     if given.json:
-        output.say_json({"address": f"{store.name}:{run_id}", "message": message})
+        output.say_json({"address": output.address(store.name, run_id), "message": message})
     else:
         output.say(output.cut(message, 400))
     return exit_codes.DONE

@@ -61,7 +61,8 @@ def tell_error(error: BaseException, *, as_json: bool) -> None:
     if as_json:
         said: dict[str, Any] = {"kind": type(error).__name__, "message": message}
         if isinstance(error, Problems):
-            said["kind"], said["problems"] = "UsageError", error.problems
+            said["kind"] = "UsageError"
+            said["problems"] = {option: _redacted(text) for option, text in error.problems.items()}
         if notes:
             said["notes"] = notes
         note(to_json({"error": said}))
@@ -74,9 +75,21 @@ def tell_error(error: BaseException, *, as_json: bool) -> None:
 def message_of(error: BaseException) -> str:
     """What an error says; one that is not ours is named by its type too."""
     if isinstance(error, (ThemisError, OSError)):
-        return str(error) or type(error).__name__
+        return _redacted(str(error)) or type(error).__name__
     hint = "" if os.environ.get("THEMIS_DEBUG") else " (THEMIS_DEBUG=1 shows where)"
-    return f"{type(error).__name__}: {error}{hint}"
+    return _redacted(f"{type(error).__name__}: {error}{hint}")
+
+
+def address(store: str, run_id: str) -> str:
+    """``STORE:RUN_ID``, without the password that a store's name may hold."""
+    return f"{_redacted(store)}:{run_id}"
+
+
+def _redacted(text: str) -> str:
+    # Imported when there is something to say: "themis --help" needs none of it.
+    from themis.core.options import redacted
+
+    return redacted(text)
 
 
 def table(

@@ -9,6 +9,7 @@ from typing import Any
 from themis.cli import output
 from themis.core.codec import paused_gc
 from themis.core.errors import UsageError
+from themis.core.options import redacted
 from themis.runs import exit_codes
 from themis.runs.catalog import RunRow, open_store
 from themis.runs.selection import select
@@ -34,7 +35,7 @@ def list_runs(given: argparse.Namespace) -> int:
         sys.stdout.flush()
         output.note(f"{output.plural(selection.left_out, 'older run')} left out; --all shows all.")
     elif not selection.rows and not given.json:
-        name = output.cut(store.name, MOST_CELLS)
+        name = output.cut(redacted(store.name), MOST_CELLS)
         output.note(
             f"None of the {output.plural(selection.stored, 'run')} in {name} matches."
             if selection.stored
@@ -48,8 +49,8 @@ def as_object(row: RunRow) -> dict[str, Any]:
     summary = row.summary
     sums = summary.get("summary") or {}
     return {
-        "address": row.address,
-        "store": row.store,
+        "address": output.address(row.store, row.run_id),
+        "store": redacted(row.store),
         "run_id": row.run_id,
         "status": row.status.word,
         "reason": row.status.reason,
@@ -95,7 +96,7 @@ def delete_runs(given: argparse.Namespace) -> int:
     found = [find_run(address, given.storage) for address in dict.fromkeys(given.run)]
     previews = [preview(store, run_id) for store, run_id in found]
     doomed = [
-        {"address": f"{each.store}:{each.run_id}", "status": each.status, "records": each.records}
+        {"address": output.address(each.store, each.run_id), "status": each.status, "records": each.records}
         for each in previews
     ]
     if given.dry_run:

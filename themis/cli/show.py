@@ -43,7 +43,7 @@ def _show_summary(store: Store, run_id: str, *, as_json: bool) -> None:
     if as_json:
         output.say_json(
             {
-                "address": f"{store.name}:{run_id}",
+                "address": output.address(store.name, run_id),
                 "status": view.status.word,
                 "reason": view.status.reason,
                 "metadata": view.metadata,
@@ -74,7 +74,7 @@ def _report(store: Store, view: RunView) -> ExperimentReport | None:
 def _facts(store: Store, view: RunView, report: ExperimentReport | None) -> Iterator[tuple[str, str]]:
     metadata = view.metadata
     asked, where = _dict(metadata, "asked"), _dict(metadata, "where")
-    yield "run", f"{store.name}:{view.run_id}"
+    yield "run", output.address(store.name, view.run_id)
     word, reason = view.status
     yield "status", f"{word}: {reason}" if reason else word
     if asked.get("benchmark"):

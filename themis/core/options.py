@@ -19,6 +19,16 @@ _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 
+_SLASH = "(?:/|%(?:25)*2F)"
+# What stands between :// and the last @ before the address goes on; each sign may be encoded.
+_USER_INFO = re.compile(
+    rf"((?::|%(?:25)*3A){_SLASH}{_SLASH})(?:(?!{_SLASH})[^?#&\s])*(@|%(?:25)*40)", re.IGNORECASE
+)
+_PASSWORD_OPTION = re.compile(
+    r"((?:[?&]|%(?:25)*(?:3F|26))(?:password|passwd|secret|token)(?:=|%(?:25)*3D))(?:(?!%(?:25)*26)[^&#\s:])+",
+    re.IGNORECASE,
+)
+
 
 def split_query(name: str) -> tuple[str, dict[str, str]]:
     """``"local?root=/x"`` as ``("local", {"root": "/x"})``. A repeated option raises :class:`UsageError`."""
@@ -40,6 +50,14 @@ def join_query(base: str, options: dict[str, Any]) -> str:
         + "?"
         + "&".join(f"{quote(key)}={quote(str(value), safe='/:')}" for key, value in options.items())
     )
+
+
+def redacted(name: str) -> str:
+    """A store's name, or a text that holds one, fit to be shown: users and passwords in it are ``***``.
+
+    Also inside options, however often they are percent-encoded.
+    """
+    return _PASSWORD_OPTION.sub(r"\1***", _USER_INFO.sub(r"\1***\2", name))
 
 
 def build(make: Callable[..., B], options: dict[str, Any], what: str) -> B:
