@@ -59,6 +59,7 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
     "runs": (
         Action("new_run", "plus", "new run", "Fill in a form and launch a run", True, "+"),
         Action("filter", "slash", "filter", "Show only runs that match words", True, "/"),
+        Action("sort", "S", "sort", "Choose the order: by any column, either way round"),
         Action("clear", "escape", "clear filter", "Drop the filter, then the marks", display="esc"),
         Action("again", "a", "run again", "The form, filled in like this run"),
         Action("cancel", "x", "cancel", "Stop a live run for good; its answers stay", True),
@@ -73,6 +74,8 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
     "run": (
         Action("show", "f", "show", "All samples, wrong ones, errors", True),
         Action("next_wrong", "n", "next wrong", "Jump to the next wrong sample"),
+        Action("previous_wrong", "N", "previous wrong", "Jump to the wrong sample before"),
+        Action("sort", "S", "sort", "Choose the order: by any column, either way round"),
         Action("filter", "slash", "filter", "Show only samples that hold words", True, "/"),
         Action("cancel", "x", "cancel", "Stop this run for good; its answers stay", True),
         Action("pause", "P", "pause", "Stop this run, or go on with it", True),
@@ -88,6 +91,7 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
         Action("next(1)", "j,right", "next", "The next sample of the list", True, "j/k", palette=False),
         Action("next(-1)", "k,left", "previous", "The sample before", palette=False),
         Action("next_wrong", "n", "next wrong", "The next wrong sample", True),
+        Action("previous_wrong", "N", "previous wrong", "The wrong sample before"),
         Action("raw", "r", "raw", "The two records as they are stored", True),
         Action("copy_id", "y", "copy id", "Send the sample's id to the clipboard"),
         Action("write", "w", "write to file", "Write the two records to a file here", True),

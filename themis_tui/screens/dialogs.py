@@ -18,6 +18,7 @@ class ConfirmDialog(ModalScreen[bool]):
     """A question with two answers; Cancel has the focus, so that a held Enter does no harm."""
 
     CSS_PATH = "dialogs.tcss"
+    AUTO_FOCUS = "#no"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "answer(False)", "keep", tooltip="Change nothing", id="dialog.keep"),
         Binding("left,up", "app.focus_previous", "other answer", show=False, id="dialog.previous"),
@@ -39,9 +40,6 @@ class ConfirmDialog(ModalScreen[bool]):
             with Horizontal(id="dialog-answers"):
                 yield Button(line(self._no), id="no", compact=True)
                 yield Button(line(self._yes), id="yes", compact=True, classes="-bad")
-
-    def on_mount(self) -> None:
-        self.query_one("#no", Button).focus()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         event.stop()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import getters, on
 from textual.app import ComposeResult
@@ -21,7 +21,7 @@ from themis_tui.following import Progressed, RunSeen, RunWatcher, SamplesRead
 from themis_tui.glyphs import BACK, DOT, RULE
 from themis_tui.screens.run_actions import RunActions
 from themis_tui.screens.run_line import status_part, tone_of
-from themis_tui.screens.sample_line import SHOWS, columns, holds, is_wrong, shows
+from themis_tui.screens.sample_line import SHOWS, columns, holds, next_wrong, shows
 from themis_tui.text import Part, line, lines, spread, tell
 from themis_tui.watching import LookFailed
 from themis_tui.widgets.filter_bar import FilterBar
@@ -78,6 +78,10 @@ class RunScreen(RunActions):
     @property
     def target(self) -> tuple[str | None, str] | None:
         return self.storage, self.run_id
+
+    @property
+    def sorted_table(self) -> Table[Any]:
+        return self.table
 
     @property
     def target_status(self) -> Status | None:
@@ -203,9 +207,13 @@ class RunScreen(RunActions):
         self._apply()
 
     def do_next_wrong(self) -> None:
-        rows: list[SampleRow] = self.table.rows.shown
-        order = [*range(self.table.cursor + 1, len(rows)), *range(self.table.cursor)]
-        place = next((each for each in order if is_wrong(rows[each])), None)
+        self._to_wrong(1)
+
+    def do_previous_wrong(self) -> None:
+        self._to_wrong(-1)
+
+    def _to_wrong(self, step: int) -> None:
+        place = next_wrong(self.table.rows.shown, self.table.cursor, step)
         if place is None:
             tell(self.app, "No wrong sample here.")
         else:

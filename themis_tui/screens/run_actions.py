@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from themis.core.errors import RunError
 from themis_tui.screens.base import ThemisScreen
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from themis.runs.status import Status
     from themis.runs.watch import RunView
     from themis_tui.draft import Draft
+    from themis_tui.widgets.table import Table
 
 
 class RunActions(ThemisScreen):
@@ -64,6 +65,22 @@ class RunActions(ThemisScreen):
         from themis_tui.screens.new_run import NewRunScreen
 
         self.app.push_screen(NewRunScreen(draft))
+
+    @property
+    def sorted_table(self) -> Table[Any]:
+        """The list that ``S`` sorts."""
+        raise NotImplementedError
+
+    def do_sort(self) -> None:
+        from themis_tui.screens.sort_menu import Order, SortMenu
+
+        table = self.sorted_table
+
+        def sort(order: Order | None) -> None:
+            if order is not None:
+                table.sort(order.title, order.down)
+
+        self.app.push_screen(SortMenu(table.sortable, Order(*table.sorted_by)), sort)
 
     def do_cancel(self) -> None:
         self.ask("cancel", self.looked, self._confirm_cancel)

@@ -31,16 +31,24 @@ SEP = f" {DOT} "
 def columns(clock: Callable[[], float]) -> list[Column[RunRow]]:
     """The columns of the list; the last to find room are the first to go."""
     return [
-        Column("STATUS", _status, 11),
-        Column("RUN", lambda row: cell(run_name(row)), 12, grow=True, most=48, tail=True),
-        Column("BENCHMARK", lambda row: cell(row.benchmark, "dim"), 9, grow=True, most=20, rank=3),
-        Column("MODEL", lambda row: cell(row.model, "dim"), 13, grow=True, most=34, rank=2),
-        Column("N", _counted, 9, right=True, rank=1),
-        Column("SCORE", _score, 10, right=True),
-        Column("ERR", _errors, 4, right=True, rank=1),
-        Column("TOKENS", lambda row: cell(figures.count(row.tokens), "dim"), 7, right=True, rank=6),
-        Column("TOOK", lambda row: cell(figures.seconds(row.duration_s), "dim"), 7, right=True, rank=5),
-        Column("AGE", lambda row: cell(_age(row, clock()), "dim"), 3, right=True),
+        Column("STATUS", _status, 11, order=lambda row: row.status.word),
+        Column("RUN", lambda row: cell(run_name(row)), 12, grow=True, most=48, tail=True, order=_name_key),
+        Column(
+            "BENCHMARK",
+            _benchmark,
+            10,
+            grow=True,
+            most=20,
+            rank=3,
+            order=_benchmark_key,
+        ),
+        Column("MODEL", _model, 13, grow=True, most=34, rank=2, order=_model_key),
+        Column("N", _counted, 9, right=True, rank=1, order=lambda row: row.done, down=True),
+        Column("SCORE", _score, 10, right=True, order=lambda row: row.score, down=True),
+        Column("ERR", _errors, 4, right=True, rank=1, order=lambda row: row.errors, down=True),
+        Column("TOKENS", _tokens, 7, right=True, rank=6, order=lambda row: row.tokens, down=True),
+        Column("TOOK", _took, 7, right=True, rank=5, order=lambda row: row.duration_s, down=True),
+        Column("AGE", lambda row: cell(_age(row, clock()), "dim"), 4, right=True, order=_age_key),
     ]
 
 
@@ -150,6 +158,38 @@ def _score(row: RunRow) -> Cell:
         return cell(figures.NONE, "faint")
     half = figures.half_width(row.stderr)
     return ((figures.score(row.score), "plain"), (f" {half}" if half else "", "faint"))
+
+
+def _benchmark(row: RunRow) -> Cell:
+    return cell(row.benchmark, "dim")
+
+
+def _model(row: RunRow) -> Cell:
+    return cell(row.model, "dim")
+
+
+def _tokens(row: RunRow) -> Cell:
+    return cell(figures.count(row.tokens), "dim")
+
+
+def _took(row: RunRow) -> Cell:
+    return cell(figures.seconds(row.duration_s), "dim")
+
+
+def _name_key(row: RunRow) -> str:
+    return run_name(row).casefold()
+
+
+def _benchmark_key(row: RunRow) -> str:
+    return row.benchmark.casefold()
+
+
+def _model_key(row: RunRow) -> str:
+    return row.model.casefold()
+
+
+def _age_key(row: RunRow) -> float | None:
+    return None if row.created_at is None else -row.created_at
 
 
 def _errors(row: RunRow) -> Cell:

@@ -55,7 +55,7 @@ class RunsScreen(RunActions):
 
     def compose(self) -> ComposeResult:
         yield Steady(id="head")
-        yield FilterBar("words, status:running, -model:smol")
+        yield FilterBar("words, status:failed, acc>0.5, age<2d, has:errors, -not, a | b")
         yield Table(columns(lambda: self.clock()), lambda row: row.run_id, id="runs")
         yield Static(id="empty")
         with Vertical(id="preview"):
@@ -103,9 +103,15 @@ class RunsScreen(RunActions):
 
     @on(FilterBar.Changed)
     def _filter(self, event: FilterBar.Changed) -> None:
-        from themis.runs.query import row_test
+        from themis.runs.query import QueryError, row_test
 
-        self.table.filter(row_test(event.words) if event.words.strip() else None)
+        try:
+            test = row_test(event.words, clock=self.clock) if event.words.strip() else None
+        except QueryError as exc:
+            self.filter_bar.say(str(exc))
+            return
+        self.filter_bar.say(None)
+        self.table.filter(test)
         self._draw()
 
     @on(FilterBar.Left)
@@ -176,6 +182,10 @@ class RunsScreen(RunActions):
     @property
     def target(self) -> tuple[str | None, str] | None:
         return None if self.table.key is None else (self.storage, self.table.key)
+
+    @property
+    def sorted_table(self) -> Table[Any]:
+        return self.table
 
     @property
     def target_status(self) -> Status | None:

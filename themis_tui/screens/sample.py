@@ -20,7 +20,7 @@ from themis_tui import figures
 from themis_tui.actions import bindings
 from themis_tui.glyphs import BACK, DOT, VERDICT
 from themis_tui.screens.base import MOST_COPIED, ThemisScreen
-from themis_tui.screens.sample_line import TONES, is_wrong, passages, raw
+from themis_tui.screens.sample_line import TONES, next_wrong, passages, raw
 from themis_tui.text import Part, line, spread, tell
 from themis_tui.widgets.key_line import KeyLine
 from themis_tui.widgets.reader import Passage, Reader
@@ -112,9 +112,13 @@ class SampleScreen(ThemisScreen):
             tell(self.app, "This is the last sample." if step > 0 else "This is the first sample.")
 
     def do_next_wrong(self) -> None:
-        count = len(self.rows)
-        order = [*range(self.place + 1, count), *range(self.place)]
-        place = next((each for each in order if is_wrong(self.rows[each])), None)
+        self._to_wrong(1)
+
+    def do_previous_wrong(self) -> None:
+        self._to_wrong(-1)
+
+    def _to_wrong(self, step: int) -> None:
+        place = next_wrong(self.rows, self.place, step)
         if place is None:
             tell(self.app, "No other wrong sample in this list.")
         else:

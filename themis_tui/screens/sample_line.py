@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from themis.core.entities import EvaluationRecord, GenerationRecord
@@ -22,15 +22,21 @@ SHOWS = ("all", "wrong", "errors")
 def columns() -> list[Column[SampleRow]]:
     """The columns of a run's samples."""
     return [
-        Column("SAMPLE", lambda row: cell(row.id, "dim"), 12, grow=True, most=30, tail=True),
-        Column("", _verdict, 10),
-        Column("SCORE", _score, 5, right=True),
-        Column("ANSWER", _answer, 14, grow=True, most=90),
         Column(
-            "REFERENCE", lambda row: cell(row.reference or figures.NONE, "dim"), 9, grow=True, most=50, rank=2
+            "SAMPLE",
+            _id,
+            12,
+            grow=True,
+            most=30,
+            tail=True,
+            order=lambda row: row.id,
         ),
-        Column("LATENCY", lambda row: cell(figures.seconds(row.latency_s), "dim"), 7, right=True, rank=3),
-        Column("TOKENS", lambda row: cell(figures.count(row.output_tokens), "dim"), 6, right=True, rank=4),
+        Column("RESULT", _verdict, 10, order=lambda row: row.verdict),
+        Column("SCORE", _score, 6, right=True, order=lambda row: row.score),
+        Column("ANSWER", _answer, 14, grow=True, most=90, order=lambda row: row.answer),
+        Column("REFERENCE", _reference, 10, grow=True, most=50, rank=2, order=lambda row: row.reference),
+        Column("LATENCY", _latency, 8, right=True, rank=3, order=lambda row: row.latency_s, down=True),
+        Column("TOKENS", _tokens, 7, right=True, rank=4, order=lambda row: row.output_tokens, down=True),
     ]
 
 
@@ -59,6 +65,13 @@ def holds(words: str) -> Callable[[SampleRow], bool]:
 def is_wrong(row: SampleRow) -> bool:
     """Whether a person looking for mistakes wants to see it."""
     return row.verdict != RIGHT
+
+
+def next_wrong(rows: Sequence[SampleRow], place: int, step: int) -> int | None:
+    """Where the nearest wrong sample is, forwards or back, round the end; ``None`` if there is no other."""
+    count = len(rows)
+    order = ((place + step * far) % count for far in range(1, count))
+    return next((each for each in order if is_wrong(rows[each])), None)
 
 
 def passages(generation: GenerationRecord, evaluation: EvaluationRecord | None) -> list[Passage]:
@@ -140,6 +153,10 @@ def _timing(generation: GenerationRecord) -> str:
     return "   ".join(said) or "(unknown)"
 
 
+def _id(row: SampleRow) -> Cell:
+    return cell(row.id, "dim")
+
+
 def _verdict(row: SampleRow) -> Cell:
     return cell(f"{VERDICT[row.verdict]} {row.verdict}", TONES[row.verdict])
 
@@ -148,6 +165,18 @@ def _score(row: SampleRow) -> Cell:
     if row.score is None:
         return cell(figures.NONE, "faint")
     return cell(f"{row.score:g}" if row.score in (0, 1) else figures.score(row.score))
+
+
+def _reference(row: SampleRow) -> Cell:
+    return cell(row.reference or figures.NONE, "dim")
+
+
+def _latency(row: SampleRow) -> Cell:
+    return cell(figures.seconds(row.latency_s), "dim")
+
+
+def _tokens(row: SampleRow) -> Cell:
+    return cell(figures.count(row.output_tokens), "dim")
 
 
 def _answer(row: SampleRow) -> Cell:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 R = TypeVar("R")
 
@@ -30,6 +30,10 @@ class Column(Generic[R]):
     """Where there is too little room, the highest rank goes first; 0 stays."""
     tail: bool = False
     """Whether the end of a text too long matters more than its middle."""
+    order: Callable[[R], Any] | None = None
+    """What rows are sorted by; ``None`` comes last."""
+    down: bool = False
+    """Whether the largest comes first when it is sorted by this."""
 
 
 def cell(text: str, tone: str = "plain") -> Cell:

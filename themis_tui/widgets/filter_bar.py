@@ -13,6 +13,7 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Input, Static
 
+from themis_tui.text import line
 from themis_tui.widgets.table import Table
 
 AFTER_S = 0.06
@@ -33,6 +34,8 @@ class FilterBar(Horizontal):
         display: none;
         &.-open { display: block; }
         & > Static { width: 2; color: $accent; }
+        & > .problem { width: auto; max-width: 60%; padding-left: 1; color: $bad; display: none; }
+        &.-wrong > .problem { display: block; }
         & > Input { width: 1fr; background: $background; color: $foreground; }
         & > Input:focus { background: $background; }
     }
@@ -55,6 +58,13 @@ class FilterBar(Horizontal):
     def compose(self) -> ComposeResult:
         yield Static("/")
         yield Input(compact=True, placeholder=self._hint, select_on_focus=False)
+        yield Static(classes="problem")
+
+    def say(self, problem: str | None) -> None:
+        """Show beside it what cannot be meant, or that nothing is wrong."""
+        self.set_class(problem is not None, "-wrong")
+        if problem is not None:
+            self.query_one(".problem", Static).update(line(problem))
 
     @property
     def words(self) -> str:

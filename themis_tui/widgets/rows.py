@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 R = TypeVar("R")
 
@@ -18,6 +18,8 @@ class Rows(Generic[R]):
         self.shown: list[R] = []
         self.marks: set[str] = set()
         self._test: Callable[[R], bool] | None = None
+        self._order: Callable[[R], Any] | None = None
+        self._down = False
 
     def replace(self, rows: Iterable[R]) -> None:
         """Put other rows in place of all; marks of rows that are gone go with them."""
@@ -29,6 +31,11 @@ class Rows(Generic[R]):
     def filter(self, test: Callable[[R], bool] | None) -> None:
         """Show only rows that pass; ``None`` shows all."""
         self._test = test
+        self._show()
+
+    def sort(self, order: Callable[[R], Any] | None, down: bool = False) -> None:
+        """Sort by a value, the largest first for ``down``; unknown ones are last. ``None``: as given."""
+        self._order, self._down = order, down
         self._show()
 
     def place(self, key: str | None, near: int = 0) -> int | None:
@@ -52,3 +59,12 @@ class Rows(Generic[R]):
     def _show(self) -> None:
         test = self._test
         self.shown = self.all if test is None else [row for row in self.all if test(row)]
+        if self._order is not None:
+            self.shown = _sorted(self.shown, self._order, self._down)
+
+
+def _sorted(rows: list[R], order: Callable[[R], Any], down: bool) -> list[R]:
+    keyed = [(order(row), row) for row in rows]
+    known = [each for each in keyed if each[0] is not None]
+    known.sort(key=lambda each: each[0], reverse=down)
+    return [row for _, row in known] + [row for value, row in keyed if value is None]

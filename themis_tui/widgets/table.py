@@ -18,7 +18,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from themis_tui.actions import bindings
-from themis_tui.glyphs import CURSOR, MARK
+from themis_tui.glyphs import CURSOR, DOWN, MARK, UP
 from themis_tui.text import cut, cut_middle, plain
 from themis_tui.widgets.columns import GAP, TONES, Cell, Column, fitted
 from themis_tui.widgets.rows import Rows
@@ -106,6 +106,8 @@ class Table(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         self._drawn: dict[int, tuple[Cell, ...]] = {}
         self._styles: dict[tuple[str, bool], Style] = {}
         self._last_mark: str | None = None
+        self.sorted_by = ("", False)
+        """Title of the column, and whether the largest is first."""
         self._needs: dict[str, int] = {}
 
     # What it shows
@@ -123,6 +125,20 @@ class Table(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         old_key = self.key
         self.rows.filter(test)
         self._settle(self.cursor, old_key)
+
+    def sort(self, title: str, down: bool) -> None:
+        """Sort by a column, or by none; the cursor stays on its row."""
+        column = next((each for each in self.columns if each.title == title), None)
+        old_key = self.key
+        self.sorted_by = (title, down) if column is not None else ("", False)
+        self.rows.sort(None if column is None else column.order, down)
+        self._settle(self.cursor, old_key)
+        self.refresh()
+
+    @property
+    def sortable(self) -> list[tuple[str, bool]]:
+        """The titles it can be sorted by, and whether the largest come first then."""
+        return [(each.title, each.down) for each in self.columns if each.order is not None]
 
     @property
     def row(self) -> R | None:
@@ -295,7 +311,7 @@ class Table(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         return tuple(column.cell(row) for column, _ in self._layout)
 
     def _title(self, width: int) -> Strip:
-        titles = tuple(((column.title, "title"),) for column, _ in self._layout)
+        titles = tuple(_titled(column, *self.sorted_by) for column, _ in self._layout)
         return self._strip([(" " * GUTTER, "title")], titles, False, width)
 
     def _strip(self, pieces: list[tuple[str, str]], cells: Sequence[Cell], under: bool, width: int) -> Strip:
@@ -321,6 +337,12 @@ class Table(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         super().watch_has_focus(focused)
         self._styles.clear()
         self.refresh()
+
+
+def _titled(column: Column[R], title: str, down: bool) -> Cell:
+    if column.title != title or not title:
+        return ((column.title, "title"),)
+    return ((f"{title}{DOWN if down else UP}", "accent"),)
 
 
 def _joined(pieces: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
