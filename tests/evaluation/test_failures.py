@@ -8,6 +8,7 @@ import math
 import pickle
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from themis.benchmarks.prompts import PromptTemplate
 from themis.benchmarks.sample import samples
 from themis.core.entities import EvaluationRecord, GenerationRecord
 from themis.core.errors import (
+    BenchmarkError,
     ExecutionError,
     ModelError,
     RecordRefused,
@@ -482,7 +484,8 @@ def test_scores_that_the_store_refuses_are_an_error_too() -> None:
     unscored = MemoryStorageBackend()
     ask(rows(3), store=unscored)
     resumed = Strict()
-    resumed.save_generation_records(RUN, unscored.load_generation_records(RUN))
+    strangers = [replace(each, cache_key=None) for each in unscored.load_generation_records(RUN)]
+    resumed.save_generation_records(RUN, strangers)
     report = ask(rows(3), store=resumed, metrics=[Odd(1, "\x00")])
     assert report.failures["refused_by_store"]["count"] == 3
     assert report.status == "completed"
@@ -557,6 +560,67 @@ def test_a_python_model_is_loaded_by_its_place() -> None:
         ask(rows(3), "python:json:nothing")
 
 
+class Repeating(ExecutionBackend):
+    """Gives every result twice, as what tries again after a lost answer may."""
+
+    def map(self, func, items, *, max_workers=None, timeout=None, **kwargs):
+        for item in items:
+            result = func(item)
+            yield result
+            yield result
+
+    def shutdown(self) -> None:
+        pass
+
+
+def test_a_result_that_comes_twice_counts_once() -> None:
+    report = ask(rows(10), execution_backend=Repeating())
+    assert report.counts == {"asked": 10, "answered": 10, "errors": 0, "kept": 0}
+
+
+class Plain(ExecutionBackend):
+    """Knows the two methods, no deadline, and wants an event loop."""
+
+    def map(self, func, items, *, max_workers=None, timeout=None, **kwargs):
+        loop = asyncio.get_event_loop()
+
+        async def call(item: Any) -> Any:
+            return await loop.run_in_executor(None, func, item)
+
+        for item in items:
+            yield loop.run_until_complete(call(item))
+
+    def shutdown(self) -> None:
+        pass
+
+
+def test_a_deadline_holds_where_the_executor_knows_none() -> None:
+    released = threading.Event()
+
+    def model(prompt: str) -> str:
+        if prompt == "q1":
+            released.wait(30)
+        return prompt[1:]
+
+    report = ask(rows(3), model, execution_backend=Plain(), timeout=0.2)
+    released.set()
+    assert report.failures == {"timeout": {"count": 1, "sample_ids": ["s1"]}}
+    assert report.counts["answered"] == 2
+
+
+@pytest.mark.parametrize("given", [{"execution_backend": "threads"}, {"storage_backend": 1}])
+def test_what_is_no_backend_is_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=r"not an? .*Backend; for a name use"):
+        evaluate(rows(1), model=Echo(), **given)
+
+
+def test_a_field_that_no_row_has_is_refused_before_anything_is_asked() -> None:
+    model = Echo()
+    with pytest.raises(BenchmarkError, match=r"asks for \{x\}; the first row of rows has: question"):
+        ask(rows(3), model, prompt="{x}")
+    assert model.asked == []
+
+
 class Forgetful(ExecutionBackend):
     """Loses every second result."""
 
@@ -572,7 +636,7 @@ class Forgetful(ExecutionBackend):
 
 def test_an_executor_that_loses_results_does_not_complete_a_run() -> None:
     store = MemoryStorageBackend()
-    with pytest.raises(ExecutionError, match="gave back 5 of 10"):
+    with pytest.raises(ExecutionError, match="did not give back 5"):
         ask(rows(10), store=store, execution_backend=Forgetful())
     metadata = store.load_run_metadata(RUN)
     assert metadata["status"] == "paused"

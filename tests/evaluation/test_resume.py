@@ -384,3 +384,11 @@ def test_a_run_whose_process_is_gone_is_resumed_at_once() -> None:
     ask(rows(5), store=store)
     beating(store, 0, pid=2**22 + 1, pid_started=1)
     assert ask(rows(5), store=store).status == "completed"
+
+
+def test_answers_of_a_run_that_does_not_say_what_it_asked_are_not_mixed_with_others() -> None:
+    store = MemoryStorageBackend()
+    ask(rows(5), store=store)
+    store.save_run_metadata(RUN, {"run_id": RUN})
+    with pytest.raises(RunConflict, match="do not say what was asked"):
+        ask(rows(5), store=store, model_id="another")

@@ -20,7 +20,7 @@ from themis.backends import (
     ThreadExecutionBackend,
 )
 from themis.core.entities import GenerationRecord
-from themis.core.errors import RunHeld, StorageError, StoreFull, StoreUnreachable
+from themis.core.errors import RunHeld, RunNotFound, StorageError, StoreFull, StoreUnreachable
 
 
 def full(at: int) -> Callable[[int], BaseException | None]:
@@ -328,3 +328,22 @@ def test_one_executor_serves_many_runs_at_once() -> None:
     for thread in threads:
         thread.join(20)
     assert all(store.load_run_metadata(f"r{n}")["summary"]["done"] == 50 for n in range(8))
+
+
+def test_a_run_deleted_while_it_runs_stays_deleted(tmp_path: Path) -> None:
+    store, other = LocalStorageBackend(tmp_path), LocalStorageBackend(tmp_path)
+    deleted = threading.Event()
+
+    def model(prompt: str) -> str:
+        if prompt == "q20":
+            other.delete_run(RUN)
+            deleted.set()
+        elif int(prompt[1:]) > 20:
+            deleted.wait(30)
+        return prompt[1:]
+
+    with pytest.raises(RunNotFound):
+        ask(rows(600), model, store, max_workers=2)
+    store.flush()
+    assert not other.run_exists(RUN)
+    assert list((tmp_path / "runs").iterdir()) == []

@@ -102,7 +102,8 @@ def _loaded(name: str, built_in: dict[str, BuiltIn], group: str, noun: str) -> A
         point = _entry_point(name, group)
         if point is None:
             names = sorted({*built_in, *(each.name for each in entry_points(group=group))})
-            raise UnknownName(f"There is no {noun} {name!r}. There are: {', '.join(names)}.")
+            hint = f" For a folder, write ./{name}." if group == STORAGE_GROUP and name.isprintable() else ""
+            raise UnknownName(f"There is no {noun} {name!r}. There are: {', '.join(names)}.{hint}")
         return point.load()
     module, _, attribute = known.place.partition(":")
     try:

@@ -32,16 +32,26 @@ class Benchmark:
 
     def template(self, prompt: Template | None, system: str | None) -> PromptTemplate:
         """The template to ask with: the caller's, else the benchmark's, else made from the first row."""
+        first = self._first()
         chosen = prompt if prompt is not None else self.prompt
         if chosen is None:
-            chosen = default_template(self._first().fields)
-        return PromptTemplate(chosen, system if system is not None else self.system)
+            if first is None:
+                raise BenchmarkError(f"{self.source.description} holds no rows.")
+            chosen = default_template(first.fields)
+        template = PromptTemplate(chosen, system if system is not None else self.system)
+        missing = sorted(template.fields - first.fields.keys()) if first is not None else []
+        if first is not None and missing:
+            raise BenchmarkError(
+                f"The prompt asks for {{{missing[0]}}}; the first row of {self.source.description} has: "
+                f"{', '.join(first.fields)}."
+            )
+        return template
 
-    def _first(self) -> Sample:
+    def _first(self) -> Sample | None:
         rows = self.source.rows()
         first = next(rows, None)
         if first is None:
-            raise BenchmarkError(f"{self.source.description} holds no rows.")
+            return None
         if self.source.once:
             self.source = IteratorSource(_chained(first, rows), self.source.description)
         return next(samples([first]))

@@ -177,6 +177,10 @@ def _store(backend: StorageBackend | None, name: str | None, opened: ExitStack) 
     if backend is not None:
         if name is not None:
             raise UsageError("Give storage_backend= or storage=, not both.")
+        if not isinstance(backend, StorageBackend):
+            raise UsageError(
+                f"storage_backend is {backend!r:.100}, not a StorageBackend; for a name use storage=."
+            )
         return backend, storable(repr(backend))
     store = open_storage(name)
     opened.callback(store.close)
@@ -197,6 +201,10 @@ def _executor(
     if backend is not None:
         if name is not None:
             raise UsageError("Give execution_backend= or executor=, not both.")
+        if not isinstance(backend, ExecutionBackend):
+            raise UsageError(
+                f"execution_backend is {backend!r:.100}, not an ExecutionBackend; for a name use executor=."
+            )
         return backend, type(backend).__name__
     executor = open_executor(name)
     opened.callback(executor.shutdown)

@@ -24,6 +24,11 @@ from themis.evaluation.task import Work
 from themis.metrics.base import Metric
 from themis.models.base import Model
 
+_UNKNOWN = (
+    "The run {!r} holds answers, but its metadata do not say what was asked, so new answers might be mixed "
+    "with those of another model. Use another run id, or put its metadata back."
+)
+
 
 @dataclass
 class Question:
@@ -115,9 +120,14 @@ def check_may_go_on(
     try:
         metadata = storage.load_run_metadata(run_id)
     except RunNotFound:
-        return {}
+        metadata = {}
     _check_not_run_elsewhere(run_id, metadata)
     before = metadata.get("asked")
+    if not isinstance(before, dict):
+        # A stranger's records have no key and are known by their id; ours were answers to something.
+        stored = next(storage.iter_generation_records(run_id), None)
+        if stored is not None and stored.cache_key is not None:
+            raise RunConflict(_UNKNOWN.format(run_id))
     if isinstance(before, dict):
         differences = [
             f"{name}: was {_short(old)}, is {_short(new)}"

@@ -95,6 +95,7 @@ class Run:
                 seed=question.seed,
                 timeout=timeout,
                 token=token,
+                own_deadline=not self.executor.keeps_timeout,
             ),
             work=work_of(question, self.earlier),
             metadata=self.metadata,

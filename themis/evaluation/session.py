@@ -63,9 +63,9 @@ class Session:
     """Errors of earlier sessions that were not asked again yet, by identity."""
 
     _batch: list[Outcome] = field(default_factory=list)
-    _handed: int = 0
+    _out: set[str] = field(default_factory=set)
+    """Identities handed out that have not come back."""
     _all_handed: bool = False
-    _back: int = 0
     _beats: int = 0
     _told_at: float = 0.0
     _told_done: int = -1
@@ -84,23 +84,29 @@ class Session:
         self._check_budget()  # what was spent before may leave nothing to spend now
         try:
             self._collect()
+        except RunNotFound:
+            raise  # the run was deleted: what is left would bring it back
         except BaseException as exc:
             self._save_rest(exc)
             raise
         self._save()
-        if not self.stop.is_set() and not (self._all_handed and self._back == self._handed):
-            of = self._handed if self._all_handed else f"at least {self._handed + 1}"
+        if not self.stop.is_set() and (self._out or not self._all_handed):
+            lost = f"{len(self._out)} of its results" if self._out else "some of its work"
             raise ExecutionError(
-                f"The executor gave back {self._back} of {of} results. Resume the run to ask what is missing."
+                f"The executor did not give back {lost}. Resume the run to ask what is missing."
             )
 
     def _collect(self) -> None:
-        batch, clock, stopped_now = self._batch, self.clock, self.stop.now.is_set
+        batch, out, clock, stopped_now = self._batch, self._out, self.clock, self.stop.now.is_set
         with closing(self._results()) as results:
             for result in results:
                 if result is not TICK:
-                    batch.append(self._failed(result) if type(result) is TaskFailure else result)
-                    self._back += 1
+                    outcome = self._failed(result) if type(result) is TaskFailure else result
+                    try:
+                        out.remove(outcome.id)
+                    except KeyError:
+                        continue  # an executor that tries again may give a result twice
+                    batch.append(outcome)
                     if len(batch) < MOST_BATCH and clock() - self._saved_at < SAVE_EVERY_S:
                         continue
                 self._save()
@@ -129,16 +135,19 @@ class Session:
             timeout=self.timeout,
             **accepted(executor.map, options),
         )
-        yield from results() if executor.ticks else read_beside(results, TICK_S)
+        yield from (
+            results() if executor.ticks else read_beside(results, TICK_S, loop=not executor.keeps_timeout)
+        )
 
     def _handed_out(self) -> Iterator[Work]:
         # An executor that knows no cancel simply gets no more work.
         stopped, meter = self.stop.is_set, self.meter
-        for number, work in enumerate(self.work, 1):
+        out = self._out
+        for work in self.work:
             if stopped():
                 return
-            meter.in_flight = number - self._back
-            self._handed = number
+            out.add(work.id)
+            meter.in_flight = len(out)
             yield work
         self._all_handed = True
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from queue import Empty, SimpleQueue
 from threading import Event
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from themis.benchmarks.prompts import PromptTemplate
 from themis.benchmarks.sample import Sample
@@ -61,7 +63,9 @@ class SampleTask:
         seed: int | None,
         timeout: float | None,
         token: str,
+        own_deadline: bool = False,
     ) -> None:
+        """``own_deadline``: the executor keeps none, so that work must not outlast ``timeout`` by itself."""
         self.model = model
         self.template = template
         self.metrics = metrics
@@ -69,6 +73,7 @@ class SampleTask:
         self.seed = seed
         self.timeout = timeout
         self.token = token
+        self.own_deadline = own_deadline and timeout is not None
         self._key_tail = f"{quoted(model.identity)},{canonical_json(sampling)}]"
         self._scorers = [(metric.name, metric.score) for metric in metrics]
         self._versions = {metric.name: metric.version for metric in metrics}
@@ -112,7 +117,9 @@ class SampleTask:
         answer: Answer | None = None
         error: dict[str, Any] | None = None
         try:
-            answer = _checked(self.model.answer(request))
+            answer = _checked(
+                _in_time(self.model, request) if self.own_deadline else self.model.answer(request)
+            )
         except ModelError as exc:
             if exc.kind == "interrupted":
                 return None
@@ -202,6 +209,26 @@ class SampleTask:
             1,
             time.time(),
         )
+
+
+def _in_time(model: Model, request: Request) -> Answer:
+    """The model's answer, or ``timeout``: the thread that still waits for it is left behind."""
+    done: SimpleQueue[tuple[Answer | None, BaseException | None]] = SimpleQueue()
+
+    def ask() -> None:
+        try:
+            done.put((model.answer(request), None))
+        except BaseException as exc:  # raised again where the answer is waited for
+            done.put((None, exc))
+
+    threading.Thread(target=ask, name="themis-answer", daemon=True).start()
+    try:
+        answer, error = done.get(timeout=request.timeout)
+    except Empty:
+        raise ModelError(f"no result within {request.timeout:g} s", kind="timeout") from None
+    if error is not None:
+        raise error
+    return cast(Answer, answer)
 
 
 def _checked(answer: Any) -> Answer:

@@ -83,6 +83,8 @@ class ExecutionBackend(ABC):
     of results; an executor uses what suits it.
     """
 
+    keeps_timeout: bool = False
+    """Whether ``map`` keeps the promise of a deadline; else each piece of work keeps its own."""
     ticks: bool = False
     """Whether ``map`` knows ``tick``: seconds without a result after which it yields :data:`TICK`, so that
     whoever reads it can look about. An executor that does not is read from a thread beside."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -18,11 +19,12 @@ class _End:
         self.error = error
 
 
-def read_beside(results: Callable[[], Iterator[Any]], tick: float) -> Iterator[Any]:
+def read_beside(results: Callable[[], Iterator[Any]], tick: float, *, loop: bool = False) -> Iterator[Any]:
     """What ``results()`` yields, and :data:`TICK` whenever nothing came for ``tick`` seconds.
 
     It is called and read in a thread of its own, as an executor may do all its work before it returns;
-    what it raises is raised here. Closing this leaves that thread
+    what it raises is raised here. ``loop``: that thread has an event loop, as an executor that was written
+    for the main thread expects. Closing this leaves that thread
     behind if its executor does not come back.
     """
     read: SimpleQueue[Any] = SimpleQueue()
@@ -31,16 +33,20 @@ def read_beside(results: Callable[[], Iterator[Any]], tick: float) -> Iterator[A
 
     def drive() -> None:
         try:
-            for result in results():
-                read.put(result)
-                while read.qsize() >= MOST_UNREAD and not closed.is_set():
-                    room.clear()
-                    room.wait(tick)
-                if closed.is_set():
-                    break
+            with _event_loop() if loop else nullcontext():
+                hand_over()
             read.put(_End())
         except BaseException as exc:  # raised again where the results are read
             read.put(_End(exc))
+
+    def hand_over() -> None:
+        for result in results():
+            read.put(result)
+            while read.qsize() >= MOST_UNREAD and not closed.is_set():
+                room.clear()
+                room.wait(tick)
+            if closed.is_set():
+                break
 
     threading.Thread(target=drive, name="themis-executor", daemon=True).start()
     try:
@@ -60,3 +66,16 @@ def read_beside(results: Callable[[], Iterator[Any]], tick: float) -> Iterator[A
     finally:
         closed.set()
         room.set()
+
+
+@contextmanager
+def _event_loop() -> Iterator[None]:
+    import asyncio  # only executors of strangers need it, and it takes long to load
+
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()

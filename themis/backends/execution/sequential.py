@@ -17,6 +17,8 @@ class SequentialExecutionBackend(ExecutionBackend):
     With a ``timeout`` the work runs in one thread beside the caller, since nothing else can leave it behind.
     """
 
+    keeps_timeout = True
+
     def __init__(self) -> None:
         self._running = 0
         self._beside = ThreadExecutionBackend(max_workers=1)

@@ -37,6 +37,7 @@ class ThreadExecutionBackend(ExecutionBackend):
     and ends when the work does) and replaced.
     """
 
+    keeps_timeout = True
     ticks = True
 
     def __init__(self, max_workers: int = DEFAULT_WORKERS) -> None:
