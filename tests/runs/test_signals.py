@@ -303,5 +303,6 @@ def test_a_store_behind_a_symbolic_link_is_the_same_store(tmp_path) -> None:
     with held(repr(LocalStorageBackend(tmp_path / "real")), "r1"):
         with pytest.raises(RunHeld), held(repr(LocalStorageBackend(tmp_path / "link")), "r1"):
             pass
+    assert lock_path("S('db://ada:pw@h')", "r1") == lock_path("S('db://***@h')", "r1")
     # What is no path is taken as it stands.
     assert lock_path("LocalStorageBackend(?", "r1") != lock_path("LocalStorageBackend(3)", "r1")

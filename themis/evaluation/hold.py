@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from themis.core.errors import RunHeld
+from themis.core.options import redacted
 from themis.evaluation.host import host_dir, process_started
 
 _TRIES = 10
@@ -73,9 +74,9 @@ def lock_path(store: str, run_id: str) -> Path:
 
 
 def _resolved(store: str) -> str:
-    # The same folder through a symbolic link is the same store.
+    # The same folder through a symbolic link is the same store; so is one whose password is not stored.
     if not store.startswith(_LOCAL):
-        return store
+        return redacted(store)
     with suppress(ValueError, SyntaxError, OSError, RecursionError, MemoryError):
         root = ast.literal_eval(store[len(_LOCAL) : -1])
         if isinstance(root, str):
