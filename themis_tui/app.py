@@ -151,6 +151,13 @@ class ThemisApp(App[None]):
     def get_system_commands(self, screen: Screen[object]) -> list[SystemCommand]:
         return []
 
+    def _handle_exception(self, error: Exception) -> None:
+        if self._exit:
+            # Left while something was still being drawn or looked for: it is written down, and that is all.
+            terminal.write_crash(error)
+        else:
+            super()._handle_exception(error)
+
     def _fatal_error(self) -> None:
         # Textual's own prints the values of local variables, of which one may be a key.
         error = self._exception

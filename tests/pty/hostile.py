@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -169,6 +170,8 @@ def _many_lines(dice: random.Random) -> str:
     return dice.choice(("\n", "line\n", "\x1b[2J\n", "\r\n", "[/]\n")) * 100_000
 
 
+_PAIR = re.compile("[\ud800-\udbff](?=[\udc00-\udfff])")
+
 _KINDS: tuple[tuple[int, Callable[[random.Random], str]], ...] = (
     (30, lambda dice: dice.choice(_SEQUENCES)),
     (15, lambda dice: dice.choice(_MARKUP)),
@@ -194,7 +197,8 @@ def hostile_texts(seed: int, count: int) -> list[str]:
             made.append(_many_lines(dice))
         else:
             made.append(dice.choices(makers, chances)[0](dice))
-    return made
+    # No store takes a pair of surrogates: in JSON it would be another text.
+    return [_PAIR.sub("", each) for each in made]
 
 
 def harmless_texts(count: int) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
+from textual.events import Event, Mount, Resize
 from textual.message import Message
 from textual.screen import Screen
 
@@ -59,6 +60,11 @@ class ThemisScreen(Screen[None]):
         """The time now, which tests and pictures freeze."""
         clock: Callable[[], float] = getattr(self.app, "clock")  # noqa: B009 - as above
         return clock
+
+    async def on_event(self, event: Event) -> None:
+        if isinstance(event, (Mount, Resize)) and not self.children:
+            return  # it was left before it was there
+        await super().on_event(event)
 
     def action_do(self, name: str) -> None:
         """Do an action of the registry, or say why it is not possible now."""
