@@ -60,6 +60,12 @@ def _kinds_by_field(record: type) -> dict[str, frozenset[type]]:
 _GENERATION_KINDS = _kinds_by_field(GenerationRecord)
 _EVALUATION_KINDS = _kinds_by_field(EvaluationRecord)
 
+MOST_SHAPES = 1_000
+_Shape = tuple[type, tuple[str, ...], tuple[type, ...]]
+_shapes: dict[_Shape, tuple[int, ...]] = {}
+"""Class, fields and kinds of value of a record to the places that have to be looked into: the records of a
+run have a few shapes, and what depends on the shape alone is found out once."""
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
 _decoders: dict[type, msgspec.json.Decoder[Any]] = {}
@@ -79,24 +85,23 @@ def encode_line(record: GenerationRecord | EvaluationRecord) -> bytes:
 
 def encode_lines(records: Iterable[GenerationRecord | EvaluationRecord]) -> bytes:
     """Records as lines. Raises :class:`RecordRefused` for the first that cannot be stored exactly."""
-    objects = []
-    scalars, anything, known = _SCALARS, _ANY_KIND, None
+    objects: list[dict[str, Any]] = []
+    known = None
     for record in records:
         fields = record.__dict__
         objects.append(fields)
-        kinds = _EVALUATION_KINDS if isinstance(record, EvaluationRecord) else _GENERATION_KINDS
-        for name, value in fields.items():
-            kind = type(value)
-            if kind not in kinds.get(name, anything):
-                check_value(fields)  # what is not JSON at all is told first
-                raise RecordRefused(_wrong_kind(name, value))
-            if kind in scalars:
+        values = tuple(fields.values())
+        shape = (type(record), tuple(fields), tuple(map(type, values)))
+        places = _shapes.get(shape)
+        if places is None:
+            places = _checked_shape(shape, fields)
+        for place in places:
+            value = values[place]
+            # One dict of metric versions serves a whole run: it is looked at once.
+            if not value or value is known:
                 continue
-            if kind is dict:
-                # One dict of metric versions serves a whole run: it is looked at once.
-                if value is known or not value or _is_plain(value):
-                    continue
-            elif (kind is float and value - value == 0.0) or (kind is list and not value):
+            kind = type(value)
+            if value - value == 0.0 if kind is float else kind is dict and _is_plain(value):
                 continue
             check_value(fields)
             break
@@ -105,6 +110,24 @@ def encode_lines(records: Iterable[GenerationRecord | EvaluationRecord]) -> byte
         return _encoder.encode_lines(objects)
     except (UnicodeEncodeError, OverflowError, RecursionError):
         return b"".join(_ascii(fields) + b"\n" for fields in objects)
+
+
+def _checked_shape(shape: _Shape, fields: dict[str, Any]) -> tuple[int, ...]:
+    """The places of a record that have to be looked into; the others are good by their kind alone.
+
+    Raises :class:`RecordRefused` if a value is of a kind that its field cannot hold.
+    """
+    record, names, kinds = shape
+    allowed = _EVALUATION_KINDS if issubclass(record, EvaluationRecord) else _GENERATION_KINDS
+    for name, kind in zip(names, kinds, strict=True):
+        if kind not in allowed.get(name, _ANY_KIND):
+            check_value(fields)  # what is not JSON at all is told first
+            raise RecordRefused(_wrong_kind(name, fields[name]))
+    if len(_shapes) >= MOST_SHAPES:
+        _shapes.clear()
+    places = tuple(place for place, kind in enumerate(kinds) if kind not in _SCALARS)
+    _shapes[shape] = places
+    return places
 
 
 def decode_lines(data: bytes, kind: type[Record], where: str = "", first_line: int = 1) -> Lines:

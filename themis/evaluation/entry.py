@@ -18,6 +18,7 @@ from themis.benchmarks.benchmark import Benchmark, open_benchmark
 from themis.benchmarks.prompts import Template
 from themis.core.entities import ExperimentReport
 from themis.core.errors import UsageError
+from themis.core.options import redacted
 from themis.core.run_ids import checked_run_id, make_run_id
 from themis.core.safe_text import storable
 from themis.evaluation.hold import held
@@ -157,7 +158,7 @@ def evaluate_as(
             "storage": store_name,
             "executor": executor_name,
             "detached": place.detached,
-            "model": model if isinstance(model, str) else None,
+            "model": redacted(model) if isinstance(model, str) else None,
         }
         run = Run(
             run_id=made,
@@ -181,12 +182,12 @@ def _store(backend: StorageBackend | None, name: str | None, opened: ExitStack) 
             raise UsageError(
                 f"storage_backend is {backend!r:.100}, not a StorageBackend; for a name use storage=."
             )
-        return backend, storable(repr(backend))
+        return backend, redacted(storable(repr(backend)))
     store = open_storage(name)
     opened.callback(store.close)
     # A stranger's repr may say where the object is in memory, which names nothing elsewhere.
     text = repr(store)
-    return store, storable(name or "" if " at 0x" in text else text)
+    return store, redacted(storable(name or "" if " at 0x" in text else text))
 
 
 def _lock_name(store: StorageBackend, name: str) -> str:
