@@ -23,6 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
         return USAGE
     terminal.log_quietly()
     terminal.hold_garbage()
+    terminal.forget_size()
     incoming.make_fit()
     from themis_tui.doors import Doors, FirstLook
 

@@ -45,6 +45,12 @@ def why_not() -> str | None:
     return None
 
 
+def forget_size() -> None:
+    """Let the terminal say how large it is: these stay as they were, whatever becomes of its window."""
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
+
+
 def log_quietly() -> Path:
     """Send what libraries and threads say to a file of this person's, as the screen is taken."""
     global _log_file

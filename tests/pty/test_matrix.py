@@ -243,9 +243,10 @@ def test_every_screen_at_every_size(world, size):
         assert terminal.ended() == 143
 
 
-def test_a_storm_of_sizes_ends_in_the_last(world):
+@pytest.mark.parametrize("kept", [{}, {"COLUMNS": "80", "LINES": "24"}], ids=["plain", "size in environment"])
+def test_a_storm_of_sizes_ends_in_the_last(world, kept):
     dice = random.Random(4)
-    with opened() as terminal:
+    with opened(**kept) as terminal:
         for _ in range(200):
             terminal.resize(dice.randint(1, 220), dice.randint(1, 60))
         terminal.resize(90, 28)
