@@ -182,7 +182,7 @@ def test_a_draft_means_the_spec_it_was_made_from():
 
 @pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 async def test_a_live_run_is_cancelled_after_a_question_and_resumed_from_the_form(opened, until, read):
-    draft = Draft(model="fake-math-llm?latency=100ms", limit="60", max_workers="2", run_id="long-run")
+    draft = Draft(model="fake-math-llm?latency=400ms", limit="60", max_workers="2", run_id="long-run")
     async with opened(draft=draft) as pilot:
         await checked(pilot, until)
         await pilot.press("f5")

@@ -210,7 +210,7 @@ def test_conversion_without_a_hint_changes_nothing() -> None:
         ("postgresql://h/db?user=ada&password=pw&x=1", "postgresql://h/db?user=ada&password=***&x=1"),
         ("There is no run 'r1' in s3://k:s@h/b. Look.", "There is no run 'r1' in s3://***@h/b. Look."),
         ("s3://bucket/a@b", "s3://bucket/a@b"),
-        ("local?root=/home/ada@work", "local?root=/home/ada@work"),
+        ("local?root=/data/ada@work", "local?root=/data/ada@work"),
         ("./a:b", "./a:b"),
     ],
 )
