@@ -24,7 +24,7 @@ async def test_runs_are_listed_newest_first_with_score_and_errors(world, opened,
         await until(pilot, lambda: "first-run" in read(pilot))
         text = read(pilot)
         assert "themis   local · 3 runs" in text
-        assert "✓ completed  third-run" in text
+        assert "✓  third-run" in text
         assert "± " not in text
         assert "±." in text
 

@@ -13,7 +13,7 @@ ROOT = Path(themis_tui.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 WIDGETS = {"Static", "Label", "Button", "Markdown", "OptionList", "Tree"}
 METHODS = {"update", "draw", "notify", "add_option", "write_line"}
-MAKERS = {"line", "lines", "block", "spread", "head", "preview", "_line", "_samples_head"}
+MAKERS = {"line", "lines", "block", "spread", "head", "preview", "preview_beside", "_line", "_samples_head"}
 """Functions that give Content made by ``themis_tui.text``."""
 
 

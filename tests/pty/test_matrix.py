@@ -236,9 +236,9 @@ def test_every_screen_at_every_size(world, size):
             terminal.press("esc")
             terminal.until(lambda text: "all 20" in text)
             terminal.press("esc")
-            terminal.until(lambda text: "STATUS" in text)
+            terminal.until(lambda text: " AGE" in text)
         terminal.resize(80, 24)
-        terminal.until(lambda text: "STATUS" in text and "? help" in text)
+        terminal.until(lambda text: " AGE" in text and "? help" in text)
         terminal.signal(signal.SIGTERM)
         assert terminal.ended() == 143
 
@@ -336,7 +336,7 @@ def test_keys_within_a_paste_are_text_and_bytes_that_are_no_utf_8_are_signs(worl
         terminal.until(lambda text: "caf\ufffd" in text)
         assert not terminal.faults
         terminal.press("esc")
-        terminal.until(lambda text: "STATUS" in text)
+        terminal.until(lambda text: " AGE" in text)
 
 
 def test_an_id_that_no_clipboard_takes_is_copied_as_signs():

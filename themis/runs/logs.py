@@ -18,3 +18,13 @@ def logs_of(run_id: str) -> list[Path]:
     # The name of another run may begin with this one's.
     mine = re.compile(re.escape(run_id) + r"-\d{8}-\d{6}-[0-9a-f]{6}\.log")
     return sorted((each for each in logs.glob("*.log") if mine.fullmatch(each.name)), reverse=True)
+
+
+def last_log(run_id: str, most: int = 60_000) -> tuple[Path, str] | None:
+    """The newest log of a run on this host, and its last ``most`` bytes; ``None`` if there is none."""
+    logs = logs_of(run_id)
+    if not logs:
+        return None
+    with open(logs[0], "rb") as file:
+        file.seek(max(0, file.seek(0, 2) - most))
+        return logs[0], file.read().decode("utf-8", "replace")

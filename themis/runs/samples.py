@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from themis.backends.storage.base import StorageBackend
 from themis.core.current import generation_key
 from themis.core.entities import EvaluationRecord, GenerationRecord
+
+R = TypeVar("R", GenerationRecord, EvaluationRecord)
 
 MOST_ANSWER = 200
 """Characters of an answer kept in a line."""
@@ -44,6 +47,29 @@ def sample_rows(backend: StorageBackend, run_id: str, headline: str | None) -> l
         _row(generation, evaluations.get(generation_key(generation)), headline)
         for generation in backend.iter_generation_records(run_id)
     ]
+
+
+Whole = tuple[GenerationRecord, EvaluationRecord | None]
+"""One sample with its scores, where it has some."""
+
+
+def whole_samples(backend: StorageBackend, run_id: str, ids: Collection[str]) -> dict[str, Whole]:
+    """Some samples whole, by one look at the run's records that ends with the last of them."""
+    generations: dict[str, GenerationRecord] = {}
+    evaluations: dict[str, EvaluationRecord] = {}
+    _pick(backend.iter_generation_records(run_id), ids, generations)
+    _pick(backend.iter_evaluation_records(run_id), generations, evaluations)
+    return {each: (generation, evaluations.get(each)) for each, generation in generations.items()}
+
+
+def _pick(records: Iterable[R], ids: Collection[str], found: dict[str, R]) -> None:
+    left = set(ids)
+    for record in records if left else ():
+        if record.id in left:
+            found[record.id] = record
+            left.remove(record.id)
+            if not left:
+                return
 
 
 def _row(

@@ -20,6 +20,9 @@ MOST_COPIED = 50_000
 
 T = TypeVar("T")
 
+WIDE, BROAD = 110, 140
+"""Cells from which a screen has room for more; the classes of narrower ones go."""
+
 
 @dataclass
 class Answered(Message):
@@ -39,7 +42,7 @@ class ThemisScreen(Screen[None]):
     """Its places in the registry."""
     TITLE_HELP: ClassVar[str] = ""
     """One sentence for the help."""
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - Textual's own form
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide"), (BROAD, "-broad")]  # noqa: RUF012 - Textual's own form
     VERTICAL_BREAKPOINTS = [(0, "-low"), (22, "-tall")]  # noqa: RUF012 - Textual's own form
 
     watcher: Watcher | None = None
@@ -110,6 +113,10 @@ class ThemisScreen(Screen[None]):
             self.post_message(answer)
 
         self.run_worker(asking, thread=True, group=group, exclusive=True, exit_on_error=False)
+
+    def _group_free(self, group: str) -> bool:
+        """Whether no question of the group is still being answered."""
+        return not any(each.group == group and not each.is_finished for each in self.workers)
 
     def on_answered(self, event: Answered) -> None:
         event.stop()

@@ -24,7 +24,7 @@ from themis_tui import figures
 from themis_tui.actions import bindings
 from themis_tui.draft import Draft
 from themis_tui.glyphs import BACK
-from themis_tui.screens.base import ThemisScreen
+from themis_tui.screens.base import WIDE, ThemisScreen
 from themis_tui.screens.sample_line import as_text
 from themis_tui.text import block, line, lines, spread, tell
 from themis_tui.widgets.field import Field
@@ -147,7 +147,7 @@ class NewRunScreen(ThemisScreen):
         self._draw_prompts(checked)
 
     def _draw_prompts(self, checked: Checked) -> None:
-        aside = self.has_class("-wide")
+        aside = self.size.width >= WIDE
         said = [line(("first prompts", "$accent"))]
         for first in checked.prompts:
             said.append(line())
@@ -205,7 +205,12 @@ class NewRunScreen(ThemisScreen):
         from themis_tui.screens.run import RunScreen
 
         tell(self.app, f"Launched; it goes on without the app. Log: {launched.log}")
-        self.app.switch_screen(RunScreen(draft.storage.strip() or None, launched.run_id))
+        storage, below = draft.storage.strip() or None, self.app.screen_stack[-2]
+        if isinstance(below, RunScreen) and (below.storage, below.run_id) == (storage, launched.run_id):
+            self.app.pop_screen()
+            below.do_reload()
+        else:
+            self.app.switch_screen(RunScreen(storage, launched.run_id))
 
     def failed(self, group: str, error: Exception) -> None:
         if group == "launch":

@@ -7,28 +7,37 @@ from typing import Any, ClassVar
 from textual import getters, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.containers import Horizontal
 from textual.content import Content
+from textual.timer import Timer
 from textual.widgets import Static
 
 from themis.core.errors import RunNotFound
 from themis.core.progress import ProgressSnapshot
-from themis.runs.samples import SampleRow
+from themis.runs.samples import SampleRow, whole_samples
 from themis.runs.status import Status
 from themis.runs.watch import RunView
 from themis_tui import figures
 from themis_tui.actions import bindings
 from themis_tui.following import Progressed, RunSeen, RunWatcher, SamplesRead
 from themis_tui.glyphs import BACK, DOT, RULE
+from themis_tui.screens.base import BROAD
 from themis_tui.screens.run_actions import RunActions
 from themis_tui.screens.run_line import status_part, tone_of
-from themis_tui.screens.sample_line import SHOWS, columns, holds, next_wrong, shows
+from themis_tui.screens.run_pages import PAGES, config_page, log_page
+from themis_tui.screens.sample_line import SHOWS, columns, holds, next_wrong, passages, shows
 from themis_tui.text import Part, line, lines, spread, tell
 from themis_tui.watching import LookFailed
 from themis_tui.widgets.filter_bar import FilterBar
 from themis_tui.widgets.key_line import KeyLine
+from themis_tui.widgets.reader import Passage, Reader
 from themis_tui.widgets.run_panel import RunPanel
 from themis_tui.widgets.steady import Steady
 from themis_tui.widgets.table import Table
+
+LOG_EVERY_S = 2.0
+BESIDE_AFTER_S = 0.12
+"""Seconds without a move after which the sample under the cursor is read."""
 
 
 class RunScreen(RunActions):
@@ -54,6 +63,9 @@ class RunScreen(RunActions):
         self._store_name = storage
         self._failure: str | None = None
         self._reason: str | None = None
+        self._page = PAGES[0]
+        self._beside: SampleRow | None = None
+        self._beside_timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
         yield Steady(id="head")
@@ -61,19 +73,24 @@ class RunScreen(RunActions):
         yield RunPanel()
         yield Steady(id="samples-head")
         yield FilterBar("words in id, answer, reference or error")
-        yield Table(columns(), lambda row: row.id, id="samples")
-        yield Static(id="empty")
+        with Horizontal(id="body"):
+            yield Table(columns(), lambda row: row.id, id="samples")
+            yield Static(id="empty")
+            yield Reader(id="beside")
+        yield Reader(id="page")
         yield KeyLine()
 
     def on_mount(self) -> None:
         self.table.focus()
         self._draw_head()
         self._draw_samples()
+        self.set_interval(LOG_EVERY_S, self._renew_log)
         self.watch_with(RunWatcher(self.doors.to(self.storage), self.run_id, self.post_message))
 
     def on_resize(self) -> None:
         self._draw_head()
         self._draw_samples()
+        self._draw_beside()
 
     @property
     def target(self) -> tuple[str | None, str] | None:
@@ -108,6 +125,7 @@ class RunScreen(RunActions):
         self._read = True
         self.table.show(event.rows)
         self._draw_samples()
+        self._draw_beside()
 
     @on(LookFailed)
     def _failed_look(self, event: LookFailed) -> None:
@@ -126,15 +144,16 @@ class RunScreen(RunActions):
     def _to_table(self) -> None:
         self.table.focus()
 
+    @on(Table.CursorMoved)
+    def _moved(self) -> None:
+        self._draw_beside()
+
     @on(Table.Opened)
     def _open(self, event: Table.Opened) -> None:
         from themis_tui.screens.sample import SampleScreen
 
         rows: list[SampleRow] = list(self.table.rows.shown)
-        self.app.push_screen(SampleScreen(self.storage, self.run_id, rows, event.key), self._back_at)
-
-    def _back_at(self, _: None) -> None:
-        pass
+        self.app.push_screen(SampleScreen(self.storage, self.run_id, rows, event.key))
 
     def _apply(self) -> None:
         shown, words = shows(SHOWS[self._show]), holds(self.filter_bar.words)
@@ -173,17 +192,72 @@ class RunScreen(RunActions):
         if none:
             self.query_one("#empty", Static).update(lines(self._nothing()))
 
+    # The sample under the cursor, beside the list where there is room
+
+    def _draw_beside(self) -> None:
+        row: SampleRow | None = self.table.row
+        if self.size.width < BROAD or row == self._beside:
+            return
+        if self._beside_timer is not None:
+            self._beside_timer.stop()
+        self._beside_timer = self.set_timer(BESIDE_AFTER_S, self._ask_beside)
+
+    def _ask_beside(self) -> None:
+        row: SampleRow | None = self.table.row
+        self._beside = row
+        if row is None:
+            self.query_one("#beside", Reader).show([])
+            return
+        door, run_id, sample_id = self.doors.to(self.storage), self.run_id, row.id
+
+        def work() -> list[Passage]:
+            found = whole_samples(door.open().backend, run_id, [sample_id]).get(sample_id)
+            return [] if found is None else passages(*found)
+
+        self.ask("beside", work, self.query_one("#beside", Reader).show)
+
+    # The other pages
+
+    def _turn_to(self, page: str) -> None:
+        self._page = page
+        self.set_class(page != PAGES[0], "-page")
+        self._draw_samples()
+        reader = self.query_one("#page", Reader)
+        if page == PAGES[0]:
+            self.table.focus()
+            return
+        reader.show([])
+        reader.focus()
+        if page == "config":
+            reader.show(config_page(self.view) if self.view is not None else [])
+        else:
+            self._renew_log()
+
+    def _renew_log(self) -> None:
+        if self._page == "log" and self.is_seen and self._group_free("log"):
+            run_id = self.run_id
+            self.ask("log", lambda: log_page(run_id), self._show_log)
+
+    def _show_log(self, passages: list[Passage]) -> None:
+        if self._page == "log":
+            self.query_one("#page", Reader).follow(passages)
+
     def _samples_head(self) -> Content:
         width = max(10, self.size.width - 2)
         rows: list[SampleRow] = self.table.rows.all
         counts = [len(rows), *(sum(map(shows(name), rows)) for name in SHOWS[1:])]
-        parts: list[Part] = [(f"{RULE * 2} ", "$faint"), ("samples ", "$accent"), (f"{RULE * 2} ", "$faint")]
-        for number, name in enumerate(SHOWS):
+        left: list[Part] = [(f"{RULE * 2} ", "$faint")]
+        for page in PAGES:
+            left.append((page, "bold $accent" if page == self._page else "$dim"))
+            left.append((f" {RULE} ", "$faint"))
+        right: list[Part] = []
+        for number, name in enumerate(SHOWS if self._page == PAGES[0] else ()):
             chosen = number == self._show
-            parts.append((f"{name} {figures.count(counts[number])}", "bold underline" if chosen else "$dim"))
-            parts.append((f" {DOT} " if number + 1 < len(SHOWS) else " ", "$faint"))
-        left = line(*parts)
-        return left.append(line((RULE * max(0, width - left.cell_length), "$faint")))
+            right.append((f" {DOT} " if number else " ", "$faint"))
+            right.append((f"{name} {figures.count(counts[number])}", "bold underline" if chosen else "$dim"))
+        pages, shown = line(*left), line(*right)
+        rule = RULE * max(0, width - pages.cell_length - shown.cell_length)
+        return pages.append(line((rule, "$faint"))).append(shown)
 
     def _nothing(self) -> list[Content]:
         if not self._read:
@@ -201,6 +275,32 @@ class RunScreen(RunActions):
         return [line(("No sample has come back yet.", "$dim"))]
 
     # What can be done
+
+    def why_not_filter(self) -> str | None:
+        """Why the samples cannot be narrowed down now."""
+        return None if self._page == PAGES[0] else "1 goes back to the samples."
+
+    why_not_show = why_not_sort = why_not_next_wrong = why_not_previous_wrong = why_not_filter
+
+    def why_not_samples(self) -> str | None:
+        """Why there is nothing to turn to."""
+        return "These are the samples." if self._page == PAGES[0] else None
+
+    def why_not_config(self) -> str | None:
+        """As above."""
+        return "This is what was asked." if self._page == "config" else None
+
+    def why_not_log(self) -> str | None:
+        return "This is the log." if self._page == "log" else None
+
+    def do_samples(self) -> None:
+        self._turn_to("samples")
+
+    def do_config(self) -> None:
+        self._turn_to("config")
+
+    def do_log(self) -> None:
+        self._turn_to("log")
 
     def do_show(self) -> None:
         self._show = (self._show + 1) % len(SHOWS)
@@ -227,7 +327,9 @@ class RunScreen(RunActions):
             self.watcher.look_now()
 
     def do_back(self) -> None:
-        if self.filter_bar.words:
+        if self._page != PAGES[0]:
+            self._turn_to(PAGES[0])
+        elif self.filter_bar.words:
             self.filter_bar.clear()
         else:
             super().do_back()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from themis.core.errors import RunError
 from themis_tui.screens.base import ThemisScreen
 from themis_tui.text import tell
 
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from themis.runs.status import Status
     from themis.runs.watch import RunView
     from themis_tui.draft import Draft
+    from themis_tui.widgets.reader import Passage
     from themis_tui.widgets.table import Table
 
 
@@ -138,24 +138,17 @@ class RunActions(ThemisScreen):
         assert self.target is not None
         run_id = self.target[1]
 
-        def work() -> tuple[str, str]:
-            from themis.runs.logs import logs_of
+        def work() -> list[Passage]:
+            from themis_tui.screens.run_pages import log_page
 
-            logs = logs_of(run_id)
-            if not logs:
-                raise RunError(f"There is no log of {run_id} on this host.")
-            with open(logs[0], "rb") as file:
-                file.seek(max(0, file.seek(0, 2) - 60_000))
-                return str(logs[0]), file.read().decode("utf-8", "replace")
+            return log_page(run_id)
 
         self.ask("log", work, self._show_log)
 
-    def _show_log(self, log: tuple[str, str]) -> None:
+    def _show_log(self, passages: list[Passage]) -> None:
         from themis_tui.screens.text_page import TextPage
-        from themis_tui.widgets.reader import Passage
 
-        path, text = log
-        self.app.push_screen(TextPage("log", [Passage(text or "(it is empty)", "log", path)]))
+        self.app.push_screen(TextPage("log", passages))
 
     def do_copy_id(self) -> None:
         if self.target is not None:

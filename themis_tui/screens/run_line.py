@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -26,24 +27,18 @@ TONES = {
     "cancelled": "dim",
 }
 SEP = f" {DOT} "
+_MADE_ID = re.compile(r"\d{4}(\d{4})-(\d{4})\d{2}-.+-([a-z0-9]{4})")
+"""Year, day, hour, second, benchmark, model, chance: see ``make_run_id``."""
 
 
 def columns(clock: Callable[[], float]) -> list[Column[RunRow]]:
     """The columns of the list; the last to find room are the first to go."""
     return [
-        Column("STATUS", _status, 11, order=lambda row: row.status.word),
-        Column("RUN", lambda row: cell(run_name(row)), 12, grow=True, most=48, tail=True, order=_name_key),
-        Column(
-            "BENCHMARK",
-            _benchmark,
-            10,
-            grow=True,
-            most=20,
-            rank=3,
-            order=_benchmark_key,
-        ),
+        Column("STATUS", _status, 11, order=lambda row: row.status.word, brief=_sign),
+        Column("RUN", _name, 14, grow=True, most=48, tail=True, order=_name_key),
+        Column("BENCHMARK", _benchmark, 10, grow=True, most=20, rank=3, order=_benchmark_key),
         Column("MODEL", _model, 13, grow=True, most=34, rank=2, order=_model_key),
-        Column("N", _counted, 9, right=True, rank=1, order=lambda row: row.done, down=True),
+        Column("N", _counted, 9, right=True, grow=True, most=9, rank=1, order=_done_key, down=True),
         Column("SCORE", _score, 10, right=True, order=lambda row: row.score, down=True),
         Column("ERR", _errors, 4, right=True, rank=1, order=lambda row: row.errors, down=True),
         Column("TOKENS", _tokens, 7, right=True, rank=6, order=lambda row: row.tokens, down=True),
@@ -54,8 +49,22 @@ def columns(clock: Callable[[], float]) -> list[Column[RunRow]]:
 
 def run_name(row: RunRow) -> str:
     """The name a person gave, else the id."""
-    name = (row.summary.get("annotations") or {}).get("name")
-    return name if isinstance(name, str) and name else row.run_id
+    return _given_name(row) or row.run_id
+
+
+def short_name(row: RunRow) -> str:
+    """The name a person gave, else what tells a made id from others; benchmark and model stand beside it."""
+    name = _given_name(row)
+    if name:
+        return name
+    made = _MADE_ID.fullmatch(row.run_id)
+    return f"{made[1]}-{made[2]}-{made[3]}" if made is not None else row.run_id
+
+
+def _given_name(row: RunRow) -> str | None:
+    notes = row.summary.get("annotations")
+    name = notes.get("name") if isinstance(notes, dict) else None
+    return name if isinstance(name, str) and name else None
 
 
 def tone_of(word: str) -> str:
@@ -103,16 +112,57 @@ def preview(row: RunRow, now: float, width: int) -> Content:
     first: list[Part] = [(run_name(row), "bold $foreground"), "  ", status_part(row.status.word)]
     if row.status.reason:
         first += [(f"  {row.status.reason}", f"${tone_of(row.status.word)}")]
-    if row.created_at is not None:
-        when = figures.age(now - row.created_at)
-        first.append((f"{SEP}{when}" + ("" if when == "now" else " ago"), "$dim"))
+    first.append((f"{SEP}{_ago(row, now)}", "$dim"))
     second: list[Part] = [(row.benchmark or "?", "$foreground"), SEP, (row.model or "?", "$foreground")]
     second += [SEP, f"{figures.done_of(row.done, row.total)} samples"]
     if row.errors:
         second += [SEP, (f"{figures.count(row.errors)} errors", "$bad")]
     if row.duration_s is not None:
         second += [SEP, f"took {figures.seconds(row.duration_s)}"]
-    return lines([line(*first), line(*second), _scores(row), _notes(row)])
+    rows = [line(*first), line(*second), _scores(row), _notes(row)]
+    return lines(each.truncate(width, ellipsis=True) for each in rows)
+
+
+def preview_beside(row: RunRow, now: float, width: int) -> Content:
+    """The same in a column beside the list, and every metric."""
+    rows = [line((run_name(row), "bold $foreground")), line(status_part(row.status.word))]
+    if row.status.reason:
+        rows.append(line((row.status.reason, f"${tone_of(row.status.word)}")))
+    rows += [line(), _fact("benchmark", row.benchmark or "?"), _fact("model", row.model or "?")]
+    rows.append(_fact("samples", figures.done_of(row.done, row.total)))
+    rows.append(_fact("errors", figures.count(row.errors), "$bad" if row.errors else "$foreground"))
+    rows += [_fact("started", _ago(row, now)), _fact("took", figures.seconds(row.duration_s))]
+    tokens = (row.summary.get("summary") or {}).get("tokens") or {}
+    if tokens.get("input") is not None:
+        said = f"{figures.count(tokens['input'])} in{SEP}{figures.count(tokens.get('output'))} out"
+        rows.append(_fact("tokens", said))
+    where = row.summary.get("where") or {}
+    if where.get("executor"):
+        rows.append(_fact("executor", f"{where['executor']} on {where.get('host')}"))
+    notes = row.summary.get("annotations") or {}
+    if isinstance(notes.get("tags"), list) and notes["tags"]:
+        rows.append(_fact("tags", " ".join(map(str, notes["tags"]))))
+    metrics: dict[str, Any] = (row.summary.get("summary") or {}).get("metrics") or {}
+    rows += [line(), *(_metric(name, metric) for name, metric in list(metrics.items())[:12])]
+    if run_name(row) != row.run_id:
+        rows += [line(), line((row.run_id, "$faint"))]
+    return lines(each.truncate(width, ellipsis=True) for each in rows)
+
+
+def _ago(row: RunRow, now: float) -> str:
+    when = figures.age(None if row.created_at is None else now - row.created_at)
+    return when if when in ("now", figures.NONE) else f"{when} ago"
+
+
+def _fact(name: str, said: str, style: str = "$foreground") -> Content:
+    return line((f"{name:<11}", "$dim"), (said, style))
+
+
+def _metric(name: str, metric: dict[str, Any]) -> Content:
+    half = figures.half_width(metric.get("stderr"))
+    return line(
+        (f"{name[:24]:<26}", "$dim"), (figures.score(metric.get("mean")), "bold"), (f" {half}", "$dim")
+    )
 
 
 def _scores(row: RunRow) -> Content:
@@ -158,6 +208,19 @@ def _score(row: RunRow) -> Cell:
         return cell(figures.NONE, "faint")
     half = figures.half_width(row.stderr)
     return ((figures.score(row.score), "plain"), (f" {half}" if half else "", "faint"))
+
+
+def _sign(row: RunRow) -> Cell:
+    word = row.status.word
+    return cell(STATUS.get(word, "?"), tone_of(word))
+
+
+def _name(row: RunRow) -> Cell:
+    return cell(short_name(row))
+
+
+def _done_key(row: RunRow) -> int | None:
+    return row.done
 
 
 def _benchmark(row: RunRow) -> Cell:

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual import getters, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical
+from textual.containers import Container, Vertical
 from textual.widgets import Static
 
 from themis_tui.actions import bindings
 from themis_tui.doors import FirstLook
 from themis_tui.glyphs import RULE
+from themis_tui.screens.base import BROAD
 from themis_tui.screens.run_actions import RunActions
-from themis_tui.screens.run_line import columns, head, preview
+from themis_tui.screens.run_line import columns, head, preview, preview_beside
 from themis_tui.text import line, lines, tell
 from themis_tui.watching import LookFailed, RunsListed, RunsWatcher
 from themis_tui.widgets.filter_bar import FilterBar
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from themis.runs.status import Status
 
 AGES_EVERY_S = 5.0
+PREVIEW = 46
+"""Cells of the preview where it stands beside the list; as in ``runs.tcss``."""
 
 
 class RunsScreen(RunActions):
@@ -56,11 +59,12 @@ class RunsScreen(RunActions):
     def compose(self) -> ComposeResult:
         yield Steady(id="head")
         yield FilterBar("words, status:failed, acc>0.5, age<2d, has:errors, -not, a | b")
-        yield Table(columns(lambda: self.clock()), lambda row: row.run_id, id="runs")
-        yield Static(id="empty")
-        with Vertical(id="preview"):
-            yield Steady(id="preview-rule")
-            yield Steady(id="preview-text")
+        with Container(id="body"):
+            yield Table(columns(lambda: self.clock()), lambda row: row.run_id, id="runs")
+            yield Static(id="empty")
+            with Vertical(id="preview"):
+                yield Steady(id="preview-rule")
+                yield Steady(id="preview-text")
         yield KeyLine()
 
     def on_mount(self) -> None:
@@ -175,7 +179,10 @@ class RunsScreen(RunActions):
         if row is not None:
             rule = line((RULE * max(1, self.size.width - 2), "$raised"))
             self.query_one("#preview-rule", Steady).draw(lines([rule]))
-            panel.draw(preview(row, self.clock(), max(20, panel.size.width or self.size.width - 4)))
+            if self.size.width >= BROAD:
+                panel.draw(preview_beside(row, self.clock(), PREVIEW - 3))
+            else:
+                panel.draw(preview(row, self.clock(), max(20, self.size.width - 2)))
 
     # What can be done
 

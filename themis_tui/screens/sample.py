@@ -14,8 +14,7 @@ from textual.widgets import Static
 from themis.core.entities import EvaluationRecord, GenerationRecord
 from themis.core.errors import RunNotFound
 from themis.core.safe_text import safe_line
-from themis.runs.samples import SampleRow
-from themis.runs.watch import sample_records
+from themis.runs.samples import SampleRow, Whole, whole_samples
 from themis_tui import figures
 from themis_tui.actions import bindings
 from themis_tui.glyphs import BACK, DOT, VERDICT
@@ -24,6 +23,9 @@ from themis_tui.screens.sample_line import TONES, next_wrong, passages, raw
 from themis_tui.text import Part, line, spread, tell
 from themis_tui.widgets.key_line import KeyLine
 from themis_tui.widgets.reader import Passage, Reader
+
+NEIGHBOURS = 10
+"""Samples to either side that are read with the one that is shown."""
 
 Records = tuple[GenerationRecord | None, EvaluationRecord | None]
 
@@ -46,6 +48,7 @@ class SampleScreen(ThemisScreen):
         self.place = next((n for n, row in enumerate(rows) if row.id == sample_id), 0)
         self.raw = False
         self._records: Records = (None, None)
+        self._kept: dict[str, Whole] = {}
 
     @property
     def row(self) -> SampleRow:
@@ -66,11 +69,18 @@ class SampleScreen(ThemisScreen):
 
     def _load(self) -> None:
         self._draw_head()
-        door, run_id, sample_id = self.doors.to(self.storage), self.run_id, self.row.id
-        self.ask("sample", lambda: sample_records(door.open().backend, run_id, sample_id), self._show)
+        if self.row.id in self._kept:
+            self._show(self._kept)
+            return
+        door, run_id = self.doors.to(self.storage), self.run_id
+        # The neighbours come along: the next key asks for one of them.
+        rows = self.rows[max(0, self.place - NEIGHBOURS) : self.place + NEIGHBOURS + 1]
+        ids = [row.id for row in rows]
+        self.ask("sample", lambda: whole_samples(door.open().backend, run_id, ids), self._show)
 
-    def _show(self, records: Records) -> None:
-        self._records = records
+    def _show(self, kept: dict[str, Whole]) -> None:
+        self._kept = kept
+        self._records = kept.get(self.row.id, (None, None))
         self._draw()
 
     def failed(self, group: str, error: Exception) -> None:

@@ -32,24 +32,7 @@ class SortMenu(ModalScreen[Order | None]):
         Binding("j", "cursor(1)", "down", show=False, id="sort.down"),
         Binding("k", "cursor(-1)", "up", show=False, id="sort.up"),
     ]
-    DEFAULT_CSS = """
-    SortMenu {
-        align: center middle;
-        background: $background 70%;
-        & > Vertical {
-            width: 34; max-width: 96%; height: auto; max-height: 96%;
-            padding: 1 2; background: $panel; border-left: outer $accent;
-        }
-        &:ansi > Vertical { border: solid $accent; }
-        & Static { color: $dim; margin-bottom: 1; }
-        & OptionList {
-            height: auto; max-height: 16; padding: 0; border: none; background: $panel; color: $foreground;
-            scrollbar-size-vertical: 1;
-        }
-        & .option-list--option-highlighted { background: $raised; color: $foreground; text-style: bold; }
-        &:ansi .option-list--option-highlighted { background: ansi_cyan; color: ansi_black; }
-    }
-    """
+    CSS_PATH = "sort_menu.tcss"
 
     options = getters.query_one(OptionList)
 
@@ -61,7 +44,7 @@ class SortMenu(ModalScreen[Order | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield Static(line(("Sort by", "bold"), ("   enter again turns it round", "$faint")))
+            yield Static(line(("Sort by", "bold"), ("   again turns round", "$faint")))
             yield OptionList(compact=True)
 
     def on_mount(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 R = TypeVar("R")
@@ -34,6 +34,8 @@ class Column(Generic[R]):
     """What rows are sorted by; ``None`` comes last."""
     down: bool = False
     """Whether the largest comes first when it is sorted by this."""
+    brief: Callable[[R], Cell] | None = None
+    """One cell wide and without a title, where there is too little room for the rest otherwise."""
 
 
 def cell(text: str, tone: str = "plain") -> Cell:
@@ -51,6 +53,9 @@ def fitted(
     needed = needs or {}
     widths = {id(column): _least(column, needed.get(column.title)) for column in columns}
     kept = list(columns)
+    if _taken(widths, kept) > room:
+        kept = [_brief(column) for column in columns]
+        widths |= {id(each): 1 for each in kept if each not in columns}
     while _taken(widths, kept) > room:
         rank = max(column.rank for column in kept)
         if rank == 0:
@@ -58,6 +63,10 @@ def fitted(
         kept.remove(next(column for column in reversed(kept) if column.rank == rank))
     _share_out(kept, widths, needed, room - _taken(widths, kept))
     return [(column, widths[id(column)]) for column in kept]
+
+
+def _brief(column: Column[R]) -> Column[R]:
+    return column if column.brief is None else replace(column, title="", cell=column.brief, width=1)
 
 
 def _least(column: Column[R], need: int | None) -> int:

@@ -72,6 +72,15 @@ class Reader(ScrollView, can_focus=True, inherit_bindings=False):
         if not keep_place:
             self.scroll_to(y=0, animate=False, immediate=True)
 
+    def follow(self, passages: Iterable[Passage]) -> None:
+        """Show more of the same text; a person at its end stays there."""
+        fresh = list(passages)
+        if fresh != self._passages:
+            first, at_end = not self._passages, self.scroll_offset.y >= self.max_scroll_y
+            self.show(fresh, keep_place=True)
+            if at_end and not first:
+                self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True)
+
     @property
     def plain_text(self) -> str:
         """What can be read, without its look."""

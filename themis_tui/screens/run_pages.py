@@ -1,0 +1,59 @@
+"""What stands on the other pages of a run: how it was asked for, and what its runner printed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from themis.runs.logs import last_log
+from themis.runs.watch import RunView
+from themis_tui.widgets.reader import Passage
+
+PAGES = ("samples", "config", "log")
+
+
+def config_page(view: RunView) -> list[Passage]:
+    """What was asked, and where it runs."""
+    asked, where = _object(view.metadata, "asked"), _object(view.metadata, "where")
+    prompt = _object(asked, "prompt").get("template")
+    found = [Passage(_facts({k: v for k, v in asked.items() if k not in ("prompt", "system")}), "asked")]
+    if prompt is not None:
+        found.append(Passage(prompt if isinstance(prompt, str) else _json(prompt), "prompt"))
+    if asked.get("system"):
+        found.append(Passage(str(asked["system"]), "system prompt"))
+    found.append(Passage(_facts(where), "where"))
+    others = [name for name in ("budget", "annotations") if view.metadata.get(name)]
+    return [*found, *(Passage(_facts(_object(view.metadata, name)), name) for name in others)]
+
+
+def log_page(run_id: str) -> list[Passage]:
+    """The end of what the newest runner printed; off the loop only."""
+    found = last_log(run_id)
+    if found is None:
+        return [Passage("There is no log of this run here: it was not launched from this machine.")]
+    path, text = found
+    return [Passage(text or "(it is empty)", "log", str(path))]
+
+
+def _facts(facts: Mapping[str, Any]) -> str:
+    rows = list(_flat("", facts))
+    wide = max((len(name) for name, _ in rows), default=0)
+    return "\n".join(f"{name:<{wide}}   {said}" for name, said in rows) or "(unknown)"
+
+
+def _flat(before: str, facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in facts.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(f"{before}{name}.", value)
+        elif value not in (None, {}, []):
+            yield f"{before}{name}", value if isinstance(value, str) else _json(value)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _object(metadata: Mapping[str, Any], name: str) -> dict[str, Any]:
+    value = metadata.get(name)
+    return value if isinstance(value, dict) else {}
