@@ -19,6 +19,7 @@ from themis.evaluation.aggregate import (
     Latencies,
     MetricAggregate,
     RunAggregate,
+    Z,
     wilson,
 )
 
@@ -335,3 +336,7 @@ def test_no_latency_no_quantile_and_odd_ones_do_no_harm() -> None:
         latencies.add(odd)
     assert latencies.quantile(0.5) == pytest.approx(1e-6, rel=0.05)
     assert latencies.quantile(1.0) == pytest.approx(1e9, rel=0.05)
+
+
+def test_z_is_that_of_the_95_percent_interval() -> None:
+    assert NormalDist().inv_cdf(0.975) == Z

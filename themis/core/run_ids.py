@@ -6,6 +6,7 @@ starting with a letter, a digit or an underscore, not ending with a dot.
 
 from __future__ import annotations
 
+import os
 import re
 import time
 
@@ -30,10 +31,8 @@ def is_run_id(name: str) -> bool:
 
 def make_run_id(benchmark: str, model: str, *, now: float | None = None) -> str:
     """A new id ``YYYYMMDD-HHMMSS-<benchmark>-<model>-<4 random>`` in UTC, at most 80 characters."""
-    import secrets
-
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
-    chance = "".join(secrets.choice(_LETTERS) for _ in range(4))
+    chance = "".join(_LETTERS[byte % len(_LETTERS)] for byte in os.urandom(4))
     return f"{stamp}-{_slug(benchmark, 24)}-{_slug(model, 30)}-{chance}"
 
 

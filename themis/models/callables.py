@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -87,10 +87,13 @@ class _Loop:
     """The event loop of one thread; closed when the thread ends."""
 
     def __init__(self) -> None:
+        import asyncio  # takes longer to load than a small run takes, and plain functions need none of it
+
         self.runner = asyncio.Runner()
 
     def __del__(self) -> None:
-        self.runner.close()
+        with suppress(RuntimeError):  # at the program's end, work that was given up may still be running
+            self.runner.close()
 
 
 def _loop() -> _Loop:
