@@ -23,8 +23,6 @@ from themis.evaluation.aggregate import (
     wilson,
 )
 
-Z = NormalDist().inv_cdf(0.975)
-
 
 def metric(*scored: tuple[float, str | None]) -> MetricAggregate:
     aggregate = MetricAggregate("1")
