@@ -200,16 +200,9 @@ async def test_a_live_run_is_cancelled_after_a_question_and_resumed_from_the_for
         form = await checked(pilot, until)
         assert form.checked.spec.run_id == "long-run"
         await pilot.press("f5")
-        again = await until(
-            pilot,
-            lambda: (
-                isinstance(pilot.app.screen, RunScreen) and pilot.app.screen is not run and pilot.app.screen
-            ),
-            within_s=60,
-        )
-        await until(
-            pilot, lambda: again.view is not None and again.view.status.word == "completed", within_s=60
-        )
+        await until(pilot, lambda: pilot.app.screen is run, within_s=60)
+        assert len(pilot.app.screen_stack) == 2, "the same run is not opened twice"
+        await until(pilot, lambda: run.view.status.word == "completed", within_s=60)
         report = open_storage().load_report("long-run")
         assert report.counts["asked"] == 60
         assert report.counts["kept"] > 0
