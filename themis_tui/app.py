@@ -117,6 +117,12 @@ class ThemisApp(App[None]):
         """Do an action of the registry."""
         getattr(self, f"do_{name}")()
 
+    def action_command_palette(self) -> None:
+        from themis_tui.palette import Palette
+
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette())  # without an id: the one before may still be on its way out
+
     def do_help(self) -> None:
         from themis_tui.screens.help import HelpPage
 

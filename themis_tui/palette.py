@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider, SearchIcon
 from textual.content import Content
 
 from themis_tui.actions import ACTIONS, Action
 from themis_tui.preferences import THEMES
 from themis_tui.screens.base import ThemisScreen
 from themis_tui.text import line
+
+
+class Palette(CommandPalette):
+    """Textual's; it bears keys that come faster than its list, and has no sign that terminals draw wide."""
+
+    def on_mount(self) -> None:
+        for sign in self.query(SearchIcon):
+            sign.icon = ":"
+
+    def _action_command_list(self, action: str) -> None:
+        with suppress(KeyError, IndexError):  # its list has options, and no lines yet
+            super()._action_command_list(action)
+
+    def _action_cursor_down(self) -> None:
+        with suppress(KeyError, IndexError):
+            super()._action_cursor_down()
 
 
 class ActionProvider(Provider):

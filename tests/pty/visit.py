@@ -101,6 +101,6 @@ def _type_strange_things(terminal: PtyTerminal, texts: list[str], until: Callabl
         terminal.press(":")
         until("Search for commands")
         terminal.send(pasted(f"what {text[:1_000]}"))
-        until("🔎 (?!Search)")
+        until(r"\A(?!.*Search for commands)")
         terminal.press("esc")
-        until(r"\A(?!.*🔎)")
+        until(r"\A(?!.*▔▔)")
