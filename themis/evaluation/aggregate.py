@@ -17,7 +17,7 @@ from themis.core.entities import EvaluationRecord, GenerationRecord
 MOST_TAGS = 200
 MOST_FAILED_IDS = 20
 MOST_ERRORS = 5
-Z = 1.959963984540054
+Z = 1.9599639845400536
 """``statistics.NormalDist().inv_cdf(0.975)``, for 95 % intervals; that module is slow to load."""
 
 _SPLIT = 2.0**27 + 1
