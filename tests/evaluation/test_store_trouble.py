@@ -336,6 +336,8 @@ def test_a_run_deleted_while_it_runs_stays_deleted(tmp_path: Path) -> None:
 
     def model(prompt: str) -> str:
         if prompt == "q20":
+            while not other.load_generation_records(RUN):
+                deleted.wait(0.01)
             other.delete_run(RUN)
             deleted.set()
         elif int(prompt[1:]) > 20:
