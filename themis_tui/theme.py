@@ -62,7 +62,7 @@ def own_variables(theme: Theme) -> dict[str, str]:
             "running": "ansi_cyan",
             "dim": "ansi_default",
             "faint": "ansi_bright_black",
-            "raised": "ansi_default",
+            "raised": "ansi_bright_black",
             "field": "ansi_default",
         }
     return {

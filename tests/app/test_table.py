@@ -108,3 +108,20 @@ def test_columns_give_way_by_rank_and_share_what_is_left():
     short = fitted(columns, 44, {"A": 3, "C": 4})
     assert [(column.title, width) for column, width in short] == [("A", 3), ("B", 10), ("C", 4)]
     assert [column.title for column, _ in fitted(columns, 3)] == ["A"]
+
+
+def test_a_column_is_made_brief_before_an_important_one_goes_and_after_the_others_went():
+    columns = [
+        Column("STATUS", cell, 11, brief=lambda row: cell("x")),
+        Column("NAME", cell, 10),
+        Column("MODEL", cell, 10, rank=2),
+        Column("TOOK", cell, 7, rank=5),
+    ]
+
+    def titles(room):
+        return [(column.title, width) for column, width in fitted(columns, room)]
+
+    assert titles(44) == [("STATUS", 11), ("NAME", 10), ("MODEL", 10), ("TOOK", 7)]
+    assert titles(40) == [("STATUS", 11), ("NAME", 10), ("MODEL", 10)]
+    assert titles(30) == [("", 1), ("NAME", 10), ("MODEL", 10)]
+    assert titles(20) == [("", 1), ("NAME", 10)]

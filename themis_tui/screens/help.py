@@ -80,4 +80,4 @@ def _passages(groups: dict[str, list[KeyHelp]], about: str) -> Iterable[Passage]
 
 def _line(each: KeyHelp) -> str:
     said = each.help or each.word
-    return f"  {' '.join(sorted(each.keys, key=len)):<18} {said}"
+    return f"  {' '.join(sorted(each.keys, key=len)):<14} {said}"

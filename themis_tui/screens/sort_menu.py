@@ -44,7 +44,7 @@ class SortMenu(ModalScreen[Order | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield Static(line(("Sort by", "bold"), ("   again turns round", "$faint")))
+            yield Static(line(("Sort by", "bold"), ("   again: reversed", "$faint")))
             yield OptionList(compact=True)
 
     def on_mount(self) -> None:
@@ -78,6 +78,4 @@ class SortMenu(ModalScreen[Order | None]):
 def _line(order: Order, now: Order) -> Content:
     chosen = order.title == now.title
     sign = "" if not order.title else f"  {DOWN if now.down else UP}" if chosen else ""
-    return line(
-        (order.title.lower() or "newest first, as stored", "$accent" if chosen else ""), (sign, "$accent")
-    )
+    return line((order.title.lower() or "newest first, as stored", "bold" if chosen else ""), (sign, "bold"))

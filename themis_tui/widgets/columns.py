@@ -12,6 +12,8 @@ Cell = tuple[tuple[str, str], ...]
 """Pieces of text, each with its tone."""
 TONES = ("plain", "dim", "faint", "bad", "running", "accent")
 GAP = 2
+BRIEF_RANK = 5
+"""Columns of this rank and above go before any column is made brief."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,14 @@ def fitted(
     needed = needs or {}
     widths = {id(column): _least(column, needed.get(column.title)) for column in columns}
     kept = list(columns)
-    if _taken(widths, kept) > room:
-        kept = [_brief(column) for column in columns]
-        widths |= {id(each): 1 for each in kept if each not in columns}
+    brief = False
     while _taken(widths, kept) > room:
         rank = max(column.rank for column in kept)
+        if rank < BRIEF_RANK and not brief:
+            brief = True
+            kept = [_brief(column) for column in kept]
+            widths |= {id(column): column.width for column in kept if id(column) not in widths}
+            continue
         if rank == 0:
             break
         kept.remove(next(column for column in reversed(kept) if column.rank == rank))
