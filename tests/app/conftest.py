@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
+from textual.css.query import NoMatches
 from textual.pilot import Pilot
 
 from themis import evaluate
@@ -46,13 +47,20 @@ def until() -> Until:
 
     async def wait(pilot: Pilot[None], condition: Callable[[], Any], within_s: float = 20.0) -> Any:
         deadline = time.monotonic() + within_s
-        while not (held := condition()):
+        while not (held := _holds(condition)):
             if time.monotonic() > deadline:
                 raise AssertionError(f"it did not come within {within_s:g} s; the screen:\n{seen(pilot)}")
             await pilot.pause(0.02)
         return held
 
     return wait
+
+
+def _holds(condition: Callable[[], Any]) -> Any:
+    try:
+        return condition()
+    except NoMatches:  # the screen is not composed yet
+        return False
 
 
 def seen(pilot: Pilot[None]) -> str:
