@@ -189,7 +189,7 @@ def test_a_terminal_that_cannot_draw_gets_one_plain_line(term):
 
 def test_no_color_has_no_colour_and_says_every_status(world):
     with opened(NO_COLOR="1") as terminal:
-        assert "✓ completed" in terminal.text
+        terminal.until(lambda text: "✓ completed" in text)
         terminal.press("q")
         terminal.ended()
         said = b" ".join(re.findall(rb"\x1b\[([0-9;:]*)m", bytes(terminal.written))).decode()
@@ -201,7 +201,7 @@ def test_no_color_has_no_colour_and_says_every_status(world):
 
 def test_with_16_colours_every_status_is_a_word(world):
     with opened(TEXTUAL_COLOR_SYSTEM="standard", COLORTERM=None, TERM="xterm") as terminal:
-        assert "✓ completed" in terminal.text
+        terminal.until(lambda text: "✓ completed" in text)
         terminal.press("q")
         terminal.ended()
         assert not [each for each in _sgr(terminal) if re.search(r"[34]8[;:]", each)]
@@ -362,3 +362,19 @@ def test_a_session_without_a_terminal_is_told():
     )
     assert said.returncode == 2
     assert said.stderr.count("\n") == 1
+
+
+def test_the_cursor_is_seen_however_fast_rows_come_and_keys_go():
+    World(harmless_texts(60), per_run=60).save()
+    with PtyTerminal(size=(100, 32)) as terminal:
+        for _ in range(8):
+            terminal.until(
+                re.compile(r"\A themis(?!.*all 60).*^▌[^\n]*r00000", re.DOTALL | re.MULTILINE).search
+            )
+            terminal.press("enter")
+            terminal.until(lambda text: "all 60" in text and "S00000" in text)
+            terminal.press("f", "f", "f", "G")
+            terminal.until(re.compile("^▌ .*S00059", re.MULTILINE).search)
+            terminal.press("g")
+            terminal.until(re.compile("^▌ .*S00000", re.MULTILINE).search)
+            terminal.press("esc")

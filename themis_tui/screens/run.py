@@ -81,7 +81,7 @@ class RunScreen(RunActions):
         yield KeyLine()
 
     def on_mount(self) -> None:
-        self.table.focus()
+        self.set_focus(self.table)
         self._draw_head()
         self._draw_samples()
         self.set_interval(LOG_EVERY_S, self._renew_log)
@@ -142,7 +142,7 @@ class RunScreen(RunActions):
 
     @on(FilterBar.Left)
     def _to_table(self) -> None:
-        self.table.focus()
+        self.set_focus(self.table)
 
     @on(Table.CursorMoved)
     def _moved(self) -> None:
@@ -224,7 +224,7 @@ class RunScreen(RunActions):
         self._draw_samples()
         reader = self.query_one("#page", Reader)
         if page == PAGES[0]:
-            self.table.focus()
+            self.set_focus(self.table)
             return
         reader.show([])
         reader.focus()

@@ -69,7 +69,7 @@ class RunsScreen(RunActions):
 
     def on_mount(self) -> None:
         self._show_first_look()
-        self.table.focus()
+        self.set_focus(self.table)
         self.call_after_refresh(self._watch)
 
     def _watch(self) -> None:
@@ -120,7 +120,7 @@ class RunsScreen(RunActions):
 
     @on(FilterBar.Left)
     def _to_table(self) -> None:
-        self.table.focus()
+        self.set_focus(self.table)
 
     @on(Table.Opened)
     def _open(self, event: Table.Opened) -> None:

@@ -60,6 +60,9 @@ class FilterBar(Horizontal):
         yield Input(compact=True, placeholder=self._hint, select_on_focus=False)
         yield Static(classes="problem")
 
+    def on_mount(self) -> None:
+        self._close()  # hidden, it must not come by the focus when that is lost elsewhere
+
     def say(self, problem: str | None) -> None:
         """Show beside it what cannot be meant, or that nothing is wrong."""
         self.set_class(problem is not None, "-wrong")
@@ -76,6 +79,7 @@ class FilterBar(Horizontal):
         self.add_class("-open")
         # At once, or the letters typed ahead on a slow line would be keys of the list: "q" leaves.
         self.display = True
+        self.query_one(Input).can_focus = True
         self.screen.set_focus(self.query_one(Input))
         self.call_after_refresh(self.query_one(Input).scroll_home, animate=False)
 
@@ -119,4 +123,4 @@ class FilterBar(Horizontal):
 
     def _close(self) -> None:
         self.remove_class("-open")
-        self.display = False
+        self.display = self.query_one(Input).can_focus = False

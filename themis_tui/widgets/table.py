@@ -223,12 +223,14 @@ class Table(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
             self.refresh(Region(0, place - top + 1, self.size.width, 1))
         self._bring_into_view()
 
-    def _bring_into_view(self) -> None:
+    def _bring_into_view(self, again: bool = True) -> None:
         page, top = self._page, self.scroll_offset.y
-        if self.cursor < top:
-            self.scroll_to(y=self.cursor, animate=False, immediate=True)
-        elif self.cursor >= top + page:
-            self.scroll_to(y=self.cursor - page + 1, animate=False, immediate=True)
+        wanted = min(max(top, self.cursor - page + 1), self.cursor)
+        if wanted != top:
+            self.scroll_to(y=wanted, animate=False, immediate=True)
+            if again and self.scroll_offset.y != wanted:
+                # Rows have just come: how far it scrolls is known only once they are laid out.
+                self.call_after_refresh(self._bring_into_view, False)
 
     @property
     def _page(self) -> int:
