@@ -207,26 +207,31 @@ def harmless_texts(count: int) -> list[str]:
 
 
 class World:
-    """A store in which each text is every part of a run and of a sample, one after another."""
+    """A store in which each text is every part of a run and of a sample, one after another.
 
-    def __init__(self, texts: list[str], *, per_run: int = 50) -> None:
+    With ``new`` texts for each sample, a text is only some parts, and a store of many texts is smaller.
+    """
+
+    def __init__(self, texts: list[str], *, per_run: int = 50, new: int = 1) -> None:
         self._texts = texts
+        self._new = new
+        self._samples = len(texts) // new
         self.per_run = per_run
-        self.runs = [f"r{number:05}" for number in range(len(texts))]
+        self.runs = [f"r{number:05}" for number in range(self._samples)]
         """As the list shows them. Every text is in the metadata of one."""
-        self.opened = self.runs[: -(-len(texts) // per_run)]
+        self.opened = self.runs[: -(-self._samples // per_run)]
         """Those that have samples."""
 
     def __len__(self) -> int:
-        return len(self._texts)
+        return self._samples
 
     def sample_ids(self, place: int) -> list[str]:
         """How the ids of the samples of an opened run begin."""
         first = place * self.per_run
         return [f"S{number:05}" for number in range(first, min(first + self.per_run, len(self)))]
 
-    def _text(self, number: int) -> str:
-        return self._texts[number % len(self)]
+    def _text(self, number: int, step: int = 0) -> str:
+        return self._texts[(number * self._new + step) % len(self._texts)]
 
     def save(self) -> None:
         store = LocalStorageBackend()
@@ -248,7 +253,7 @@ class World:
         log.write_bytes("\n".join(texts).encode("utf-8", "surrogatepass") + bytes(range(0x80, 0x100)))
 
     def _metadata(self, run_id: str, place: int, created: float) -> dict[str, object]:
-        said = [storable(self._text(place + step * 7)) for step in range(12)]
+        said = [storable(self._text(place, step * 7)) for step in range(12)]
         short = [each[:20_000] for each in said]
         words = ("paused", "failed", "running", "completed", short[11])
         status = words[place % len(words)]
@@ -320,7 +325,7 @@ class World:
 
     def _said(self, number: int) -> list[str]:
         """Eight texts in a row; a huge one stands where 4 and 5 are shown: as question and as answer."""
-        said = [self._text(number + step) for step in range(8)]
+        said = [self._text(number, step) for step in range(8)]
         return [each if place in (4, 5) else each[:5_000] for place, each in enumerate(said)]
 
     def _id(self, number: int) -> str:
