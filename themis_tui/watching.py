@@ -5,6 +5,7 @@ The loop's own worker threads are few, so what lives as long as a screen has a t
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -25,6 +26,8 @@ BACK_OFF = 80
 CHUNK = 100
 """Rows read before the loop gets its turn."""
 PAUSE_S = 0.001
+MANY = 1_000
+"""Rows among which looking for garbage would hold up the loop."""
 SHOW_EVERY_S = 0.25
 """Seconds after which the rows that a long first look has found so far are shown."""
 MOST_LIVE = 50
@@ -143,10 +146,13 @@ class RunsWatcher(Watcher):
     def _read(self, store: Store) -> list[RunRow]:
         """Every run. The loop gets its turn between any two chunks, and what a first look has found."""
         rows: list[RunRow] = []
+        known = {row.run_id: row for row in self._rows or ()}
         first, shown_at = self._rows is None, time.monotonic()
         with paused_gc():
             for row in list_rows(store):
-                rows.append(row)
+                # What is as it was stays the object it was, which garbage is no longer looked for in.
+                before = known.get(row.run_id)
+                rows.append(before if before == row else row)
                 if len(rows) % CHUNK == 0:
                     if self.stopped.is_set():
                         break
@@ -154,6 +160,8 @@ class RunsWatcher(Watcher):
                     if first and time.monotonic() - shown_at > SHOW_EVERY_S:
                         shown_at = time.monotonic()
                         self.post(RunsListed(store.name, list(rows), False, False))
+        if first and len(rows) >= MANY:
+            gc.freeze()
         return rows
 
     def _renew_live(self, store: Store, rows: list[RunRow]) -> None:

@@ -18,7 +18,7 @@ MOST_ANSWER = 200
 RIGHT, PARTLY, WRONG, ERROR, UNSCORED = "right", "partly", "wrong", "error", "unscored"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SampleRow:
     """One outcome of a run. ``None`` is unknown."""
 
