@@ -378,3 +378,20 @@ def test_the_cursor_is_seen_however_fast_rows_come_and_keys_go():
             terminal.press("g")
             terminal.until(re.compile("^▌ .*S00000", re.MULTILINE).search)
             terminal.press("esc")
+
+
+def test_a_form_filled_in_faster_than_it_is_drawn(world):
+    with opened(size=(110, 30)) as terminal:
+        terminal.press("+")
+        terminal.until(lambda text: "‹ new run" in text and "to ask" in text)
+        terminal.send("\t\x1b[F?latency=9ms\t{question} Now.\t\t7\x7f8\t2\t")
+        text = terminal.until(lambda text: "16 samples to ask" in text)
+        for typed in (
+            r"model +fake-math-llm\?latency=9ms",
+            r"prompt +\{question\} Now\.",
+            "limit +8",
+            "epochs +2",
+        ):
+            assert re.search(rf"^ +{typed}( |$)", text, re.MULTILINE), text
+        terminal.send("\x1b[27u/second\x1b[27u")
+        terminal.until(lambda text: text.startswith(" themis") and "first-run" in text and "second" in text)

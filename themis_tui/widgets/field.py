@@ -10,6 +10,7 @@ from textual.suggester import SuggestFromList
 from textual.widgets import Input, Static
 
 from themis_tui.text import line, plain
+from themis_tui.widgets.typed import Typed
 
 
 class Field(Vertical):
@@ -41,7 +42,7 @@ class Field(Vertical):
     def compose(self) -> ComposeResult:
         with Horizontal():
             yield Static(line(self._title), classes="field-name")
-            yield Input(
+            yield Typed(
                 self._shown,
                 placeholder=plain(self._hint),
                 compact=True,

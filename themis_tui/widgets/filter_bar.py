@@ -15,6 +15,7 @@ from textual.widgets import Input, Static
 
 from themis_tui.text import line
 from themis_tui.widgets.table import Table
+from themis_tui.widgets.typed import Typed
 
 AFTER_S = 0.06
 """Seconds without a key after which a long list is filtered."""
@@ -57,7 +58,7 @@ class FilterBar(Horizontal):
 
     def compose(self) -> ComposeResult:
         yield Static("/")
-        yield Input(compact=True, placeholder=self._hint, select_on_focus=False)
+        yield Typed(compact=True, placeholder=self._hint, select_on_focus=False)
         yield Static(classes="problem")
 
     def on_mount(self) -> None:
