@@ -40,7 +40,7 @@ def visit(terminal: PtyTerminal, world: World, *, pastes: list[str], answers_wit
     terminal.press("?")
     until("‹ help")
     terminal.press("G", "esc")
-    until(" AGE *$")
+    until(r"\A themis   .* AGE")
 
 
 def _look_at_list(terminal: PtyTerminal, world: World, until: Callable[[str], None]) -> None:
@@ -90,7 +90,7 @@ def _type_strange_things(terminal: PtyTerminal, texts: list[str], until: Callabl
     terminal.press("esc")
     until("‹ new run")
     terminal.press("esc")
-    until(" AGE *$")
+    until(r"\A themis   .* AGE")
     for text in texts[:5]:
         terminal.press("/")
         terminal.send(pasted(f"which {text[:10_000]}"))
