@@ -65,7 +65,7 @@ class ThemisScreen(Screen[None]):
         return clock
 
     async def on_event(self, event: Event) -> None:
-        if isinstance(event, (Mount, Resize)) and not self.children:
+        if isinstance(event, (Mount, Resize)) and (self._closing or self._pruning or not self.children):
             return  # it was left before it was there
         await super().on_event(event)
 
