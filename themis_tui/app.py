@@ -89,6 +89,8 @@ class ThemisApp(App[None]):
     def on_mount(self) -> None:
         if not self.is_headless:
             terminal.obey_signals(self)
+            terminal.follow_size(self)
+            self.app_resume_signal.subscribe(self, terminal.follow_size)
             self.call_after_refresh(terminal.free_garbage)
         if self._first_run is not None:
             from themis_tui.screens.run import RunScreen

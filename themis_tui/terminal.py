@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from textual.app import App
 
 LOOK_FOR_TERMINAL_S = 1.0
+CALM_S = 0.25
+"""Seconds without another size after which the last one is drawn whole."""
 LEAVE_WITHIN_S = 3.0
 """Seconds that the app has after a signal to leave by itself, which needs a terminal that is read."""
 HUNG_UP = 128 + signal.SIGHUP
@@ -91,6 +93,26 @@ def obey_signals(app: App[Any]) -> None:
     threading.Thread(target=_guard, args=(app, loop, heard), name="themis-terminal", daemon=True).start()
 
 
+def follow_size(app: App[Any]) -> None:
+    """Learn each size of the window in the loop, one after the other, and draw all anew after the last.
+
+    The driver learns it in the signal's own handler, which the next signal interrupts: amid many, an older
+    size would be told last. And of what is written meanwhile, some terminals lose a part.
+    """
+    loop = asyncio.get_running_loop()
+    calm = loop.call_later(CALM_S, _tell_size, app)
+
+    def changed() -> None:
+        nonlocal calm
+        calm.cancel()
+        _tell_size(app)
+        calm = loop.call_later(CALM_S, _draw_whole, app)
+
+    with suppress(ValueError, RuntimeError):  # not the main thread
+        loop.add_signal_handler(signal.SIGWINCH, changed)
+    _tell_size(app)
+
+
 def write_crash(error: BaseException) -> Path | None:
     """Keep a crash's traceback, without the values of variables, for its owner alone."""
     path = state_dir() / "logs" / f"crash-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
@@ -106,6 +128,23 @@ def _opened(path: Path) -> IO[str]:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     return os.fdopen(fd, "a", encoding="utf-8", errors="replace", buffering=1)
+
+
+def _tell_size(app: App[Any]) -> None:
+    from textual.events import Resize  # here, as Textual is loaded after garbage is held
+    from textual.geometry import Size
+
+    # The driver asks stdout, which may be a file; the app is drawn on stderr.
+    with suppress(OSError, ValueError, AttributeError):
+        columns, rows = os.get_terminal_size(sys.__stderr__.fileno())  # type: ignore[union-attr]
+        size = Size(columns or 80, rows or 24)
+        app.post_message(Resize(size, size))
+
+
+def _draw_whole(app: App[Any]) -> None:
+    _tell_size(app)
+    if app.screen_stack:
+        app.screen.refresh()
 
 
 def _exit(app: App[Any], code: int) -> None:

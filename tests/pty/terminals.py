@@ -43,6 +43,7 @@ _TOKEN = re.compile(
       | (?P<osc>\x1b\](?P<said>[^\x07\x1b]*)(?:\x07|\x1b\\))
       | (?P<string>\x1b[PX^_][^\x1b]*\x1b\\)
       | (?P<escape>\x1b[ -/]*[0-OQ-WYZ\\`-~])
+      | (?P<broken>\x1b\[[<-?]*[0-9:;]*[ -/]*(?=\x1b))
       | (?P<control>[\x00-\x1a\x1c-\x1f\x7f])
       | (?P<text>[^\x00-\x1f\x7f]+)""",
     re.VERBOSE,
@@ -76,7 +77,7 @@ class Token(NamedTuple):
 
 
 class Reading:
-    """Bytes as they come, taken apart; what is not whole waits for the rest."""
+    """Bytes as they come, taken apart; what is not whole waits for the rest, or for what breaks it off."""
 
     def __init__(self) -> None:
         self._decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
@@ -99,7 +100,7 @@ class Reading:
 
 def _token(match: re.Match[str]) -> Token:
     kind = str(match.lastgroup)
-    for kind in ("csi", "osc", "string", "escape", "control", "text"):
+    for kind in ("csi", "osc", "string", "escape", "broken", "control", "text"):
         if match[kind] is not None:
             break
     text = match[0]
