@@ -14,6 +14,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.events import Event, Key, Paste
 from textual.screen import Screen
+from textual.timer import Timer
 from textual.widgets import Input
 
 from themis.core.safe_text import safe_text
@@ -25,6 +26,7 @@ from themis_tui.screens.base import ThemisScreen
 from themis_tui.screens.runs import RunsScreen
 from themis_tui.text import tell
 from themis_tui.theme import OURS, own_variables
+from themis_tui.widgets.typed import Typed
 
 if TYPE_CHECKING:
     from textual.command import Provider
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from themis_tui.draft import Draft
 
 HERE = Path(__file__).parent
+HELD_AT_MOST_S = 0.2
+"""Seconds that keys wait for the one before them to be acted on, should it never come back."""
 
 
 def _actions() -> type[Provider]:
@@ -72,6 +76,8 @@ class ThemisApp(App[None]):
         self.doors = doors or Doors()
         self._first_look = first_look
         self.clock = clock
+        self._held: list[Key | Paste] | None = None
+        self._held_until: Timer | None = None
         self._first_run = run_id
         self._first_draft = draft
         for each in OURS:
@@ -113,7 +119,30 @@ class ThemisApp(App[None]):
             if event.is_printable and event.character:
                 self.focused.insert_text_at_cursor(event.character)
                 return
+        if isinstance(event, (Key, Paste)) and not event.is_forwarded and self._held is not None:
+            self._held.append(event)
+            return
+        if isinstance(event, Key) and not event.is_printable and isinstance(self.focused, Typed):
+            if not event.is_forwarded:
+                self._hold()
+            else:
+                await super().on_event(event)
+                await self._let_go()
+                return
         await super().on_event(event)
+
+    def _hold(self) -> None:
+        # A key that is no letter comes by here twice: on its way to the field, and back to be acted on, maybe
+        # by moving the focus. What is typed meanwhile comes after it.
+        self._held = []
+        self._held_until = self.set_timer(HELD_AT_MOST_S, self._let_go)
+
+    async def _let_go(self) -> None:
+        held, self._held = self._held or [], None
+        if self._held_until is not None:
+            self._held_until.stop()
+        for event in held:
+            await self.on_event(event)
 
     def action_do(self, name: str) -> None:
         """Do an action of the registry."""
