@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 
+from textual.await_complete import AwaitComplete
 from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider, SearchIcon
 from textual.content import Content
 
@@ -21,6 +22,12 @@ class Palette(CommandPalette):
     def on_mount(self) -> None:
         for sign in self.query(SearchIcon):
             sign.icon = ":"
+
+    def dismiss(self, result: None = None) -> AwaitComplete:
+        # Textual would take whatever is on top in its place.
+        if not self.is_active:
+            return AwaitComplete()
+        return super().dismiss(result)
 
     def _action_command_list(self, action: str) -> None:
         with suppress(KeyError, IndexError):  # its list has options, and no lines yet

@@ -49,5 +49,5 @@ class ConfirmDialog(ModalScreen[bool]):
         self._leave(yes)
 
     def _leave(self, answer: bool) -> None:
-        if self.is_current:
+        if self.is_active:
             self.dismiss(answer)

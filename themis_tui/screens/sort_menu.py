@@ -71,7 +71,7 @@ class SortMenu(ModalScreen[Order | None]):
         self._leave(None)
 
     def _leave(self, order: Order | None) -> None:
-        if self.is_current:
+        if self.is_active:
             self.dismiss(order)
 
 
