@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from themis_tui.draft import Draft
 
 HERE = Path(__file__).parent
-HELD_AT_MOST_S = 0.2
+AWAITED_AT_MOST_S = 0.05
 """Seconds that keys wait for the one before them to be acted on, should it never come back."""
 
 
@@ -76,8 +76,9 @@ class ThemisApp(App[None]):
         self.doors = doors or Doors()
         self._first_look = first_look
         self.clock = clock
-        self._held: list[Key | Paste] | None = None
-        self._held_until: Timer | None = None
+        self._awaited: Key | None = None
+        self._awaited_until: Timer | None = None
+        self._held: list[Key | Paste] = []
         self._first_run = run_id
         self._first_draft = draft
         for each in OURS:
@@ -119,28 +120,25 @@ class ThemisApp(App[None]):
             if event.is_printable and event.character:
                 self.focused.insert_text_at_cursor(event.character)
                 return
-        if isinstance(event, (Key, Paste)) and not event.is_forwarded and self._held is not None:
-            self._held.append(event)
+        if event is self._awaited:
+            await super().on_event(event)
+            await self._let_go()
             return
-        if isinstance(event, Key) and not event.is_printable and isinstance(self.focused, Typed):
-            if not event.is_forwarded:
-                self._hold()
-            else:
-                await super().on_event(event)
-                await self._let_go()
+        if isinstance(event, (Key, Paste)) and not event.is_forwarded:
+            if self._awaited is not None:
+                self._held.append(event)
                 return
+            if isinstance(event, Key) and not event.is_printable and isinstance(self.focused, Typed):
+                # It comes by here twice: on its way to the field, and back to be acted on, maybe by moving
+                # the focus. What is typed meanwhile comes after it.
+                self._awaited = event
+                self._awaited_until = self.set_timer(AWAITED_AT_MOST_S, self._let_go)
         await super().on_event(event)
 
-    def _hold(self) -> None:
-        # A key that is no letter comes by here twice: on its way to the field, and back to be acted on, maybe
-        # by moving the focus. What is typed meanwhile comes after it.
-        self._held = []
-        self._held_until = self.set_timer(HELD_AT_MOST_S, self._let_go)
-
     async def _let_go(self) -> None:
-        held, self._held = self._held or [], None
-        if self._held_until is not None:
-            self._held_until.stop()
+        held, self._held, self._awaited = self._held, [], None
+        if self._awaited_until is not None:
+            self._awaited_until.stop()
         for event in held:
             await self.on_event(event)
 
