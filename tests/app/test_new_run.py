@@ -206,3 +206,17 @@ async def test_a_live_run_is_cancelled_after_a_question_and_resumed_from_the_for
         report = open_storage().load_report("long-run")
         assert report.counts["asked"] == 60
         assert report.counts["kept"] > 0
+
+
+async def test_what_was_chosen_on_a_form_that_is_left_is_not_done(world, opened, until):
+    async with opened() as pilot:
+        await pilot.press("plus")
+        await until(pilot, lambda: isinstance(pilot.app.screen, NewRunScreen) and pilot.app.screen.checked)
+        form = pilot.app.screen
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen) and not form.is_attached)
+        form.action_do("launch")
+        form.action_do("copy_command")
+        await pilot.pause()
+        assert pilot.app.is_running
+        assert not form._launching

@@ -71,6 +71,8 @@ class ThemisScreen(Screen[None]):
 
     def action_do(self, name: str) -> None:
         """Do an action of the registry, or say why it is not possible now."""
+        if name != "back" and (self not in self.app.screen_stack or not self.is_mounted):
+            return  # chosen, in the palette say, on a screen that was left or is not there yet
         why_not: Callable[[], str | None] | None = getattr(self, f"why_not_{name}", None)
         reason = why_not() if why_not is not None else None
         if reason:
