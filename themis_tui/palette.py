@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from inspect import unwrap
 
+from textual import work
 from textual.await_complete import AwaitComplete
 from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider, SearchIcon
 from textual.content import Content
+from textual.css.query import NoMatches
 
 from themis_tui.actions import ACTIONS, Action
 from themis_tui.preferences import THEMES
 from themis_tui.screens.base import ThemisScreen
 from themis_tui.text import line
+
+_gather: Callable[[CommandPalette, str], Awaitable[None]] = unwrap(CommandPalette._gather_commands)
+"""What Textual does in a worker, whose failure would end the app."""
 
 
 class Palette(CommandPalette):
@@ -28,6 +34,11 @@ class Palette(CommandPalette):
         if not self.is_active:
             return AwaitComplete()
         return super().dismiss(result)
+
+    @work(exclusive=True, group=CommandPalette._GATHER_COMMANDS_GROUP)
+    async def _gather_commands(self, search_value: str) -> None:
+        with suppress(NoMatches):  # it was left, and its list with it
+            await _gather(self, search_value)
 
     def _action_command_list(self, action: str) -> None:
         with suppress(KeyError, IndexError):  # its list has options, and no lines yet

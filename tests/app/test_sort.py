@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from themis_tui.palette import Palette
 from themis_tui.screens.runs import RunsScreen
 from themis_tui.screens.sort_menu import SortMenu
 from themis_tui.widgets.rows import Rows
@@ -79,22 +78,3 @@ def test_unknown_values_are_last_either_way():
     assert rows.shown == [3, 2, 1, None]
     rows.sort(None)
     assert rows.shown == [3, None, 1, 2]
-
-
-async def test_a_menu_below_another_screen_does_not_take_that_one_away(world, opened, until):
-    async with opened() as pilot:
-        await until(pilot, lambda: pilot.app.screen.table.rows.shown)
-        await pilot.press("S")
-        await until(pilot, lambda: isinstance(pilot.app.screen, SortMenu))
-        menu = pilot.app.screen
-        pilot.app.action_command_palette()
-        await until(pilot, lambda: isinstance(pilot.app.screen, Palette))
-        palette = pilot.app.screen
-        menu.action_leave()
-        assert pilot.app.screen is palette
-        await pilot.press("escape")
-        await until(pilot, lambda: pilot.app.screen is menu)
-        palette.dismiss()
-        assert pilot.app.screen is menu
-        await pilot.press("escape")
-        await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen))
