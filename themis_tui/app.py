@@ -112,13 +112,14 @@ class ThemisApp(App[None]):
         if isinstance(event, Paste):
             # A field draws what stands in it: what is pasted is made harmless before it is in one.
             event.text = safe_text(event.text)
-        if isinstance(event, (Key, Paste)) and event.is_forwarded and isinstance(self.focused, Input):
+        focused = self.focused if self.screen_stack else None
+        if isinstance(event, (Key, Paste)) and event.is_forwarded and isinstance(focused, Input):
             # A field takes its keys itself. One that comes by here was typed ahead of a focus that has moved.
             if isinstance(event, Paste):
-                self.focused.insert_text_at_cursor(event.text.partition("\n")[0])
+                focused.insert_text_at_cursor(event.text.partition("\n")[0])
                 return
             if event.is_printable and event.character:
-                self.focused.insert_text_at_cursor(event.character)
+                focused.insert_text_at_cursor(event.character)
                 return
         if event is self._awaited:
             await super().on_event(event)
@@ -128,7 +129,7 @@ class ThemisApp(App[None]):
             if self._awaited is not None:
                 self._held.append(event)
                 return
-            if isinstance(event, Key) and not event.is_printable and isinstance(self.focused, Typed):
+            if isinstance(event, Key) and not event.is_printable and isinstance(focused, Typed):
                 # It comes by here twice: on its way to the field, and back to be acted on, maybe by moving
                 # the focus. What is typed meanwhile comes after it.
                 self._awaited = event

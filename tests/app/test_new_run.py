@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
+from pathlib import Path
 
 import pytest
 from textual.widgets import Button, Input
 
 from themis.backends import open_storage
+from themis.runs.launch import Launched
 from themis.runs.spec import RunSpec, spec_of
 from themis_tui.draft import Draft
 from themis_tui.screens.dialogs import ConfirmDialog
@@ -220,3 +223,27 @@ async def test_what_was_chosen_on_a_form_that_is_left_is_not_done(world, opened,
         await pilot.pause()
         assert pilot.app.is_running
         assert not form._launching
+
+
+async def test_a_run_launched_from_a_form_that_was_left_shows_no_other_screen(
+    world, opened, until, read, monkeypatch
+):
+    may_answer = threading.Event()
+
+    def slow(draft):
+        may_answer.wait(20)
+        return Launched("run-x", 1, Path("run-x.log"))
+
+    monkeypatch.setattr("themis_tui.screens.new_run.start", slow)
+    async with opened() as pilot:
+        await pilot.press("plus")
+        await until(pilot, lambda: isinstance(pilot.app.screen, NewRunScreen) and pilot.app.screen.checked)
+        form = pilot.app.screen
+        await pilot.press("f5")
+        await until(pilot, lambda: form._launching)
+        await pilot.press("f1")
+        await until(pilot, lambda: pilot.app.screen is not form)
+        help_page = pilot.app.screen
+        may_answer.set()
+        await until(pilot, lambda: not form._launching)
+        assert pilot.app.screen is help_page

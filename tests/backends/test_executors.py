@@ -36,3 +36,9 @@ def test_executors_say_what_they_are():
     assert repr(SequentialExecutionBackend()) == "SequentialExecutionBackend()"
     assert ThreadExecutionBackend(3).status().name == "threads"
     assert SequentialExecutionBackend().status().name == "sequential"
+
+
+def test_how_many_worked_is_known_after_the_work() -> None:
+    backend = ThreadExecutionBackend()
+    assert list(backend.map(abs, [-1], max_workers=3)) == [1]
+    assert backend.status().concurrency == 3

@@ -250,7 +250,14 @@ def test_a_stored_run_can_be_asked_again() -> None:
 
     backend = MemoryStorageBackend()
     asked = demo(
-        model="fake-math-llm?seed=3", prompt="{question}", limit=2, epochs=2, seed=4, metrics=["Includes"]
+        model="fake-math-llm?seed=3",
+        prompt="{question}",
+        limit=2,
+        epochs=2,
+        seed=4,
+        metrics=["Includes"],
+        max_workers=3,
+        timeout=20,
     )
     given = {**asked.arguments(), "storage_backend": backend, "run_id": "r1"}
     evaluate(given.pop("benchmark"), **given)
@@ -258,7 +265,14 @@ def test_a_stored_run_can_be_asked_again() -> None:
 
 
 @pytest.mark.parametrize(
-    "metadata", [{}, {"asked": "x", "where": 3}, {"asked": {"model": [], "sampling": 1}}]
+    "metadata",
+    [
+        {},
+        {"asked": "x", "where": 3},
+        {"asked": {"model": [], "sampling": 1}},
+        {"where": {"max_workers": True, "timeout": "soon"}},
+        {"where": {"max_workers": -4, "timeout": 0}},
+    ],
 )
 def test_a_run_that_says_nothing_can_be_shown_in_a_form(metadata) -> None:
     assert spec_of(metadata) == (RunSpec(benchmark="", model=""), {})

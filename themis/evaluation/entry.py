@@ -157,6 +157,8 @@ def evaluate_as(
         where = {
             "storage": store_name,
             "executor": executor_name,
+            "max_workers": max_workers,
+            "timeout": timeout,
             "detached": place.detached,
             "model": redacted(model) if isinstance(model, str) else None,
         }

@@ -190,6 +190,8 @@ def spec_of(metadata: dict[str, Any]) -> Again:
         limit=asked.get("limit"),
         epochs=asked.get("epochs") or 1,
         executor=kept.get("executor") or None,
+        max_workers=_as_stored(where.get("max_workers"), int),
+        timeout=_as_stored(where.get("timeout"), int, float),
         seed=asked.get("seed"),
     )
     return Again(spec, {field: value for field, value in wanted.items() if field not in kept})
@@ -201,6 +203,10 @@ def _is_harmless(name: str) -> bool:
         return split_query(name)[0] in ("", "fake-math-llm", *EXECUTION)
     except UsageError:
         return False
+
+
+def _as_stored(value: Any, *kinds: type) -> Any:
+    return value if type(value) in kinds and value > 0 else None
 
 
 def _object(document: dict[str, Any], name: str) -> dict[str, Any]:

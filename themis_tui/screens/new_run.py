@@ -205,6 +205,9 @@ class NewRunScreen(ThemisScreen):
         from themis_tui.screens.run import RunScreen
 
         tell(self.app, f"Launched; it goes on without the app. Log: {launched.log}")
+        if not self.is_active:
+            self._launching = False  # the person went elsewhere meanwhile, and stays there
+            return
         storage, below = draft.storage.strip() or None, self.app.screen_stack[-2]
         if isinstance(below, RunScreen) and (below.storage, below.run_id) == (storage, launched.run_id):
             self.app.pop_screen()

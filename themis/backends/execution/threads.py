@@ -41,7 +41,7 @@ class ThreadExecutionBackend(ExecutionBackend):
     ticks = True
 
     def __init__(self, max_workers: int = DEFAULT_WORKERS) -> None:
-        self.max_workers = _checked(max_workers)
+        self.max_workers = self._concurrency = _checked(max_workers)
         self._maps: set[_Map] = set()
 
     def map(
@@ -54,6 +54,7 @@ class ThreadExecutionBackend(ExecutionBackend):
         **kwargs: Any,
     ) -> Iterator[R]:
         workers = self.max_workers if max_workers is None else _checked(max_workers)
+        self._concurrency = workers
         work = _Map(func, items, workers, timeout, kwargs.get("cancel"), kwargs.get("tick"))
         return self._results(work, bool(kwargs.get("return_exceptions", False)))
 
@@ -77,12 +78,12 @@ class ThreadExecutionBackend(ExecutionBackend):
             running=sum(worker.current is not None for work in maps for worker in list(work.workers)),
             queued=0,
             nodes=1,
-            concurrency=max((work.most_workers for work in maps), default=self.max_workers),
+            concurrency=max((work.most_workers for work in maps), default=self._concurrency),
             reason="fixed",
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"max_workers": self.max_workers, "_maps": set()}
+        return {"max_workers": self.max_workers, "_concurrency": self.max_workers, "_maps": set()}
 
     def __repr__(self) -> str:
         return f"ThreadExecutionBackend(max_workers={self.max_workers})"
