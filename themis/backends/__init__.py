@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from themis.backends.execution.base import ExecutionBackend, ExecutorStatus, TaskFailure
+    from themis.backends.execution.coroutines import AsyncExecutionBackend
     from themis.backends.execution.sequential import SequentialExecutionBackend
     from themis.backends.execution.threads import ThreadExecutionBackend
     from themis.backends.registry import open_executor, open_storage
@@ -25,6 +26,7 @@ _PLACES = {
     "ExecutionBackend": "themis.backends.execution.base",
     "ExecutorStatus": "themis.backends.execution.base",
     "TaskFailure": "themis.backends.execution.base",
+    "AsyncExecutionBackend": "themis.backends.execution.coroutines",
     "SequentialExecutionBackend": "themis.backends.execution.sequential",
     "ThreadExecutionBackend": "themis.backends.execution.threads",
     "open_storage": "themis.backends.registry",
@@ -32,6 +34,7 @@ _PLACES = {
 }
 
 __all__ = [
+    "AsyncExecutionBackend",
     "CheckStep",
     "ExecutionBackend",
     "ExecutorStatus",

@@ -30,6 +30,7 @@ STORAGE: dict[str, BuiltIn] = {
     "memory": BuiltIn("themis.backends.storage.memory:MemoryStorageBackend"),
 }
 EXECUTION: dict[str, BuiltIn] = {
+    "async": BuiltIn("themis.backends.execution.coroutines:AsyncExecutionBackend"),
     "sequential": BuiltIn("themis.backends.execution.sequential:SequentialExecutionBackend"),
     "threads": BuiltIn("themis.backends.execution.threads:ThreadExecutionBackend"),
 }

@@ -1,0 +1,382 @@
+"""Coroutines on an event loop of their own: the executor for thousands of requests in flight."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from themis.backends.execution.base import TICK, ExecutionBackend, ExecutorStatus, R, T, TaskFailure
+from themis.backends.execution.threads import DEFAULT_WORKERS, ThreadExecutionBackend
+from themis.core.errors import UsageError, WorkersExhausted, described
+
+DEFAULT_CONCURRENT = 64
+MOST_UNREAD = 256
+"""Results that wait to be read, above which no more items are taken."""
+LOOK_AGAIN_S = 0.05
+"""How often whoever waits looks for a cancel, and for a loop that stands still."""
+GRACE_S = 0.5
+"""Seconds beyond its deadline that a coroutine has to end after it was cancelled, and the loop to say so."""
+
+_END = object()
+
+
+class AsyncExecutionBackend(ExecutionBackend):
+    """Up to ``max_concurrent`` coroutines at once, on a loop in a thread of its own.
+
+    A task that offers ``acall`` is awaited there. A plain function would stop the loop, so it is called in
+    up to ``max_threads`` threads, as :class:`ThreadExecutionBackend` does. ``max_workers`` of ``map`` takes
+    the place of either.
+
+    At its deadline a coroutine is cancelled. One that blocks the loop cannot be: the loop is left behind
+    with all that stands on it, each failing at its own deadline, and a new one goes on with the rest.
+    """
+
+    keeps_timeout = True
+    ticks = True
+
+    def __init__(
+        self, max_concurrent: int = DEFAULT_CONCURRENT, *, max_threads: int = DEFAULT_WORKERS
+    ) -> None:
+        self.max_concurrent = self._concurrency = _checked(max_concurrent, "max_concurrent")
+        self.max_threads = _checked(max_threads, "max_threads")
+        self._threads = ThreadExecutionBackend(max_threads)
+        self._loop: _Loop | None = None
+        self._starting = threading.Lock()
+        self._maps: set[_Map] = set()
+
+    def map(
+        self,
+        func: Callable[[T], R],
+        items: Iterable[T],
+        *,
+        max_workers: int | None = None,
+        timeout: float | None = None,
+        **kwargs: Any,
+    ) -> Iterator[R]:
+        if max_workers is not None:
+            _checked(max_workers, "max_workers")
+        acall = getattr(func, "acall", None)
+        if acall is None:
+            return self._threads.map(func, items, max_workers=max_workers, timeout=timeout, **kwargs)
+        self._concurrency = max_workers or self.max_concurrent
+        work = _Map(self, acall, items, self._concurrency, timeout, kwargs.get("cancel"), kwargs.get("tick"))
+        return self._results(work, bool(kwargs.get("return_exceptions", False)))
+
+    def _results(self, work: _Map, return_exceptions: bool) -> Iterator[Any]:
+        self._maps.add(work)
+        try:
+            for result in work.results():
+                if type(result) is TaskFailure and not return_exceptions:
+                    raise result.to_error()
+                yield result
+        finally:
+            self._maps.discard(work)
+            work.close()
+
+    def loop(self) -> _Loop:
+        """The loop that new work goes to."""
+        with self._starting:
+            if self._loop is None or not self._loop.runs:
+                self._loop = _Loop()
+            return self._loop
+
+    def leave(self, loop: _Loop) -> bool:
+        """Send no more work to a loop that stands still; whether that is news. It ends if it moves again."""
+        with self._starting:
+            if self._loop is not loop:
+                return False
+            self._loop = None
+        loop.stop()
+        return True
+
+    def shutdown(self) -> None:
+        for work in list(self._maps):
+            work.close()
+        self._threads.shutdown()
+        with self._starting:
+            loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.stop()
+
+    def status(self) -> ExecutorStatus:
+        maps = list(self._maps)
+        if not maps and self._threads.status().workers:
+            status = self._threads.status()
+            status.name = "async"
+            return status
+        running = sum(len(work.running) for work in maps)
+        return ExecutorStatus(
+            "async",
+            workers=self._concurrency if maps else 0,
+            running=running,
+            queued=0,
+            nodes=1,
+            concurrency=self._concurrency,
+            reason="fixed",
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"max_concurrent": self.max_concurrent, "max_threads": self.max_threads}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["max_concurrent"], max_threads=state["max_threads"])  # type: ignore[misc]
+
+    def __repr__(self) -> str:
+        return f"AsyncExecutionBackend(max_concurrent={self.max_concurrent})"
+
+
+class _Loop:
+    """An event loop in a daemon thread."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self.runs = True
+        self._thread = threading.Thread(target=self._run, name="themis-loop", daemon=True)
+        self._thread.start()
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> bool:
+        """Have ``function`` called on the loop; whether it still takes calls."""
+        try:
+            self._loop.call_soon_threadsafe(function, *arguments)
+        except RuntimeError:  # it is closed
+            return False
+        return True
+
+    def stop(self) -> None:
+        """End it after what it is doing now; what is awaited there is cancelled."""
+        self.runs = False
+        self.call(self._loop.stop)
+
+    def _run(self) -> None:
+        loop = self._loop
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_forever()
+            left = asyncio.all_tasks(loop)
+            for task in left:
+                task.cancel()
+            if left:
+                loop.run_until_complete(asyncio.wait(left, timeout=GRACE_S))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        finally:
+            self.runs = False
+            asyncio.set_event_loop(None)
+            loop.close()
+
+
+class _Piece:
+    """One item at work."""
+
+    __slots__ = ("_unclaimed", "handle", "item", "loop", "started", "task")
+
+    def __init__(self, item: Any, loop: _Loop) -> None:
+        self.item = item
+        self.loop = loop
+        self.started = time.monotonic()
+        self.task: asyncio.Task[Any] | None = None
+        self.handle: asyncio.TimerHandle | None = None
+        self._unclaimed = [None]
+
+    def claim(self) -> bool:
+        """Whether the caller is the first to settle it: its end, its deadline, or the reader."""
+        try:
+            self._unclaimed.pop()
+        except IndexError:
+            return False
+        return True
+
+
+class _Map:
+    """One call of ``map``. A thread of its own takes the items, as an iterable may wait; the loop does them;
+    whoever reads ``results`` gets them through a queue."""
+
+    def __init__(
+        self,
+        owner: AsyncExecutionBackend,
+        acall: Callable[[Any], Coroutine[Any, Any, Any]],
+        items: Iterable[Any],
+        concurrency: int,
+        timeout: float | None,
+        cancel: threading.Event | None,
+        tick: float | None,
+    ) -> None:
+        self.owner = owner
+        self.acall = acall
+        self.items = iter(items)
+        self.concurrency = concurrency
+        self.timeout = timeout
+        self.cancel = cancel
+        self.tick = tick
+        self.closed = False
+        self.begun = 0
+        self.failure: BaseException | None = None
+        self.running: set[_Piece] = set()
+        self.abandoned = 0
+        self.room = threading.Condition()
+        self.ready: SimpleQueue[Any] = SimpleQueue()
+
+    def stopped(self) -> bool:
+        """Whether nothing more is to be taken."""
+        return self.closed or (self.cancel is not None and self.cancel.is_set())
+
+    def results(self) -> Iterator[Any]:
+        """Results and failures as they complete; raises what the iterable raised, after the last of them."""
+        if self.stopped():
+            return
+        threading.Thread(target=self._feed, name="themis-feeder", daemon=True).start()
+        waited, received, ended = 0.0, 0, False
+        while not (ended and received == self.begun):
+            try:
+                result = self.ready.get(timeout=LOOK_AGAIN_S)
+            except Empty:
+                if self.stopped():
+                    return
+                self._look_for_standstill()
+                waited += LOOK_AGAIN_S
+                if self.tick is not None and waited >= self.tick:
+                    waited = 0.0
+                    yield TICK
+                continue
+            if result is _END:
+                ended = True
+                continue
+            waited = 0.0
+            received += 1
+            yield result
+            if self.ready.qsize() < MOST_UNREAD // 2:
+                with self.room:
+                    self.room.notify()
+        if self.failure is not None:
+            raise self.failure
+
+    def close(self) -> None:
+        """Take no more, and cancel what is awaited."""
+        self.closed = True
+        with self.room:
+            self.room.notify()
+        for piece in list(self.running):
+            if piece.task is not None:
+                piece.loop.call(piece.task.cancel)
+
+    # In the feeder's thread
+
+    def _feed(self) -> None:
+        try:
+            while self._has_room():
+                try:
+                    item = next(self.items)
+                except StopIteration:
+                    return
+                self._begin(item)
+        except BaseException as exc:  # raised again when what is in flight has come back
+            self.failure = self.failure or exc
+        finally:
+            self.ready.put(_END)
+
+    def _has_room(self) -> bool:
+        with self.room:
+            while not self.stopped() and self.failure is None:
+                if len(self.running) < self.concurrency and self.ready.qsize() < MOST_UNREAD:
+                    return True
+                self.room.wait(LOOK_AGAIN_S)
+        return False
+
+    def _begin(self, item: Any) -> None:
+        while not self.stopped():
+            loop = self.owner.loop()
+            piece = _Piece(item, loop)
+            self.running.add(piece)
+            if loop.call(self._start, piece):
+                self.begun += 1
+                return
+            self.running.discard(piece)
+
+    # On the loop
+
+    def _start(self, piece: _Piece) -> None:
+        if self.stopped():
+            self._settle(piece)
+            return
+        piece.started = time.monotonic()
+        loop = asyncio.get_running_loop()
+        piece.task = loop.create_task(self._called(piece.item))
+        piece.task.add_done_callback(lambda task: self._done(piece, task))
+        if self.timeout is not None:
+            piece.handle = loop.call_later(self.timeout, self._expire, piece)
+
+    async def _called(self, item: Any) -> Any:
+        try:
+            return await self.acall(item)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as exc:  # even SystemExit is the item's failure, not the loop's end
+            return TaskFailure(item, "raised", described(exc), exc)
+
+    def _done(self, piece: _Piece, task: asyncio.Task[Any]) -> None:
+        if piece.handle is not None:
+            piece.handle.cancel()
+        if not piece.claim():
+            return
+        if task.cancelled():
+            # By our closing, or by the coroutine itself.
+            gone = asyncio.CancelledError("the coroutine was cancelled")
+            result: Any = TaskFailure(piece.item, "raised", described(gone), None)
+        else:
+            result = task.result()
+        self._settle(piece, result)
+
+    def _expire(self, piece: _Piece) -> None:
+        if piece.task is None or not piece.claim():
+            return
+        piece.task.cancel()
+        self._settle(piece, self._too_late(piece))
+        asyncio.get_running_loop().call_later(GRACE_S, self._look_after, piece.task)
+
+    def _look_after(self, task: asyncio.Task[Any]) -> None:
+        if not task.done():
+            self._abandon()
+            task.add_done_callback(lambda _: self._came_back())
+
+    # From anywhere
+
+    def _settle(self, piece: _Piece, *result: Any) -> None:
+        for each in result:
+            self.ready.put(each)
+        with self.room:
+            self.running.discard(piece)
+            self.room.notify()
+
+    def _too_late(self, piece: _Piece) -> TaskFailure:
+        return TaskFailure(piece.item, "timeout", f"no result within {self.timeout:g} s")
+
+    def _look_for_standstill(self) -> None:
+        if self.timeout is None:
+            return
+        late = time.monotonic() - self.timeout - GRACE_S
+        for piece in [each for each in list(self.running) if each.started < late]:
+            if piece.claim():
+                if self.owner.leave(piece.loop):
+                    self._abandon()
+                self._settle(piece, self._too_late(piece))
+
+    def _abandon(self) -> None:
+        self.abandoned += 1
+        if self.abandoned > self.concurrency and self.failure is None:
+            self.failure = WorkersExhausted(
+                f"{self.abandoned} pieces of work passed their deadline of {self.timeout:g} s and still "
+                f"hang, more than there may be at once ({self.concurrency}). Give the model a time-out of "
+                "its own, or allow more workers."
+            )
+
+    def _came_back(self) -> None:
+        self.abandoned -= 1
+
+
+def _checked(count: int, name: str) -> int:
+    if count < 1:
+        raise UsageError(f"{name} is {count}; it must be at least 1.")
+    return count
