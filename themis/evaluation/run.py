@@ -23,7 +23,7 @@ from themis.evaluation.progress import Meter
 from themis.evaluation.report import make_report, make_summary
 from themis.evaluation.session import OnProgress, Session, stored_progress
 from themis.evaluation.stop import INTERRUPTED, StopSignal, interrupts, register, unregister
-from themis.evaluation.task import SampleTask
+from themis.evaluation.task import AwaitedSampleTask, SampleTask
 
 
 class Run:
@@ -87,7 +87,7 @@ class Run:
             run_id=self.run_id,
             storage=self.storage,
             executor=self.executor,
-            task=SampleTask(
+            task=(AwaitedSampleTask if question.model.awaits else SampleTask)(
                 model=question.model,
                 template=question.template,
                 metrics=question.metrics,

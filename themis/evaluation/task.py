@@ -103,34 +103,48 @@ class SampleTask:
         return Outcome(work.id, generation, self.evaluated(generation, work.sample))
 
     def _asked(self, work: Work, stop: Event | None) -> GenerationRecord | None:
-        sample = work.sample
         started = time.time()
-        try:
-            prompt = self.template.render(sample.fields)
-        except BenchmarkError as exc:
-            return self._record(work, "", None, _error("template", "render", exc), started, 0.0, None)
-        seed = None if self.seed is None else self.seed + work.epoch - 1
-        request = Request(
-            prompt, self.sampling, sample.id, work.epoch, work.attempt, 1, seed, self.timeout, stop
-        )
+        request = self._request(work, stop, started)
+        if isinstance(request, GenerationRecord):
+            return request
         clock = time.perf_counter()
-        answer: Answer | None = None
-        error: dict[str, Any] | None = None
         try:
             answer = _checked(
                 _in_time(self.model, request) if self.own_deadline else self.model.answer(request)
             )
-        except ModelError as exc:
-            if exc.kind == "interrupted":
-                return None
-            error = _error(exc.kind, "call", exc, exc.status, exc.calls)
         except (KeyboardInterrupt, GeneratorExit):
             raise
-        except BaseException as exc:  # whatever else a model raises is this sample's error, not the run's
+        except BaseException as exc:  # whatever a model raises is this sample's error, not the run's
+            return self._unanswered(work, request, exc, started, clock)
+        return self._answered(work, request, answer, started, clock)
+
+    def _request(self, work: Work, stop: Event | None, started: float) -> Request | GenerationRecord:
+        try:
+            prompt = self.template.render(work.sample.fields)
+        except BenchmarkError as exc:
+            return self._record(work, "", None, _error("template", "render", exc), started, 0.0, None)
+        epoch = work.epoch
+        seed = None if self.seed is None else self.seed + epoch - 1
+        return Request(
+            prompt, self.sampling, work.sample.id, epoch, work.attempt, 1, seed, self.timeout, stop
+        )
+
+    def _answered(
+        self, work: Work, request: Request, answer: Answer, started: float, clock: float
+    ) -> GenerationRecord:
+        spent, waited = time.perf_counter() - clock, answer.wait_s
+        return self._record(work, request.prompt, answer, None, started, waited, spent - waited)
+
+    def _unanswered(
+        self, work: Work, request: Request, exc: BaseException, started: float, clock: float
+    ) -> GenerationRecord | None:
+        if not isinstance(exc, ModelError):
             error = _error("model", "call", exc)
-        spent = time.perf_counter() - clock
-        waited = answer.wait_s if answer is not None else 0.0
-        return self._record(work, prompt, answer, error, started, waited, spent - waited)
+        elif exc.kind == "interrupted":
+            return None
+        else:
+            error = _error(exc.kind, "call", exc, exc.status, exc.calls)
+        return self._record(work, request.prompt, None, error, started, 0.0, time.perf_counter() - clock)
 
     def _record(
         self,
@@ -211,6 +225,36 @@ class SampleTask:
         )
 
 
+class AwaitedSampleTask(SampleTask):
+    """Also offers ``acall``, for executors that can wait for many answers on one event loop."""
+
+    async def acall(self, work: Work) -> Outcome:
+        """As called, but the model is awaited."""
+        stop = stop_of(self.token)
+        if work.answered is not None or (stop is not None and stop.is_set()):
+            return self(work)
+        started = time.time()
+        request = self._request(work, stop, started)
+        generation: GenerationRecord | None
+        if isinstance(request, GenerationRecord):
+            generation = request
+        else:
+            clock = time.perf_counter()
+            try:
+                answer = _checked(await self.model.answer_awaited(request))
+            except (KeyboardInterrupt, GeneratorExit):
+                raise
+            except BaseException as exc:  # as above
+                if _is_cancelled(exc):
+                    raise
+                generation = self._unanswered(work, request, exc, started, clock)
+            else:
+                generation = self._answered(work, request, answer, started, clock)
+        if generation is None:
+            return Outcome(work.id, None, None)
+        return Outcome(work.id, generation, self.evaluated(generation, work.sample))
+
+
 def _in_time(model: Model, request: Request) -> Answer:
     """The model's answer, or ``timeout``: the thread that still waits for it is left behind."""
     done: SimpleQueue[tuple[Answer | None, BaseException | None]] = SimpleQueue()
@@ -229,6 +273,12 @@ def _in_time(model: Model, request: Request) -> Answer:
     if error is not None:
         raise error
     return cast(Answer, answer)
+
+
+def _is_cancelled(exc: BaseException) -> bool:
+    import asyncio  # loaded long ago if this was awaited, and needed by nothing else here
+
+    return isinstance(exc, asyncio.CancelledError)
 
 
 def _checked(answer: Any) -> Answer:

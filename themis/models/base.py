@@ -57,6 +57,8 @@ class Model(ABC):
     name: str
     identity: str
     base_url: str | None = None
+    awaits: bool = False
+    """Whether it can be asked by ``answer_awaited``: many at once on one event loop."""
 
     @abstractmethod
     def answer(self, request: Request) -> Answer:
@@ -65,6 +67,10 @@ class Model(ABC):
         Raises :class:`themis.core.errors.ModelError` with its ``kind``; anything else that is raised
         counts as kind ``model``.
         """
+
+    async def answer_awaited(self, request: Request) -> Answer:
+        """``answer`` as a coroutine that waits without holding up its loop; only where it ``awaits``."""
+        raise TypeError(f"{self.name} cannot be awaited.")
 
     def close(self) -> None:  # noqa: B027 - a model without connections has nothing to do
         """Let go of connections; a closed model opens them again when asked."""

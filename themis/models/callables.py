@@ -28,14 +28,20 @@ class CallableModel(Model):
         self.function = function
         self.name = getattr(function, "__name__", type(function).__name__).strip("<>")
         self.identity = _identity(function)
-        self._is_async = inspect.iscoroutinefunction(_innermost(function))
+        self.awaits = inspect.iscoroutinefunction(_innermost(function))
 
     def answer(self, request: Request) -> Answer:
         said = self.function(request.prompt)
         if type(said) is str:
             return Answer(said)
-        if self._is_async or inspect.isawaitable(said):
+        if self.awaits or inspect.isawaitable(said):
             said = _loop().runner.run(_awaited(said))
+        return self._answer(said)
+
+    async def answer_awaited(self, request: Request) -> Answer:
+        return self._answer(await self.function(request.prompt))
+
+    def _answer(self, said: Any) -> Answer:
         if isinstance(said, str):
             return Answer(said)
         if isinstance(said, Answer):

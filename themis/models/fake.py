@@ -114,6 +114,8 @@ class FakeMathModel(Model):
         self.seed = seed
         self.accuracy = None if accuracy is None else _share("accuracy", accuracy)
         self.identity = self._identity()
+        # Asking again after a rate limit is done by waiting in a thread.
+        self.awaits = not self.rate_limit_rate
 
     def answer(self, request: Request) -> Answer:
         """Answer, after the latency; or fail as the rates say.
@@ -127,9 +129,18 @@ class FakeMathModel(Model):
 
         return ask_again(self._ask, request, again=LIMITED)
 
+    async def answer_awaited(self, request: Request) -> Answer:
+        import asyncio  # takes longer to load than a small run takes
+
+        await asyncio.sleep(self.latency)
+        return self._say_or_fail(request)
+
     def _ask(self, request: Request) -> Answer:
         if self.latency:
             pause(self.latency, request)
+        return self._say_or_fail(request)
+
+    def _say_or_fail(self, request: Request) -> Answer:
         if self.error_rate or self.rate_limit_rate:
             self._maybe_fail(request)
         text = prompt_text(request.prompt)
