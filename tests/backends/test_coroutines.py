@@ -12,7 +12,7 @@ import pytest
 from themis.backends import AsyncExecutionBackend
 from themis.backends.execution.base import TaskFailure
 from themis.core.errors import UsageError, WorkersExhausted
-from themis.testing.execution.place import PATIENCE_S, in_thread
+from themis.testing.execution.place import PATIENCE_S, in_thread, read_into
 
 SOON_S = 0.2
 
@@ -142,9 +142,11 @@ def test_coroutines_that_will_not_be_cancelled_run_out_of_patience(executor):
     )
     try:
         with pytest.raises(WorkersExhausted):
-            in_thread(lambda: given.extend(results))
+            in_thread(lambda: read_into(given, results))
     finally:
         over = True
+    assert {each.kind for each in given} == {"timeout"}
+    assert len(given) < 20
 
 
 def test_a_coroutine_that_cancels_itself_fails_alone(executor):

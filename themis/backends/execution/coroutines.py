@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -16,6 +17,8 @@ from themis.core.errors import UsageError, WorkersExhausted, described
 DEFAULT_CONCURRENT = 64
 MOST_UNREAD = 256
 """Results that wait to be read, above which no more items are taken."""
+MOST_WAITING = 256
+"""Items taken ahead at the most; never more than may be at work at once."""
 LOOK_AGAIN_S = 0.05
 """How often whoever waits looks for a cancel, and for a loop that stands still."""
 GRACE_S = 0.5
@@ -212,10 +215,16 @@ class _Map:
         self.cancel = cancel
         self.tick = tick
         self.closed = False
-        self.begun = 0
+        self.taken = 0
+        self._called_to_fill = False
         self.failure: BaseException | None = None
         self.running: set[_Piece] = set()
+        self.waiting: deque[Any] = deque()
+        """Items taken ahead, so that the loop begins the next as soon as one is done."""
+        self.most_waiting = min(concurrency, MOST_WAITING)
         self.abandoned = 0
+        self.exhausted = False
+        """Whether so much was abandoned that nothing more is begun."""
         self.room = threading.Condition()
         self.ready: SimpleQueue[Any] = SimpleQueue()
 
@@ -229,7 +238,9 @@ class _Map:
             return
         threading.Thread(target=self._feed, name="themis-feeder", daemon=True).start()
         waited, received, ended = 0.0, 0, False
-        while not (ended and received == self.begun):
+        while not ended or received < self.taken:
+            if self.exhausted and not self.running and self.ready.empty():
+                break
             try:
                 result = self.ready.get(timeout=LOOK_AGAIN_S)
             except Empty:
@@ -271,37 +282,45 @@ class _Map:
                     item = next(self.items)
                 except StopIteration:
                     return
-                self._begin(item)
+                self.waiting.append(item)
+                self.taken += 1
+                if len(self.running) < self.concurrency and not self._called_to_fill:
+                    self._call_to_fill()
         except BaseException as exc:  # raised again when what is in flight has come back
             self.failure = self.failure or exc
         finally:
             self.ready.put(_END)
+            self._call_to_fill()
 
     def _has_room(self) -> bool:
         with self.room:
             while not self.stopped() and self.failure is None:
-                if len(self.running) < self.concurrency and self.ready.qsize() < MOST_UNREAD:
+                if len(self.waiting) < self.most_waiting and self.ready.qsize() < MOST_UNREAD:
                     return True
                 self.room.wait(LOOK_AGAIN_S)
         return False
 
-    def _begin(self, item: Any) -> None:
-        while not self.stopped():
+    def _call_to_fill(self) -> None:
+        self._called_to_fill = True
+        loop = self.owner.loop()
+        while not loop.call(self._fill, loop) and not self.stopped():
             loop = self.owner.loop()
-            piece = _Piece(item, loop)
-            self.running.add(piece)
-            if loop.call(self._start, piece):
-                self.begun += 1
-                return
-            self.running.discard(piece)
 
     # On the loop
 
+    def _fill(self, loop: _Loop) -> None:
+        self._called_to_fill = False
+        while (
+            len(self.running) < self.concurrency and loop.runs and not self.exhausted and not self.stopped()
+        ):
+            try:
+                item = self.waiting.popleft()
+            except IndexError:
+                break
+            self._start(_Piece(item, loop))
+
     def _start(self, piece: _Piece) -> None:
-        if self.stopped():
-            self._settle(piece)
-            return
-        piece.started = time.monotonic()
+        self.running.add(piece)
         loop = asyncio.get_running_loop()
         piece.task = loop.create_task(self._called(piece.item))
         piece.task.add_done_callback(lambda task: self._done(piece, task))
@@ -341,14 +360,16 @@ class _Map:
             self._abandon()
             task.add_done_callback(lambda _: self._came_back())
 
-    # From anywhere
+    def _settle(self, piece: _Piece, result: Any) -> None:
+        self.ready.put(result)
+        self.running.discard(piece)
+        if piece.loop.runs:
+            self._fill(piece.loop)
+        if len(self.waiting) * 2 <= self.most_waiting:
+            with self.room:
+                self.room.notify()
 
-    def _settle(self, piece: _Piece, *result: Any) -> None:
-        for each in result:
-            self.ready.put(each)
-        with self.room:
-            self.running.discard(piece)
-            self.room.notify()
+    # From anywhere
 
     def _too_late(self, piece: _Piece) -> TaskFailure:
         return TaskFailure(piece.item, "timeout", f"no result within {self.timeout:g} s")
@@ -361,11 +382,14 @@ class _Map:
             if piece.claim():
                 if self.owner.leave(piece.loop):
                     self._abandon()
-                self._settle(piece, self._too_late(piece))
+                self.ready.put(self._too_late(piece))
+                self.running.discard(piece)
+                self._call_to_fill()
 
     def _abandon(self) -> None:
         self.abandoned += 1
-        if self.abandoned > self.concurrency and self.failure is None:
+        if self.abandoned > self.concurrency and not self.exhausted:
+            self.exhausted = True
             self.failure = WorkersExhausted(
                 f"{self.abandoned} pieces of work passed their deadline of {self.timeout:g} s and still "
                 f"hang, more than there may be at once ({self.concurrency}). Give the model a time-out of "

@@ -1,0 +1,125 @@
+"""How much of the waiting for a model is done at once: answers that take 50 ms, many in flight.
+
+    python benchmarks/waiting.py [--samples 10000] [--concurrency 64 256]
+
+Each row is one process: from the call of ``evaluate`` to its report saved in local files, as the share of
+the ideal ``samples * 0.05 / concurrency``, beside bare asyncio and bare threads that only wait.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+ANSWER_S = 0.05
+
+
+async def awaited(prompt: str) -> str:
+    """The model, as a coroutine."""
+    await asyncio.sleep(ANSWER_S)
+    return "12"
+
+
+def waited(prompt: str) -> str:
+    """The model, as a plain function."""
+    time.sleep(ANSWER_S)
+    return "12"
+
+
+def bare_asyncio(samples: int, concurrency: int) -> float:
+    """Seconds of as many tasks that share one iterator."""
+
+    async def work(numbers: object) -> None:
+        for _ in numbers:  # type: ignore[attr-defined]
+            await awaited("")
+
+    async def main() -> None:
+        numbers = iter(range(samples))
+        await asyncio.gather(*(work(numbers) for _ in range(concurrency)))
+
+    started = time.perf_counter()
+    asyncio.run(main())
+    return time.perf_counter() - started
+
+
+def bare_threads(samples: int, concurrency: int) -> float:
+    """Seconds of as many threads that share one iterator."""
+    numbers, taking = iter(range(samples)), threading.Lock()
+
+    def work() -> None:
+        while True:
+            with taking:
+                if next(numbers, None) is None:
+                    return
+            waited("")
+
+    threads = [threading.Thread(target=work) for _ in range(concurrency)]
+    started = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return time.perf_counter() - started
+
+
+def _evaluated(samples: int, executor: str, model: object) -> float:
+    from themis import evaluate
+
+    rows = [
+        {"id": f"q{number}", "question": "What is six plus six? " * 8, "answer": "12"}
+        for number in range(samples)
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        report = evaluate(rows, model=model, storage=f"local?root={Path(folder)}", executor=executor)
+        took = time.perf_counter() - started
+    assert report.counts["answered"] == samples
+    return took
+
+
+def ours_async(samples: int, concurrency: int) -> float:
+    """Seconds of ``evaluate`` with the async executor."""
+    return _evaluated(samples, f"async?max_concurrent={concurrency}", awaited)
+
+
+def ours_threads(samples: int, concurrency: int) -> float:
+    """Seconds of ``evaluate`` with threads."""
+    return _evaluated(samples, f"threads?max_workers={concurrency}", waited)
+
+
+CONTESTANTS = {each.__name__: each for each in (bare_asyncio, ours_async, bare_threads, ours_threads)}
+
+
+def main() -> None:
+    """Run the contestants in turn and print their shares."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--samples", type=int, default=10_000)
+    parser.add_argument("--concurrency", type=int, nargs="+", default=[64, 256])
+    parser.add_argument("--one", choices=CONTESTANTS, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.one:
+        took = CONTESTANTS[asked.one](asked.samples, asked.concurrency[0])
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 if sys.platform == "darwin" else 1024)
+        print(took, peak)
+        return
+    print(f"{asked.samples:,} samples of {ANSWER_S * 1000:g} ms")
+    for concurrency in asked.concurrency:
+        ideal = asked.samples * ANSWER_S / concurrency
+        for name in CONTESTANTS:
+            command = [sys.executable, __file__, "--one", name, "--samples", str(asked.samples)]
+            done = subprocess.run(
+                [*command, "--concurrency", str(concurrency)], capture_output=True, text=True, check=True
+            )
+            took, peak = map(float, done.stdout.split())
+            print(f"{concurrency:>5}  {name:<13} {took:6.2f} s  {ideal / took:.3f} of ideal  {peak:4.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
