@@ -125,6 +125,28 @@ def test_one_that_blocks_the_loop_is_left_behind_and_the_others_go_on(executor):
     assert sorted(each for each in results if type(each) is int) == list(range(1, 20))
 
 
+def test_what_was_done_before_the_loop_was_blocked_is_given(executor):
+    released = threading.Event()
+
+    async def block(item):
+        if item == 5:
+            released.wait(PATIENCE_S)
+        return item
+
+    try:
+        results = in_thread(
+            lambda: list(
+                executor.map(Task(block), range(60), max_workers=4, timeout=SOON_S, return_exceptions=True)
+            )
+        )
+    finally:
+        released.set()
+    assert len(results) == 60
+    failed = {each.item for each in results if isinstance(each, TaskFailure)}
+    assert 5 in failed
+    assert len(failed) <= 4, "those that stood on the same loop"
+
+
 def test_coroutines_that_will_not_be_cancelled_run_out_of_patience(executor):
     over = False
 

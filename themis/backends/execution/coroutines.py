@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -21,6 +22,8 @@ MOST_WAITING = 256
 """Items taken ahead at the most; never more than may be at work at once."""
 LOOK_AGAIN_S = 0.05
 """How often whoever waits looks for a cancel, and for a loop that stands still."""
+HAND_OVER_S = 0.002
+"""Results that come within this are read together: waking the reader holds up the loop."""
 GRACE_S = 0.5
 """Seconds beyond its deadline that a coroutine has to end after it was cancelled, and the loop to say so."""
 
@@ -215,13 +218,16 @@ class _Map:
         self.cancel = cancel
         self.tick = tick
         self.closed = False
-        self.taken = 0
+        self.taken = self.received = 0
+        self.done_now: deque[Any] = deque()
+        """What is done and was not handed over yet."""
         self._called_to_fill = False
         self.failure: BaseException | None = None
         self.running: set[_Piece] = set()
         self.waiting: deque[Any] = deque()
         """Items taken ahead, so that the loop begins the next as soon as one is done."""
         self.most_waiting = min(concurrency, MOST_WAITING)
+        self.most_out = concurrency + self.most_waiting + MOST_UNREAD
         self.abandoned = 0
         self.exhausted = False
         """Whether so much was abandoned that nothing more is begun."""
@@ -237,30 +243,31 @@ class _Map:
         if self.stopped():
             return
         threading.Thread(target=self._feed, name="themis-feeder", daemon=True).start()
-        waited, received, ended = 0.0, 0, False
-        while not ended or received < self.taken:
+        waited, ended = 0.0, False
+        while not ended or self.received < self.taken:
             if self.exhausted and not self.running and self.ready.empty():
                 break
             try:
-                result = self.ready.get(timeout=LOOK_AGAIN_S)
+                handed = self.ready.get(timeout=LOOK_AGAIN_S)
             except Empty:
                 if self.stopped():
                     return
                 self._look_for_standstill()
+                self._hand_over()  # what lies with a loop that was left
                 waited += LOOK_AGAIN_S
                 if self.tick is not None and waited >= self.tick:
                     waited = 0.0
                     yield TICK
                 continue
-            if result is _END:
+            if handed is _END:
                 ended = True
                 continue
             waited = 0.0
-            received += 1
-            yield result
-            if self.ready.qsize() < MOST_UNREAD // 2:
-                with self.room:
-                    self.room.notify()
+            for result in handed:
+                self.received += 1
+                yield result
+            with self.room:
+                self.room.notify()
         if self.failure is not None:
             raise self.failure
 
@@ -295,7 +302,7 @@ class _Map:
     def _has_room(self) -> bool:
         with self.room:
             while not self.stopped() and self.failure is None:
-                if len(self.waiting) < self.most_waiting and self.ready.qsize() < MOST_UNREAD:
+                if len(self.waiting) < self.most_waiting and self.taken - self.received < self.most_out:
                     return True
                 self.room.wait(LOOK_AGAIN_S)
         return False
@@ -361,7 +368,9 @@ class _Map:
             task.add_done_callback(lambda _: self._came_back())
 
     def _settle(self, piece: _Piece, result: Any) -> None:
-        self.ready.put(result)
+        if not self.done_now:
+            asyncio.get_running_loop().call_later(HAND_OVER_S, self._hand_over)
+        self.done_now.append(result)
         self.running.discard(piece)
         if piece.loop.runs:
             self._fill(piece.loop)
@@ -370,6 +379,14 @@ class _Map:
                 self.room.notify()
 
     # From anywhere
+
+    def _hand_over(self) -> None:
+        handed = []
+        with suppress(IndexError):
+            while True:
+                handed.append(self.done_now.popleft())
+        if handed:
+            self.ready.put(handed)
 
     def _too_late(self, piece: _Piece) -> TaskFailure:
         return TaskFailure(piece.item, "timeout", f"no result within {self.timeout:g} s")
@@ -382,7 +399,7 @@ class _Map:
             if piece.claim():
                 if self.owner.leave(piece.loop):
                     self._abandon()
-                self.ready.put(self._too_late(piece))
+                self.ready.put([self._too_late(piece)])
                 self.running.discard(piece)
                 self._call_to_fill()
 
