@@ -193,11 +193,13 @@ async def test_a_live_run_is_cancelled_after_a_question_and_resumed_from_the_for
             pilot, lambda: isinstance(pilot.app.screen, RunScreen) and pilot.app.screen, within_s=60
         )
         await until(pilot, lambda: run.view is not None and run.progress is not None and run.progress.done)
+        assert "P pause" in read(pilot)
         await pilot.press("x")
         await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
         assert pilot.app.focused.id == "no"
         await pilot.press("right", "enter")
         await until(pilot, lambda: run.view.status.word == "cancelled", within_s=30)
+        await until(pilot, lambda: "P resume" in read(pilot))
         await pilot.press("P")
         await until(pilot, lambda: isinstance(pilot.app.screen, NewRunScreen))
         form = await checked(pilot, until)

@@ -42,6 +42,11 @@ class RunActions(ThemisScreen):
             return f"This run is {status.word}; there is nothing to stop."
         return self.why_not_any()
 
+    def word_pause(self) -> str:
+        """What its key does to this run now."""
+        status = self.target_status
+        return "pause" if status is None or status.live else "resume"
+
     def why_not_pause(self) -> str | None:
         """Why there is nothing to stop or to go on with."""
         status = self.target_status

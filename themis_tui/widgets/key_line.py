@@ -52,7 +52,7 @@ def _line(screen: Screen[object], width: int) -> Content:
             and _possible(screen, binding)
         ):
             key = binding.key_display or _NAMES.get(binding.key, binding.key)
-            pairs[binding.action] = (key, binding.description)
+            pairs[binding.action] = (key, _word(screen, binding))
     chosen = list(pairs.values())
     last = [pair for pair in chosen if pair[1] == "help"]
     rest = [pair for pair in chosen if pair[1] != "help"]
@@ -71,9 +71,18 @@ def _line(screen: Screen[object], width: int) -> Content:
 
 def _possible(screen: Screen[object], binding: Binding) -> bool:
     """What cannot be done now is not worth the room; pressed all the same, its key says why."""
-    name = binding.action.removeprefix("do('").removesuffix("')")
-    why_not: Callable[[], str | None] | None = getattr(screen, f"why_not_{name}", None)
+    why_not: Callable[[], str | None] | None = getattr(screen, f"why_not_{_name(binding)}", None)
     return why_not is None or why_not() is None
+
+
+def _word(screen: Screen[object], binding: Binding) -> str:
+    """What the key does now, where that depends on what it is pressed on."""
+    word: Callable[[], str] | None = getattr(screen, f"word_{_name(binding)}", None)
+    return binding.description if word is None else word()
+
+
+def _name(binding: Binding) -> str:
+    return binding.action.removeprefix("do('").removesuffix("')")
 
 
 def _width(pair: tuple[str, str]) -> int:
