@@ -64,6 +64,16 @@ def model(prompt: str) -> str:
     ],
 )
 def test_memory_grows_by_a_name_a_sample(count: int, once: bool) -> None:
+    growth = float("inf")
+    for _ in range(3):  # what other tests left behind in this process may allocate meanwhile, and only adds
+        growth = min(growth, _growth(count, once))
+        print(f"{growth:.0f} bytes a sample")
+        if growth <= MOST_BYTES:
+            break
+    assert growth <= MOST_BYTES
+
+
+def _growth(count: int, once: bool) -> float:
     store, questions = Sieve(), Questions(count)
     tracemalloc.start()
     try:
@@ -72,9 +82,8 @@ def test_memory_grows_by_a_name_a_sample(count: int, once: bool) -> None:
         tracemalloc.stop()
     assert (report.counts["asked"], store.saved) == (count, count)
     assert report.status == "completed"
-    print(f"{questions.growth:.0f} bytes a sample")
-    assert questions.growth <= MOST_BYTES
     assert len(store._runs[RUN].report or b"") < 5_000
+    return questions.growth
 
 
 def test_the_reports_size_does_not_grow_with_the_samples() -> None:
