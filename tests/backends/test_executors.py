@@ -12,6 +12,7 @@ from themis.backends import AsyncExecutionBackend, SequentialExecutionBackend, T
 from themis.core.errors import UsageError
 from themis.testing import ExecutionBackendSuite
 from themis.testing.execution import work
+from themis.testing.execution.place import in_thread, parted
 
 
 class TestSequential(ExecutionBackendSuite):
@@ -77,7 +78,12 @@ class TestCoroutines(ExecutionBackendSuite):
         return OfCoroutines(4)
 
     def test_when_every_worker_hangs_it_is_said(self) -> None:
-        pytest.skip("what hangs here is cancelled, and so never runs out; see below for what cannot be")
+        """What hangs here is cancelled at its deadline, so that workers never run out."""
+        results = self.open().map(
+            self.hanging_from(0), range(8), max_workers=2, timeout=0.1, return_exceptions=True
+        )
+        _, failures = in_thread(lambda: parted(results))
+        assert [(each.item, each.kind) for each in failures] == [(item, "timeout") for item in range(8)]
 
 
 def test_sequential_keeps_the_order():
@@ -103,3 +109,10 @@ def test_how_many_worked_is_known_after_the_work() -> None:
     backend = ThreadExecutionBackend()
     assert list(backend.map(abs, [-1], max_workers=3)) == [1]
     assert backend.status().concurrency == 3
+
+
+def test_an_async_executor_says_how_many_threads_called_plain_functions() -> None:
+    backend = AsyncExecutionBackend(50, max_threads=5)
+    assert list(backend.map(abs, [-1])) == [1]
+    assert backend.status().concurrency == 5
+    backend.shutdown()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from fractions import Fraction
 
 import pytest
 
 from themis import evaluate
-from themis.backends import AsyncExecutionBackend, MemoryStorageBackend
+from themis.backends import AsyncExecutionBackend, ExecutionBackend, MemoryStorageBackend
 
 
 @pytest.fixture
@@ -118,3 +119,44 @@ def test_cancel_waits_for_answers_in_flight_and_asks_no_more(executor):
     )
     assert report.status in ("cancelled", "paused")
     assert report.counts["answered"] == len(records(storage, "r")) == asked < 20_000
+
+
+class Stranger(ExecutionBackend):
+    """Awaits what is offered, and knows no deadline."""
+
+    def map(self, func, items, *, max_workers=None, timeout=None, **kwargs):
+        async def main():
+            return await asyncio.gather(*map(func.acall, items))
+
+        return iter(asyncio.run(main()))
+
+    def shutdown(self):
+        pass
+
+
+def test_under_a_strangers_executor_awaited_work_keeps_its_own_deadline():
+    async def answer(prompt):
+        if " 3 " in prompt:
+            await asyncio.Event().wait()
+        if " 4 " in prompt:
+            raise TimeoutError("the model's own")
+        return "1"
+
+    report = evaluate(
+        rows(10),
+        model=answer,
+        storage_backend=MemoryStorageBackend(),
+        execution_backend=Stranger(),
+        timeout=0.2,
+    )
+    assert {kind: each["sample_ids"] for kind, each in report.failures.items()} == {
+        "timeout": ["q3"],
+        "model": ["q4"],
+    }
+
+
+@pytest.mark.parametrize("timeout", [float("inf"), Fraction(50)])
+def test_any_number_of_seconds_is_a_deadline(timeout):
+    storage = MemoryStorageBackend()
+    evaluate(rows(2), model="fake-math-llm", run_id="r", storage_backend=storage, timeout=timeout)
+    assert storage.load_run_metadata("r")["where"]["timeout"] in (None, 50.0)

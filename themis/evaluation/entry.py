@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -157,8 +158,8 @@ def evaluate_as(
         where = {
             "storage": store_name,
             "executor": executor_name,
-            "max_workers": max_workers,
-            "timeout": timeout,
+            "max_workers": None if max_workers is None else int(max_workers),
+            "timeout": None if timeout is None or not math.isfinite(timeout) else float(timeout),
             "detached": place.detached,
             "model": redacted(model) if isinstance(model, str) else None,
         }

@@ -241,7 +241,7 @@ class AwaitedSampleTask(SampleTask):
         else:
             clock = time.perf_counter()
             try:
-                answer = _checked(await self.model.answer_awaited(request))
+                answer = _checked(await self._answer_awaited(request))
             except (KeyboardInterrupt, GeneratorExit):
                 raise
             except BaseException as exc:  # as above
@@ -253,6 +253,19 @@ class AwaitedSampleTask(SampleTask):
         if generation is None:
             return Outcome(work.id, None, None)
         return Outcome(work.id, generation, self.evaluated(generation, work.sample))
+
+    async def _answer_awaited(self, request: Request) -> Answer:
+        if not self.own_deadline:
+            return await self.model.answer_awaited(request)
+        import asyncio  # as below
+
+        try:
+            async with asyncio.timeout(request.timeout) as limit:
+                return await self.model.answer_awaited(request)
+        except TimeoutError:
+            if not limit.expired():
+                raise  # the model's own
+            raise _late(request) from None
 
 
 def _in_time(model: Model, request: Request) -> Answer:
@@ -269,10 +282,14 @@ def _in_time(model: Model, request: Request) -> Answer:
     try:
         answer, error = done.get(timeout=request.timeout)
     except Empty:
-        raise ModelError(f"no result within {request.timeout:g} s", kind="timeout") from None
+        raise _late(request) from None
     if error is not None:
         raise error
     return cast(Answer, answer)
+
+
+def _late(request: Request) -> ModelError:
+    return ModelError(f"no result within {request.timeout:g} s", kind="timeout")
 
 
 def _is_cancelled(exc: BaseException) -> bool:

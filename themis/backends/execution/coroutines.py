@@ -12,8 +12,14 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from themis.backends.execution.base import TICK, ExecutionBackend, ExecutorStatus, R, T, TaskFailure
-from themis.backends.execution.threads import DEFAULT_WORKERS, ThreadExecutionBackend
-from themis.core.errors import UsageError, WorkersExhausted, described
+from themis.backends.execution.threads import (
+    DEFAULT_WORKERS,
+    Piece,
+    ThreadExecutionBackend,
+    at_least_one,
+    out_of_patience,
+)
+from themis.core.errors import described
 
 DEFAULT_CONCURRENT = 64
 MOST_UNREAD = 256
@@ -47,8 +53,8 @@ class AsyncExecutionBackend(ExecutionBackend):
     def __init__(
         self, max_concurrent: int = DEFAULT_CONCURRENT, *, max_threads: int = DEFAULT_WORKERS
     ) -> None:
-        self.max_concurrent = self._concurrency = _checked(max_concurrent, "max_concurrent")
-        self.max_threads = _checked(max_threads, "max_threads")
+        self.max_concurrent = self._concurrency = at_least_one(max_concurrent, "max_concurrent")
+        self.max_threads = at_least_one(max_threads, "max_threads")
         self._threads = ThreadExecutionBackend(max_threads)
         self._loop: _Loop | None = None
         self._starting = threading.Lock()
@@ -64,9 +70,10 @@ class AsyncExecutionBackend(ExecutionBackend):
         **kwargs: Any,
     ) -> Iterator[R]:
         if max_workers is not None:
-            _checked(max_workers, "max_workers")
+            at_least_one(max_workers, "max_workers")
         acall = getattr(func, "acall", None)
         if acall is None:
+            self._concurrency = max_workers or self.max_threads
             return self._threads.map(func, items, max_workers=max_workers, timeout=timeout, **kwargs)
         self._concurrency = max_workers or self.max_concurrent
         work = _Map(self, acall, items, self._concurrency, timeout, kwargs.get("cancel"), kwargs.get("tick"))
@@ -174,26 +181,16 @@ class _Loop:
             loop.close()
 
 
-class _Piece:
-    """One item at work."""
+class _Awaited(Piece):
+    """One item that a coroutine works on."""
 
-    __slots__ = ("_unclaimed", "handle", "item", "loop", "started", "task")
+    __slots__ = ("handle", "loop", "task")
 
     def __init__(self, item: Any, loop: _Loop) -> None:
-        self.item = item
+        super().__init__(item, time.monotonic())
         self.loop = loop
-        self.started = time.monotonic()
         self.task: asyncio.Task[Any] | None = None
         self.handle: asyncio.TimerHandle | None = None
-        self._unclaimed = [None]
-
-    def claim(self) -> bool:
-        """Whether the caller is the first to settle it: its end, its deadline, or the reader."""
-        try:
-            self._unclaimed.pop()
-        except IndexError:
-            return False
-        return True
 
 
 class _Map:
@@ -223,7 +220,7 @@ class _Map:
         """What is done and was not handed over yet."""
         self._called_to_fill = False
         self.failure: BaseException | None = None
-        self.running: set[_Piece] = set()
+        self.running: set[_Awaited] = set()
         self.waiting: deque[Any] = deque()
         """Items taken ahead, so that the loop begins the next as soon as one is done."""
         self.most_waiting = min(concurrency, MOST_WAITING)
@@ -324,9 +321,9 @@ class _Map:
                 item = self.waiting.popleft()
             except IndexError:
                 break
-            self._start(_Piece(item, loop))
+            self._start(_Awaited(item, loop))
 
-    def _start(self, piece: _Piece) -> None:
+    def _start(self, piece: _Awaited) -> None:
         self.running.add(piece)
         loop = asyncio.get_running_loop()
         piece.task = loop.create_task(self._called(piece.item))
@@ -342,20 +339,21 @@ class _Map:
         except BaseException as exc:  # even SystemExit is the item's failure, not the loop's end
             return TaskFailure(item, "raised", described(exc), exc)
 
-    def _done(self, piece: _Piece, task: asyncio.Task[Any]) -> None:
+    def _done(self, piece: _Awaited, task: asyncio.Task[Any]) -> None:
         if piece.handle is not None:
             piece.handle.cancel()
         if not piece.claim():
             return
-        if task.cancelled():
-            # By our closing, or by the coroutine itself.
+        if task.cancelled() and not piece.loop.runs and not self.closed:
+            result: Any = self._too_late(piece)  # it stood behind the one that blocked the loop
+        elif task.cancelled():  # by our closing, or by the coroutine itself
             gone = asyncio.CancelledError("the coroutine was cancelled")
-            result: Any = TaskFailure(piece.item, "raised", described(gone), None)
+            result = TaskFailure(piece.item, "raised", described(gone), None)
         else:
             result = task.result()
         self._settle(piece, result)
 
-    def _expire(self, piece: _Piece) -> None:
+    def _expire(self, piece: _Awaited) -> None:
         if piece.task is None or not piece.claim():
             return
         piece.task.cancel()
@@ -367,7 +365,7 @@ class _Map:
             self._abandon()
             task.add_done_callback(lambda _: self._came_back())
 
-    def _settle(self, piece: _Piece, result: Any) -> None:
+    def _settle(self, piece: _Awaited, result: Any) -> None:
         if not self.done_now:
             asyncio.get_running_loop().call_later(HAND_OVER_S, self._hand_over)
         self.done_now.append(result)
@@ -388,7 +386,7 @@ class _Map:
         if handed:
             self.ready.put(handed)
 
-    def _too_late(self, piece: _Piece) -> TaskFailure:
+    def _too_late(self, piece: _Awaited) -> TaskFailure:
         return TaskFailure(piece.item, "timeout", f"no result within {self.timeout:g} s")
 
     def _look_for_standstill(self) -> None:
@@ -407,17 +405,7 @@ class _Map:
         self.abandoned += 1
         if self.abandoned > self.concurrency and not self.exhausted:
             self.exhausted = True
-            self.failure = WorkersExhausted(
-                f"{self.abandoned} pieces of work passed their deadline of {self.timeout:g} s and still "
-                f"hang, more than there may be at once ({self.concurrency}). Give the model a time-out of "
-                "its own, or allow more workers."
-            )
+            self.failure = out_of_patience(self.abandoned, self.timeout or 0.0, self.concurrency)
 
     def _came_back(self) -> None:
         self.abandoned -= 1
-
-
-def _checked(count: int, name: str) -> int:
-    if count < 1:
-        raise UsageError(f"{name} is {count}; it must be at least 1.")
-    return count

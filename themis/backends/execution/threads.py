@@ -41,7 +41,7 @@ class ThreadExecutionBackend(ExecutionBackend):
     ticks = True
 
     def __init__(self, max_workers: int = DEFAULT_WORKERS) -> None:
-        self.max_workers = self._concurrency = _checked(max_workers)
+        self.max_workers = self._concurrency = at_least_one(max_workers, "max_workers")
         self._maps: set[_Map] = set()
 
     def map(
@@ -53,7 +53,7 @@ class ThreadExecutionBackend(ExecutionBackend):
         timeout: float | None = None,
         **kwargs: Any,
     ) -> Iterator[R]:
-        workers = self.max_workers if max_workers is None else _checked(max_workers)
+        workers = self.max_workers if max_workers is None else at_least_one(max_workers, "max_workers")
         self._concurrency = workers
         work = _Map(func, items, workers, timeout, kwargs.get("cancel"), kwargs.get("tick"))
         return self._results(work, bool(kwargs.get("return_exceptions", False)))
@@ -217,11 +217,7 @@ class _Map:
         if self.exhausted:
             return
         if len(self.abandoned) > self.most_workers:
-            self.failure = WorkersExhausted(
-                f"{len(self.abandoned)} pieces of work passed their deadline of {timeout:g} s and still "
-                f"hang, more than there may be workers ({self.most_workers}). Give the model a time-out of "
-                "its own, or allow more workers."
-            )
+            self.failure = out_of_patience(len(self.abandoned), timeout, self.most_workers)
             self.exhausted = True
         else:
             self._start_worker()
@@ -241,7 +237,7 @@ class _Map:
         self.room.set()
 
 
-class _Piece:
+class Piece:
     """One item being worked on."""
 
     __slots__ = ("_unclaimed", "item", "started")
@@ -266,7 +262,7 @@ class _Worker(threading.Thread):
     def __init__(self, work: _Map) -> None:
         super().__init__(name=f"themis-worker-{next(_numbers)}", daemon=True)
         self.work = work
-        self.current: _Piece | None = None
+        self.current: Piece | None = None
         self.unread: deque[tuple[Any, float | None]] = deque()
 
     def run(self) -> None:
@@ -274,7 +270,7 @@ class _Worker(threading.Thread):
         func, take, unread, tell = work.func, work.take, self.unread, work.ready.put
         told = 0.0
         while (item := take(unread)) is not _IDLE:
-            piece = self.current = _Piece(item, clock())
+            piece = self.current = Piece(item, clock())
             try:
                 result = func(item)
             except BaseException as exc:  # even SystemExit is the item's failure, not the thread's end
@@ -292,7 +288,16 @@ class _Worker(threading.Thread):
         tell(self)
 
 
-def _checked(max_workers: int) -> int:
-    if max_workers < 1:
-        raise UsageError(f"max_workers is {max_workers}; it must be at least 1.")
-    return max_workers
+def out_of_patience(abandoned: int, timeout: float, most: int) -> WorkersExhausted:
+    """Why nothing more is begun, once more work is left behind than may be at work at once."""
+    return WorkersExhausted(
+        f"{abandoned} pieces of work passed their deadline of {timeout:g} s and still hang, more than there "
+        f"may be workers ({most}). Give the model a time-out of its own, or allow more workers."
+    )
+
+
+def at_least_one(count: int, name: str) -> int:
+    """``count``. Raises :class:`UsageError` that names it, if nothing could be done with it."""
+    if count < 1:
+        raise UsageError(f"{name} is {count}; it must be at least 1.")
+    return count

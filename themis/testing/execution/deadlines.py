@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
@@ -47,6 +48,29 @@ class Deadlines(ExecutionPlace):
         )
         assert sorted(done) == list(range(2_000))
         assert [failure.item for failure in failures] == [2_000]
+
+    def test_a_coroutine_that_never_ends_fails_at_its_deadline(self) -> None:
+        """A task that offers one as well: whichever the executor uses, the deadline holds."""
+        self.needs_shared_events()
+        hang = self.hanging_from(9)
+
+        class Offering:
+            def __call__(self, item: int) -> int:
+                return hang(item)
+
+            async def acall(self, item: int) -> int:
+                if item >= 9:
+                    await asyncio.Event().wait()
+                return item
+
+        executor = self.open()
+        done, (failure,) = in_thread(
+            lambda: parted(
+                executor.map(Offering(), range(10), max_workers=2, timeout=SOON_S, return_exceptions=True)
+            )
+        )
+        assert (failure.item, failure.kind) == (9, "timeout")
+        assert done == list(range(9))
 
     def test_a_passed_deadline_raises_task_timeout(self) -> None:
         """Without ``return_exceptions``; it is also a ``TimeoutError``, with a note that names the item."""
