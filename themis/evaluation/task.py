@@ -10,11 +10,10 @@ from typing import Any, NamedTuple, cast
 
 from themis.benchmarks.prompts import PromptTemplate
 from themis.benchmarks.sample import Sample
-from themis.core.codec import check_value
-from themis.core.current import generation_key
 from themis.core.entities import EvaluationRecord, GenerationRecord
-from themis.core.errors import BenchmarkError, ModelError, RecordRefused, described
+from themis.core.errors import BenchmarkError, ModelError, described
 from themis.core.hashing import canonical_json, hash_text, quoted
+from themis.evaluation.scoring import MOST_SCORE, Scorer
 from themis.evaluation.stop import stop_of
 from themis.metrics.base import Metric
 from themis.models.base import Answer, Model, Prompt, Request
@@ -22,8 +21,6 @@ from themis.models.base import Answer, Model, Prompt, Request
 MOST_MESSAGE = 2_000
 """Characters kept of an error's message."""
 MOST_KIND = 40
-MOST_SCORE = 1e100
-"""Scores beyond this would overflow the sums of a report."""
 
 
 class Work(NamedTuple):
@@ -68,15 +65,13 @@ class SampleTask:
         """``own_deadline``: the executor keeps none, so that work must not outlast ``timeout`` by itself."""
         self.model = model
         self.template = template
-        self.metrics = metrics
         self.sampling = sampling
         self.seed = seed
         self.timeout = timeout
         self.token = token
         self.own_deadline = own_deadline and timeout is not None
         self._key_tail = f"{quoted(model.identity)},{canonical_json(sampling)}]"
-        self._scorers = [(metric.name, metric.score) for metric in metrics]
-        self._versions = {metric.name: metric.version for metric in metrics}
+        self.scorer = Scorer(metrics)
 
     def __call__(self, work: Work) -> Outcome:
         """Ask and score one piece of work, unless the run was stopped."""
@@ -184,45 +179,8 @@ class SampleTask:
 
     def evaluated(self, generation: GenerationRecord, sample: Sample) -> EvaluationRecord:
         """The scores of a generation. An error has none; a metric that raises gives none, and the reason."""
-        scores: dict[str, float | int | bool | None] = {}
-        details: dict[str, Any] = {}
-        error = generation.error
-        response = generation.response
-        if error is not None or response is None:
-            scores = dict.fromkeys(self._versions)
-            kind = error or {}
-            error = {"kind": kind.get("kind", "bad_response"), "stage": kind.get("stage", "call")}
-        else:
-            for name, score in self._scorers:
-                try:
-                    value, detail = score(response, sample.reference)
-                    scores[name] = value if type(value) is int and -1 <= value <= 1 else _number(value)
-                    if detail is not None:
-                        details[name] = detail if type(detail) is str else _kept(detail)
-                except Exception as exc:  # a metric's fault leaves this score out, with the reason
-                    scores[name] = None
-                    details[name] = described(exc)
-        timing, usage = generation.timing, generation.usage
-        return EvaluationRecord(
-            generation_key(generation),
-            generation.id,
-            scores,
-            sample.id,
-            generation.epoch,
-            sample.hash,
-            sample.group,
-            sample.tags,
-            sample.reference,
-            details,
-            self._versions,
-            error,
-            timing.get("model_s") if timing else None,
-            usage.get("output_tokens") if usage else None,
-            generation.cost,
-            generation.attempt,
-            1,
-            time.time(),
-        )
+        scores = None if _is_error(generation) else self.scorer.scores(generation, sample.reference)
+        return self.scorer.record(generation, sample, scores)
 
 
 class AwaitedSampleTask(SampleTask):
@@ -231,8 +189,10 @@ class AwaitedSampleTask(SampleTask):
     async def acall(self, work: Work) -> Outcome:
         """As called, but the model is awaited."""
         stop = stop_of(self.token)
-        if work.answered is not None or (stop is not None and stop.is_set()):
-            return self(work)
+        if stop is not None and stop.is_set():
+            return Outcome(work.id, None, None)
+        if work.answered is not None:
+            return Outcome(work.id, None, await self._evaluated_awaited(work.answered, work.sample))
         started = time.time()
         request = self._request(work, stop, started)
         generation: GenerationRecord | None
@@ -252,7 +212,13 @@ class AwaitedSampleTask(SampleTask):
                 generation = self._answered(work, request, answer, started, clock)
         if generation is None:
             return Outcome(work.id, None, None)
-        return Outcome(work.id, generation, self.evaluated(generation, work.sample))
+        return Outcome(work.id, generation, await self._evaluated_awaited(generation, work.sample))
+
+    async def _evaluated_awaited(self, generation: GenerationRecord, sample: Sample) -> EvaluationRecord:
+        if not self.scorer.judges or _is_error(generation):
+            return self.evaluated(generation, sample)
+        scores = await self.scorer.scores_awaited(generation, sample.reference)
+        return self.scorer.record(generation, sample, scores)
 
     async def _answer_awaited(self, request: Request) -> Answer:
         if not self.own_deadline:
@@ -315,22 +281,8 @@ def _checked(answer: Any) -> Answer:
     return answer
 
 
-def _number(value: Any) -> float | int | None:
-    if value is None:
-        return None
-    number = value if type(value) is int else float(value)
-    if not -MOST_SCORE <= number <= MOST_SCORE:
-        raise ValueError(f"the score is {number:.6g}, which is not a number that can be averaged")
-    return number
-
-
-def _kept(detail: Any) -> Any:
-    """A metric's detail, or its text if JSON does not know it: the score is worth keeping all the same."""
-    try:
-        check_value(detail)
-    except RecordRefused:
-        return repr(detail)[:MOST_MESSAGE]
-    return detail
+def _is_error(generation: GenerationRecord) -> bool:
+    return generation.error is not None or generation.response is None
 
 
 def _error(

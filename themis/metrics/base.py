@@ -6,7 +6,7 @@ import functools
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 
 class Score(NamedTuple):
@@ -23,7 +23,7 @@ class Metric(ABC):
     """
 
     name: str
-    version: ClassVar[str] = "1"
+    version: str = "1"
 
     @property
     def params(self) -> dict[str, Any]:
@@ -33,6 +33,30 @@ class Metric(ABC):
     @abstractmethod
     def score(self, response: str, reference: Any) -> Score:
         """The score of ``response``. What is raised counts as no score, with the reason."""
+
+
+class JudgingMetric(Metric):
+    """A metric that asks a model: it sees the prompt too, takes its time, and can be awaited.
+
+    Scored by :meth:`judge`, or :meth:`judge_awaited` on an event loop; ``timeout`` are the seconds that one
+    score may take at the most, which the deadline of a sample is prolonged by.
+    """
+
+    timeout: float = 120.0
+
+    @abstractmethod
+    def judge(self, prompt: str | list[Any], response: str, reference: Any) -> Score:
+        """The score of ``response`` to ``prompt``. What is raised counts as no score, with the reason."""
+
+    @abstractmethod
+    async def judge_awaited(self, prompt: str | list[Any], response: str, reference: Any) -> Score:
+        """As :meth:`judge`, without holding up its loop."""
+
+    def score(self, response: str, reference: Any) -> Score:
+        return self.judge("", response, reference)
+
+    def close(self) -> None:
+        """Let go of connections."""
 
 
 class CallableMetric(Metric):
