@@ -73,7 +73,8 @@ def evaluate(
         execution_backend: An executor; never shut down.
         storage: In place of ``storage_backend``: a name, path or URI, closed at the end. By default
             ``THEMIS_STORAGE``, else the local store in the user's data directory.
-        executor: In place of ``execution_backend``: a name, shut down at the end. By default ``threads``.
+        executor: In place of ``execution_backend``: a name, shut down at the end. By default ``async`` for
+            endpoints, else ``threads``.
         run_id: The run's id; made if not given. If that run exists, it is resumed.
         resume: Whether an existing run may be resumed.
         timeout: Seconds that one sample may take.
@@ -150,10 +151,12 @@ def evaluate_as(
     )
     made = checked_run_id(run_id) if run_id is not None else make_run_id(chosen.name, asked_model.name)
     with ExitStack() as opened:
-        if asked_model is not model:
-            opened.callback(asked_model.close)
         store, store_name = _store(storage_backend, storage, opened)
-        spread, executor_name = _executor(execution_backend, executor, opened)
+        spread, executor_name = _executor(execution_backend, executor, asked_model, opened)
+        if asked_model is not model:
+            # Before the executor lets go of the loops that its connections live in.
+            opened.callback(asked_model.close)
+        asked_model.begin()
         opened.enter_context(held(_lock_name(store, store_name), made))
         where = {
             "storage": store_name,
@@ -200,7 +203,7 @@ def _lock_name(store: StorageBackend, name: str) -> str:
 
 
 def _executor(
-    backend: ExecutionBackend | None, name: str | None, opened: ExitStack
+    backend: ExecutionBackend | None, name: str | None, model: Model, opened: ExitStack
 ) -> tuple[ExecutionBackend, str]:
     if backend is not None:
         if name is not None:
@@ -210,9 +213,10 @@ def _executor(
                 f"execution_backend is {backend!r:.100}, not an ExecutionBackend; for a name use executor=."
             )
         return backend, type(backend).__name__
-    executor = open_executor(name)
+    chosen = name or model.executor or "threads"
+    executor = open_executor(chosen)
     opened.callback(executor.shutdown)
-    return executor, name or "threads"
+    return executor, chosen
 
 
 def _stop_signal(cancel: threading.Event | None, opened: ExitStack) -> StopSignal:
