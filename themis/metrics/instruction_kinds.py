@@ -2,7 +2,8 @@
 
 From: Zhou, Lu, Mishra, Brahma, Basu, Luan, Zhou, Hou, "Instruction-Following Evaluation for Large Language
 Models", arXiv:2311.07911, 2023. What each one accepts follows the paper's own checkers, so that figures can
-be compared; only sentences and capital words are told apart by rules of ours, where those use a trained model.
+be compared; only sentences and capital words are told apart by our own rules, where those use a trained
+model.
 """
 
 from __future__ import annotations
