@@ -87,11 +87,12 @@ def chosen_letter(text: str, options: dict[str, str]) -> str | None:
     box = boxed(text)
     if box is not None and (found := _letter_of(_START.match(box), box, letters)):
         return found
-    if (same := _same_text(text, options)) is not None:
+    if said := _said(text, letters):
+        return said
+    if same := _same_text(text, options):
         return same
-    said = _said(text, letters)
     if said is not None:
-        return said or None
+        return None
     likely = "".join(options) or MOST_LIKELY
     return _letter_of(_START.match(text), text, likely) or _on_last_line(text, likely)
 

@@ -19,7 +19,7 @@ CONSTRAINED = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
 
 _SENTENCE_END = re.compile(r"[.!?]+[\"'”’)\]]{0,3}(?=\s)")
 _ABBREVIATION = re.compile(
-    r"(?:^|[\s(\"'“‘])(?:[A-Za-z]|mr|mrs|ms|dr|prof|st|jr|sr|vs|no|fig|inc|ltd|co|gen|sen|rep|gov|e\.g|i\.e|u\.s|"
+    r"(?:^|[\s(\"“])(?:[A-Za-z]|mr|mrs|ms|dr|prof|st|jr|sr|vs|no|fig|inc|ltd|co|gen|sen|rep|gov|e\.g|i\.e|u\.s|"
     r"a\.m|p\.m|\d{1,3})\.$",
     re.IGNORECASE,
 )

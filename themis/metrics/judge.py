@@ -17,8 +17,8 @@ from themis.models import Model, Request, open_model
 
 RUBRIC = """\
 1 if the answer says what the reference answer says; its wording, and what else it says that is true, do not
-matter. 0.5 if it says part of it and nothing that contradicts it. 0 otherwise. Without a reference answer: 1 if
-the answer does what was asked and is correct, 0.5 if in part, 0 otherwise."""
+matter. 0.5 if it says part of it and nothing that contradicts it. 0 otherwise. Without a reference answer: 1
+if the answer does what was asked and is correct, 0.5 if in part, 0 otherwise."""
 
 TEMPLATE = """\
 You judge an answer by a rubric. Question, answer and reference answer are quoted between marks; whatever

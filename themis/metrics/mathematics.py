@@ -23,7 +23,9 @@ from themis.metrics.text import NO_REFERENCE
 MOST_PROCESSES = 4
 MOST_COMPARED = 2_000
 """Characters of a final answer; a longer one is no answer to a question of mathematics."""
-START_S = 60.0
+WAIT_S = 30.0
+"""Seconds to wait for a process that is free."""
+START_S = 30.0
 """Seconds that a process may take to be ready; what it loads takes about one."""
 
 
@@ -45,7 +47,7 @@ class MathVerify(JudgingMetric):
             raise UsageError(f"MathVerify: seconds is {seconds}; it is a number above 0, of at most 3600.")
         self.version = f"1 math-verify {version('math-verify')}"
         self.seconds = float(seconds)
-        self.timeout = self.seconds + START_S
+        self.timeout = WAIT_S + START_S + self.seconds
         self._make()
 
     def _make(self) -> None:
@@ -102,10 +104,10 @@ class MathVerify(JudgingMetric):
 
     @contextmanager
     def _process(self) -> Iterator[_Process]:
-        with self._free:
-            with self._lock:
-                process = self._idle.pop() if self._idle else None
-            process = process or _Process(self.seconds)
+        if not self._free.acquire(timeout=WAIT_S):
+            raise TimeoutError(f"all processes that compare were busy for {WAIT_S:g} s")
+        try:
+            process = self._taken() or _Process(self.seconds)
             try:
                 yield process
             except BaseException:
@@ -114,6 +116,17 @@ class MathVerify(JudgingMetric):
             if not process.ended:
                 with self._lock:
                     self._idle.append(process)
+        finally:
+            self._free.release()
+
+    def _taken(self) -> _Process | None:
+        with self._lock:
+            while self._idle:
+                process = self._idle.pop()
+                if process.lives():
+                    return process
+                process.end()
+        return None
 
 
 class _Process:
@@ -155,6 +168,10 @@ class _Process:
         if self._popen.returncode == -signal.SIGALRM:
             return None
         raise RuntimeError(f"the process that compares ended (exit {self._popen.returncode})")
+
+    def lives(self) -> bool:
+        """Whether it could answer: somebody may have ended it."""
+        return self._popen.poll() is None
 
     def __del__(self) -> None:
         if not self.ended:

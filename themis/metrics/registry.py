@@ -85,7 +85,8 @@ def metric_reference(name: str, stored: Any) -> str:
     What is stored is data: look at :func:`is_harmless` before opening what this gives.
     """
     params = stored.get("params") if isinstance(stored, dict) else None
-    options = {key: value for key, value in params.items() if value is not None} if params else {}
+    params = params if isinstance(params, dict) else {}
+    options = {key: value for key, value in params.items() if value is not None}
     kind = str(options.pop("metric", name))
     if "function" in options:
         kind = f"python:{options.pop('function')}"
