@@ -88,8 +88,9 @@ READY = Starts(2)
 HERE = __name__
 
 NEEDED = {
-    "ModelJudge": "ModelJudge?model=fake-math-llm",
-    "RegexMatch": "RegexMatch?pattern=a%2C%28b%29%26%25c",
+    "ModelJudge": "ModelJudge?model=fake-math-llm?seed=3&max_tokens=&rubric=a %26 b,c",
+    "BLEU": "BLEU?tokenize=char",
+    "RegexMatch": "RegexMatch?group=1&pattern=a%2C%28b%29%26%25c",
 }
 
 

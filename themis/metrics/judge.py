@@ -63,18 +63,19 @@ class ModelJudge(JudgingMetric):
         model: str | Model,
         rubric: str = RUBRIC,
         prompt: str = TEMPLATE,
-        temperature: float = 0.0,
-        max_tokens: int = 1024,
+        temperature: float | None = 0.0,
+        max_tokens: int | None = 1024,
         timeout: float = 120.0,
     ) -> None:
-        """``timeout``: seconds that one judgement may take."""
+        """``None`` leaves an option of sampling to the server; ``timeout``: seconds for one judgement."""
         if "{response}" not in prompt:
             raise UsageError("ModelJudge: the prompt does not hold {response}, so there is nothing to judge.")
         if not 0 < timeout < float("inf"):
             raise UsageError(f"ModelJudge: timeout is {timeout}; it is a number of seconds above 0.")
         self.model = open_model(model)
         self.rubric, self.prompt, self.timeout = rubric, prompt, float(timeout)
-        self.sampling = {"temperature": float(temperature), "max_tokens": int(max_tokens)}
+        self._options = {"temperature": temperature, "max_tokens": max_tokens}
+        self.sampling = {name: value for name, value in self._options.items() if value is not None}
         self._model_name = redacted(model) if isinstance(model, str) else self.model.name
         judged_by = [_VERSION, self.model.identity, rubric, prompt, self.sampling]
         self.version = f"{_VERSION} {hash_json(judged_by)[:16]}"
@@ -86,7 +87,7 @@ class ModelJudge(JudgingMetric):
 
     @property
     def params(self) -> dict[str, Any]:
-        params = {"model": self._model_name, **self.sampling}
+        params = {"model": self._model_name, **self._options}
         if self.rubric != RUBRIC:
             params["rubric"] = self.rubric
         if self.prompt != TEMPLATE:

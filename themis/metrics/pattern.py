@@ -39,12 +39,8 @@ class RegexMatch(Metric):
 
     @property
     def params(self) -> dict[str, Any]:
-        return {
-            "pattern": self.pattern,
-            "group": self.group,
-            "ignore_case": self.ignore_case,
-            "first": self.first,
-        }
+        params = {"pattern": self.pattern, "ignore_case": self.ignore_case, "first": self.first}
+        return params if self.group is None else {**params, "group": self.group}
 
     def score(self, response: str, reference: Any) -> Score:
         compares = self._group is not None or self._compiled.groups > 0

@@ -86,8 +86,8 @@ def metric_reference(name: str, stored: Any) -> str:
     """
     params = stored.get("params") if isinstance(stored, dict) else None
     params = params if isinstance(params, dict) else {}
-    options = {key: value for key, value in params.items() if value is not None}
-    kind = str(options.pop("metric", name))
+    options = {key: "" if value is None else value for key, value in params.items()}
+    kind = str(options.pop("metric", "") or name)
     if "function" in options:
         kind = f"python:{options.pop('function')}"
         # A function is stored under its own name unless told otherwise.
