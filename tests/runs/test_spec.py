@@ -295,3 +295,57 @@ def test_a_store_chooses_no_code_address_or_key(model) -> None:
     assert again.spec == RunSpec("demo", "")
     assert again.unconfirmed == {"model": model, "executor": "cluster://h"}
     assert model not in again.spec.command()
+
+
+# Metrics of a stored run
+
+
+def test_metrics_with_options_are_asked_again() -> None:
+    from themis import evaluate
+    from themis.backends import MemoryStorageBackend
+
+    backend = MemoryStorageBackend()
+    given = {
+        **demo(limit=1).arguments(),
+        "metrics": ["NumericMatch?tolerance=0.5&name=Near", "RegexMatch?pattern=(a),%2C"],
+        "storage_backend": backend,
+        "run_id": "r1",
+    }
+    evaluate(given.pop("benchmark"), **given)
+    first = backend.load_run_metadata("r1")
+    again = spec_of(first)
+    assert again.unconfirmed == {}
+    assert again.spec.problems() == {}
+    # As a command too, where commas stand between metrics.
+    for spec in (again.spec, checked_spec(make_parser().parse_args(shlex.split(again.spec.command())[1:]))):
+        given = {**spec.arguments(), "storage_backend": backend, "run_id": "r1"}
+        report = evaluate(given.pop("benchmark"), **given)
+        assert report.counts["kept"] == 1
+    assert list(first["asked"]["metrics"]) == ["Near", "RegexMatch"]
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "unconfirmed"),
+    [
+        ("system", {"function": "os:system"}, "python:os:system"),
+        ("ExactMatch", {"function": "os:system"}, "python:os:system?name=ExactMatch"),
+        ("ExactMatch", {"metric": "python:os:system"}, "python:os:system?name=ExactMatch"),
+        ("ModelJudge", {"model": "openai:m?base_url=http://x,y"}, None),
+        (
+            "Mine",
+            {"metric": "ModelJudge", "model": "fake-math-llm"},
+            "ModelJudge?model=fake-math-llm&name=Mine",
+        ),
+        ("python:os:system", {}, "python:os:system"),
+        ("metric-of-tomorrow", {}, "metric-of-tomorrow"),
+    ],
+)
+def test_a_store_chooses_no_code_or_judge(name: str, params: dict[str, Any], unconfirmed: str | None) -> None:
+    metrics = {name: {"version": "1", "params": params}, "Includes": {"version": "1", "params": {}}}
+    again = spec_of({"asked": {"benchmark": "demo", "metrics": metrics}})
+    assert again.spec.metrics == ["Includes"]
+    assert list(again.unconfirmed) == ["metrics"]
+    left_out = again.unconfirmed["metrics"]
+    assert "," not in left_out
+    if unconfirmed is not None:
+        assert left_out == unconfirmed

@@ -23,6 +23,7 @@ from themis.core.options import redacted, split_query
 from themis.core.progress import ProgressSnapshot
 from themis.evaluation import Place, evaluate_as
 from themis.evaluation.stop import StopSignal
+from themis.metrics import split_names
 from themis.runs import exit_codes
 from themis.runs.spec import RunSpec
 
@@ -50,14 +51,15 @@ def _look_here_too() -> None:
 def checked_spec(given: argparse.Namespace) -> RunSpec:
     """What the options ask for. Raises :class:`themis.cli.output.Problems` with all that is wrong."""
     problems: dict[str, str] = {}
-    if given.model.startswith("python:"):
+    metrics = _metrics(given.metric)
+    if any(name.startswith("python:") for name in (given.model, *(metrics or []))):
         _look_here_too()
     spec = RunSpec(
         benchmark=given.benchmark,
         model=given.model,
         prompt=given.prompt,
         system=given.system,
-        metrics=_metrics(given.metric),
+        metrics=metrics,
         sampling=_pairs("--sampling", given.sampling, _json_or_text, problems),
         limit=given.limit,
         epochs=given.epochs,
@@ -79,7 +81,11 @@ def checked_spec(given: argparse.Namespace) -> RunSpec:
 
 
 def _metrics(given: list[str] | None) -> list[str] | None:
-    names = [name.strip() for each in given or [] for name in each.split(",") if name.strip()]
+    values = given or []
+    if len(values) == 1:
+        return split_names(values[0]) or None
+    # Of several, one with options is one metric, whatever commas are in it.
+    names = [name for each in values for name in ([each.strip()] if "?" in each else split_names(each))]
     return names or None
 
 

@@ -131,7 +131,12 @@ def _eval(parser: _Parser) -> None:
     option("--model", required=True, help="fake-math-llm?latency=50ms, openai:NAME?base_url=…, python:…")
     option("--prompt", help="a template over the input fields, such as '{question}'")
     option("--system", help="a system prompt")
-    option("--metric", action="append", metavar="M", help="a metric; again, or M,M, for several")
+    option(
+        "--metric",
+        action="append",
+        metavar="M",
+        help="a metric; again, or M,M, for several (a comma in an option: %%2C)",
+    )
     option(
         "--sampling", action="append", default=[], metavar="K=V", help="an option of the endpoint, as JSON"
     )

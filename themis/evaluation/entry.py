@@ -27,7 +27,7 @@ from themis.evaluation.plan import Question
 from themis.evaluation.run import Run
 from themis.evaluation.session import OnProgress
 from themis.evaluation.stop import StopSignal
-from themis.metrics import DEFAULT, Metric, open_metrics
+from themis.metrics import DEFAULT, JudgingMetric, Metric, open_metrics, split_names
 from themis.models import Model, open_model
 
 
@@ -139,11 +139,13 @@ def evaluate_as(
     _check_counts(limit, epochs, timeout, max_workers, seed)
     chosen = open_benchmark(benchmark)
     asked_model = open_model(model, model_id)
+    given_metrics = _as_list(metrics if metrics is not None else chosen.metrics or DEFAULT)
+    opened_metrics = open_metrics(given_metrics)
     question = Question(
         benchmark=chosen,
         model=asked_model,
         template=chosen.template(prompt, system),
-        metrics=open_metrics(metrics if metrics is not None else chosen.metrics or DEFAULT),
+        metrics=opened_metrics,
         sampling=dict(sampling or {}),
         limit=limit,
         epochs=epochs,
@@ -156,6 +158,9 @@ def evaluate_as(
         if asked_model is not model:
             # Before the executor lets go of the loops that its connections live in.
             opened.callback(asked_model.close)
+        for metric, given in zip(opened_metrics, given_metrics, strict=True):
+            if metric is not given and isinstance(metric, JudgingMetric):
+                opened.callback(metric.close)
         asked_model.begin()
         opened.enter_context(held(_lock_name(store, store_name), made))
         where = {
@@ -178,6 +183,10 @@ def evaluate_as(
         )
         run.prepare(resume=resume)
         return run.execute(timeout=timeout, max_workers=max_workers, on_progress=on_progress)
+
+
+def _as_list(metrics: str | Iterable[str | Metric | Callable[[str, Any], Any]]) -> list[Any]:
+    return split_names(metrics) if isinstance(metrics, str) else list(metrics)
 
 
 def _store(backend: StorageBackend | None, name: str | None, opened: ExitStack) -> tuple[StorageBackend, str]:

@@ -57,7 +57,7 @@ class Question:
             "prompt": {"template": self.template.template, "hash": self.template.hash},
             "system": self.template.system,
             "sampling": self.sampling,
-            "metrics": {m.name: {"version": m.version, "params": m.params} for m in self.metrics},
+            "metrics": {metric.name: metric.asked for metric in self.metrics},
             "limit": self.limit,
             "epochs": self.epochs,
             "seed": self.seed,

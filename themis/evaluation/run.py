@@ -24,6 +24,7 @@ from themis.evaluation.report import make_report, make_summary
 from themis.evaluation.session import OnProgress, Session, stored_progress
 from themis.evaluation.stop import INTERRUPTED, StopSignal, interrupts, register, unregister
 from themis.evaluation.task import AwaitedSampleTask, SampleTask
+from themis.metrics.base import JudgingMetric
 
 
 class Run:
@@ -76,6 +77,9 @@ class Run:
         """Ask what is left to ask, and say how it ended."""
         question = self.question
         token = os.urandom(16).hex()
+        # A judge that is slow must not turn an answer into a time-out: then the model keeps its own deadline.
+        judging = [metric.timeout for metric in question.metrics if isinstance(metric, JudgingMetric)]
+        deadline = None if timeout is None else timeout + sum(judging)
         meter = Meter(
             self.run_id,
             question.benchmark.total(question.limit, question.epochs),
@@ -95,7 +99,7 @@ class Run:
                 seed=question.seed,
                 timeout=timeout,
                 token=token,
-                own_deadline=not self.executor.keeps_timeout,
+                own_deadline=bool(judging) or not self.executor.keeps_timeout,
             ),
             work=work_of(question, self.earlier),
             metadata=self.metadata,
@@ -103,7 +107,7 @@ class Run:
             meter=meter,
             stop=self.stop,
             max_workers=max_workers,
-            timeout=timeout,
+            timeout=deadline,
             on_start=self.on_start,
             on_progress=on_progress,
             over_budget=self.over_budget,

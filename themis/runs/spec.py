@@ -17,7 +17,7 @@ from themis.core.errors import ThemisError, UsageError
 from themis.core.options import join_query, split_query
 from themis.core.run_ids import checked_run_id
 from themis.evaluation.budget import over_budget
-from themis.metrics import open_metrics
+from themis.metrics import is_harmless, metric_reference, open_metrics
 from themis.models import open_model
 
 
@@ -122,7 +122,8 @@ class RunSpec:
             if value is not None:
                 words += _option(name, value)
         for metric in self.metrics or []:
-            words += _option("--metric", metric)
+            # A comma would end its name.
+            words += _option("--metric", metric.replace(",", "%2C"))
         for name, value in self.sampling.items():
             words += _option("--sampling", f"{name}={json.dumps(value)}")
         for name, value in self.budget.items():
@@ -170,7 +171,8 @@ class Again(NamedTuple):
 def spec_of(metadata: dict[str, Any]) -> Again:
     """The specification by which a stored run could be asked again, as a new run.
 
-    What a store says is data: a model is kept only where it runs no code, calls no server and uses no key.
+    What a store says is data: models and metrics are kept only where they run no code, call no server and
+    use no key.
     The path of a data set is kept, to be shown; its questions go to a model only when the spec is run.
     """
     asked, where = _object(metadata, "asked"), _object(metadata, "where")
@@ -180,12 +182,14 @@ def spec_of(metadata: dict[str, Any]) -> Again:
     system, executor = asked.get("system"), where.get("executor")
     wanted = {"model": str(where.get("model") or model.get("name") or ""), "executor": str(executor or "")}
     kept = {field: value for field, value in wanted.items() if _is_harmless(value)}
+    metrics = [metric_reference(str(each), stored) for each, stored in _object(asked, "metrics").items()]
+    wanted["metrics"] = ",".join(each.replace(",", "%2C") for each in metrics if not is_harmless(each))
     spec = RunSpec(
         benchmark=name if name in BUILT_IN else str(dataset.get("source") or name),
         model=kept.get("model", ""),
         prompt=template if isinstance(template, str) else None,
         system=system if isinstance(system, str) else None,
-        metrics=[str(each) for each in _object(asked, "metrics")] or None,
+        metrics=[each for each in metrics if is_harmless(each)] or None,
         sampling=dict(_object(asked, "sampling")),
         limit=asked.get("limit"),
         epochs=asked.get("epochs") or 1,
@@ -194,7 +198,7 @@ def spec_of(metadata: dict[str, Any]) -> Again:
         timeout=_as_stored(where.get("timeout"), int, float),
         seed=asked.get("seed"),
     )
-    return Again(spec, {field: value for field, value in wanted.items() if field not in kept})
+    return Again(spec, {field: value for field, value in wanted.items() if value and field not in kept})
 
 
 def _is_harmless(name: str) -> bool:
