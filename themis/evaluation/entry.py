@@ -15,7 +15,7 @@ from themis.backends.execution.base import ExecutionBackend
 from themis.backends.registry import open_executor, open_storage
 from themis.backends.storage.base import StorageBackend
 from themis.backends.storage.foreign import whole
-from themis.benchmarks.benchmark import Benchmark, open_benchmark
+from themis.benchmarks import Benchmark, open_benchmark
 from themis.benchmarks.prompts import Template
 from themis.core.entities import ExperimentReport
 from themis.core.errors import UsageError

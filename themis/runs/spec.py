@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from themis.backends.registry import EXECUTION, STORAGE_VARIABLE, is_path, open_executor, open_storage
-from themis.benchmarks import BUILT_IN, open_benchmark
+from themis.benchmarks import absolute_name, is_known, open_benchmark
 from themis.core.codec import check_value
 from themis.core.errors import ThemisError, UsageError
 from themis.core.options import join_query, split_query
@@ -26,10 +26,11 @@ class RunSpec:
     """One evaluation to run. Every field is a name or a number, so that it can travel."""
 
     benchmark: str
-    """A name, or the path of a JSONL file."""
+    """A name with options, or the path of a file with options, see :func:`themis.benchmarks.open_benchmark`."""
     model: str
     """A name with options, see :func:`themis.models.open_model`."""
     prompt: str | None = None
+    """A template, or chat messages as JSON."""
     system: str | None = None
     metrics: list[str] | None = None
     sampling: dict[str, Any] = field(default_factory=dict)
@@ -170,20 +171,29 @@ class Again(NamedTuple):
 def spec_of(metadata: dict[str, Any]) -> Again:
     """The specification by which a stored run could be asked again, as a new run.
 
-    What a store says is data: a model is kept only where it runs no code, calls no server and uses no key.
+    What a store says is data: a model is kept only where it runs no code, calls no server and uses no key,
+    a benchmark where no other package brings it.
     The path of a data set is kept, to be shown; its questions go to a model only when the spec is run.
     """
     asked, where = _object(metadata, "asked"), _object(metadata, "where")
     model, dataset = _object(asked, "model"), _object(asked, "dataset")
-    name = str(asked.get("benchmark") or "")
     template = _object(asked, "prompt").get("template")
     system, executor = asked.get("system"), where.get("executor")
-    wanted = {"model": str(where.get("model") or model.get("name") or ""), "executor": str(executor or "")}
-    kept = {field: value for field, value in wanted.items() if _is_harmless(value)}
+    wanted = {
+        # The source's name says all that the short one leaves out.
+        "benchmark": str(dataset.get("source") or asked.get("benchmark") or ""),
+        "model": str(where.get("model") or model.get("name") or ""),
+        "executor": str(executor or ""),
+    }
+    kept = {
+        field: value
+        for field, value in wanted.items()
+        if (is_known(value) if field == "benchmark" else _is_harmless(value))
+    }
     spec = RunSpec(
-        benchmark=name if name in BUILT_IN else str(dataset.get("source") or name),
+        benchmark=kept.get("benchmark", ""),
         model=kept.get("model", ""),
-        prompt=template if isinstance(template, str) else None,
+        prompt=_template_text(template),
         system=system if isinstance(system, str) else None,
         metrics=[str(each) for each in _object(asked, "metrics")] or None,
         sampling=dict(_object(asked, "sampling")),
@@ -215,9 +225,19 @@ def _object(document: dict[str, Any], name: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _template_text(template: Any) -> str | None:
+    if isinstance(template, list):
+        return json.dumps(template, ensure_ascii=False)
+    return template if isinstance(template, str) else None
+
+
 def _absolute_benchmark(name: str) -> str:
-    path = Path(name).expanduser()
-    return _absolute_path(name) if name not in BUILT_IN and os.path.isfile(path) else name
+    try:
+        return absolute_name(name)
+    except FileNotFoundError as exc:
+        raise UsageError(
+            f"{name!r:.200} starts from the folder this was started in, which is gone. Give a path from the root."
+        ) from exc
 
 
 def _absolute(storage: str | None) -> str | None:
