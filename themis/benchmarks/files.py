@@ -11,10 +11,10 @@ import os
 import threading
 import zlib
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import msgspec
 
@@ -64,7 +64,7 @@ class FileSource(Source):
 
     def _opened(self) -> IO[bytes]:
         if self._packed:
-            return gzip.open(self.path, "rb")
+            return cast(IO[bytes], gzip.open(self.path, "rb"))
         return open(self.path, "rb", buffering=BUFFER)
 
     def _lines(self, file: IO[Any]) -> Iterator[Any]:
@@ -134,7 +134,7 @@ class CsvSource(FileSource):
             )
         self.columns.check(names, str(self.path))
 
-    def _records(self) -> Iterator[tuple[int, list[str]]]:
+    def _records(self) -> Generator[tuple[int, list[str]], None, None]:
         """Line and cells of the header, then of each row."""
         tabs = self.path.name.lower().endswith((".tsv", ".tsv.gz"))
         with self._opened() as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:

@@ -58,8 +58,9 @@ def evaluate(
     """Ask ``model`` every question of ``benchmark``, score and store every answer, and report.
 
     Args:
-        benchmark: A name (``demo``), the path of a JSONL file, or an iterable of dicts: ``id`` (optional),
-            input fields, ``answer``, and perhaps ``tags`` and ``group``.
+        benchmark: A name with options (``mmlu?subject=anatomy&shots=5``), the path of a JSONL, CSV or Parquet
+            file (``q.csv?answer=label``), or an iterable of dicts: ``id`` (optional), input fields,
+            ``answer``, and perhaps ``tags`` and ``group``.
         model: A name with options (``fake-math-llm?latency=50ms``, ``openai:NAME?base_url=…``,
             ``python:module:function``), or a function, plain or async, from prompt to text.
         prompt: A template over the input fields, ``"{question}"``, or chat messages of such templates.

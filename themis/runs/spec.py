@@ -26,7 +26,7 @@ class RunSpec:
     """One evaluation to run. Every field is a name or a number, so that it can travel."""
 
     benchmark: str
-    """A name with options, or the path of a file with options, see :func:`themis.benchmarks.open_benchmark`."""
+    """A name or the path of a file, with options, see :func:`themis.benchmarks.open_benchmark`."""
     model: str
     """A name with options, see :func:`themis.models.open_model`."""
     prompt: str | None = None
@@ -107,7 +107,7 @@ class RunSpec:
         """The ``themis eval`` command that does the same, ready for a shell."""
         words = ["themis", "eval", self.benchmark, "--model", self.model]
         options: list[tuple[str, Any]] = [
-            ("--prompt", self.prompt),
+            ("--prompt", _shell_prompt(self.prompt)),
             ("--system", self.system),
             ("--limit", self.limit),
             ("--epochs", self.epochs if self.epochs != 1 else None),
@@ -146,6 +146,11 @@ class RunSpec:
             return cls(**json.loads(text))
         except (ValueError, TypeError) as exc:
             raise UsageError(f"This is not a run's specification: {exc}") from exc
+
+
+def _shell_prompt(prompt: str | None) -> str | None:
+    # Behind one at sign a command line looks for a file.
+    return f"@{prompt}" if prompt is not None and prompt.startswith("@") else prompt
 
 
 def _option(name: str, value: Any) -> list[str]:
@@ -236,7 +241,8 @@ def _absolute_benchmark(name: str) -> str:
         return absolute_name(name)
     except FileNotFoundError as exc:
         raise UsageError(
-            f"{name!r:.200} starts from the folder this was started in, which is gone. Give a path from the root."
+            f"{name!r:.200} starts from the folder this was started in, which is gone. Give a path from the "
+            "root."
         ) from exc
 
 

@@ -13,12 +13,13 @@ from themis.benchmarks.presets.preset import Preset
 # What is left of the layout of the WikiHow articles.
 _TITLE = re.compile(r"([.!?:,;]?)\s?\[title\]\s?")
 _MARK = re.compile(r"\[(?:header|step|substeps)\]")
+_LONE_SIGN = re.compile(r" ([.,!?;:])(?= |$)")
 
 
 def cleaned(text: str) -> str:
-    """The text without marks of layout; a title becomes a sentence."""
+    """The text without marks of layout and spaces before a full stop; a title becomes a sentence."""
     text = _TITLE.sub(lambda found: f"{found[1] or '.'} ", text)
-    return " ".join(_MARK.sub(" ", text).split()).removeprefix(". ")
+    return _LONE_SIGN.sub(r"\1", " ".join(_MARK.sub(" ", text).split()).removeprefix(". "))
 
 
 def _row(raw: Mapping[str, Any]) -> dict[str, Any]:

