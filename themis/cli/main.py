@@ -130,7 +130,7 @@ def _eval(parser: _Parser) -> None:
     option(
         "benchmark",
         metavar="BENCHMARK",
-        help="a name (demo, mmlu?subject=anatomy), or the path of a .jsonl, .csv or .parquet file",
+        help="a name, mmlu?subject=anatomy, or a file, q.csv?answer=label",
     )
     option("--model", required=True, help="fake-math-llm?latency=50ms, openai:NAME?base_url=…, python:…")
     option("--prompt", help="a template over the input fields, '{question}', chat messages as JSON, or @FILE")

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from themis.benchmarks.presets.choices import LETTER_ONLY, letter_of, lettered, texts
-from themis.benchmarks.presets.places import Carried, Hub
+from themis.benchmarks.presets.hub import Hub
+from themis.benchmarks.presets.places import Carried
 from themis.benchmarks.presets.preset import Preset, PresetOptions
 from themis.core.errors import UsageError
 

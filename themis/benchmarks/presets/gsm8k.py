@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from themis.benchmarks.presets.places import Carried, Hub
+from themis.benchmarks.presets.hub import Hub
+from themis.benchmarks.presets.places import Carried
 from themis.benchmarks.presets.preset import Preset
 
 _CALCULATION = re.compile(r"<<[^<>\n]*>>")

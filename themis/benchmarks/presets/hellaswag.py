@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from themis.benchmarks.presets.choices import letter_of, lettered, texts
-from themis.benchmarks.presets.places import Carried, Hub
+from themis.benchmarks.presets.hub import Hub
+from themis.benchmarks.presets.places import Carried
 from themis.benchmarks.presets.preset import Preset
 
 # What is left of the layout of the WikiHow articles.

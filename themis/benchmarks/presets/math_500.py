@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from themis.benchmarks.presets.places import Carried, Hub
+from themis.benchmarks.presets.hub import Hub
+from themis.benchmarks.presets.places import Carried
 from themis.benchmarks.presets.preset import Preset
 
 

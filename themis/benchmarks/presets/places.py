@@ -1,4 +1,4 @@
-"""Where the data of a preset are: a file, a package that carries them, or the hub."""
+"""Finding the data of a preset: a file, a package that carries them, or the hub."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import gzip
 import os
 import zipfile
 import zlib
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -15,6 +14,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from themis.benchmarks.presets.hub import Hub, HubPlace, has_datasets
+from themis.benchmarks.presets.place import Place
 from themis.benchmarks.registry import open_file
 from themis.core.errors import BenchmarkError
 
@@ -32,28 +33,6 @@ class Carried(NamedTuple):
     def download(self) -> str:
         """The command that fetches the package, and nothing that it depends on."""
         return f"pip download --no-deps {self.package}=={self.version}"
-
-
-class Hub(NamedTuple):
-    """A data set of the Hugging Face hub, as it was in one revision."""
-
-    dataset: str
-    revision: str
-    config: str | None = None
-    """``{part}`` stands for a part of the data."""
-    splits: tuple[str, ...] = ("test",)
-
-
-class Place(ABC):
-    """Rows as somebody else laid them out, by split."""
-
-    name: str
-    """For messages."""
-    splits: tuple[str, ...]
-
-    @abstractmethod
-    def rows(self, split: str, parts: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:
-        """The rows of a split, of all parts. Raises :class:`BenchmarkError` for what cannot be read."""
 
 
 class FilePlace(Place):
@@ -91,36 +70,6 @@ class PackagePlace(Place):
                     raise BenchmarkError(f"{where} cannot be read: {exc}") from exc
 
 
-class HubPlace(Place):
-    """The hub, or its cache on this machine; never runs code of a data set."""
-
-    def __init__(self, hub: Hub, otherwise: str) -> None:
-        """``otherwise``: how else the data can be had, for messages."""
-        self.hub = hub
-        self.otherwise = otherwise
-        self.name = f"{hub.dataset} on the hub"
-        self.splits = hub.splits
-
-    def rows(self, split: str, parts: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:
-        named = self.hub.config or ""
-        for config in dict.fromkeys(named.format(part=part) for part in parts):
-            try:
-                rows = self._loaded(config or None, split)
-            except Exception as exc:  # it raises what any of its own dependencies raises
-                raise BenchmarkError(
-                    f"{self.hub.dataset} could not be loaded from the hub "
-                    f"({type(exc).__name__}: {exc!s:.300}). {self.otherwise}"
-                ) from exc
-            yield from rows
-
-    def _loaded(self, config: str | None, split: str) -> list[dict[str, Any]]:
-        from datasets import load_dataset
-
-        with _no_bars():
-            table = load_dataset(self.hub.dataset, config, split=split, revision=self.hub.revision)
-        return [dict(row) for row in table]
-
-
 def find_place(path: str | None, carried: Carried, hub: Hub, split: str, otherwise: str) -> Place | None:
     """The first place that has the split: what was given, an installed package, the hub."""
     if path is not None:
@@ -128,7 +77,7 @@ def find_place(path: str | None, carried: Carried, hub: Hub, split: str, otherwi
     folder = _installed(carried.module)
     if folder is not None and split in carried.members:
         return PackagePlace(folder, carried)
-    return HubPlace(hub, otherwise) if _has_datasets() else None
+    return HubPlace(hub, otherwise) if has_datasets() else None
 
 
 def is_package(path: str | None) -> bool:
@@ -155,14 +104,6 @@ def _installed(module: str) -> Path | None:
         if os.path.isdir(folder):
             return Path(folder).parent
     return None
-
-
-def _has_datasets() -> bool:
-    try:
-        spec = find_spec("datasets")
-        return spec is not None and spec.origin is not None  # a mere folder of that name has none
-    except ValueError:  # already imported, by somebody who made it by hand
-        return True
 
 
 @contextmanager
@@ -192,18 +133,3 @@ def _rows(member: str, data: bytes, where: str) -> Iterator[Mapping[str, Any]]:
         # A request for each choice of a question: the first of them tells of all.
         if not row.get("idx"):
             yield row
-
-
-@contextmanager
-def _no_bars() -> Iterator[None]:
-    """Without bars of progress, which a terminal application would have drawn over it."""
-    import datasets
-
-    shown = not getattr(datasets, "are_progress_bars_disabled", lambda: True)()
-    if shown:
-        datasets.disable_progress_bars()
-    try:
-        yield
-    finally:
-        if shown:
-            datasets.enable_progress_bars()

