@@ -84,7 +84,7 @@ class JsonlSource(FileSource):
                     continue
                 try:
                     yield decode(line)
-                except (msgspec.DecodeError, UnicodeDecodeError):
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                     yield self._lenient(line, number)
 
     def _lenient(self, line: bytes, number: int) -> Any:

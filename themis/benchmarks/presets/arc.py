@@ -94,7 +94,7 @@ ARC = Preset(
     hub=Hub(
         "allenai/ai2_arc",
         "210d026faf9955653af8916fad021475a3f00453",
-        "{part}",
+        "ARC-{Part}",
         ("test", "validation", "train"),
     ),
     example_split="validation",

@@ -23,7 +23,7 @@ class Hub(NamedTuple):
     dataset: str
     revision: str
     config: str | None = None
-    """``{part}`` stands for a part of the data."""
+    """``{Part}`` stands for a part of the data, with a capital letter."""
     splits: tuple[str, ...] = ("test",)
 
 
@@ -39,7 +39,7 @@ class HubPlace(Place):
 
     def rows(self, split: str, parts: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:
         named = self.hub.config or ""
-        for config in dict.fromkeys(named.format(part=part) for part in parts):
+        for config in dict.fromkeys(named.format(Part=part.capitalize()) for part in parts):
             try:
                 rows = self._loaded(config or None, split)
             except Exception as exc:  # it raises what any of its own dependencies raises

