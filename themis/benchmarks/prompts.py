@@ -83,6 +83,8 @@ class PromptTemplate:
     def render(self, fields: Mapping[str, Any]) -> Prompt:
         """The prompt for one sample. Raises :class:`BenchmarkError` for a field that it lacks."""
         asked = self._asked(fields)
+        if self.examples is None and self.system is None:
+            return asked
         before = self._before(asked, fields)
         if isinstance(asked, str):
             if before and self.examples is not None and self.examples.as_text:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from themis.benchmarks.benchmark import Benchmark
 from themis.benchmarks.columns import Columns
-from themis.benchmarks.files import CsvSource, FileSource, JsonlSource
+from themis.benchmarks.files import FileSource, JsonlSource
 from themis.benchmarks.shots import TEXT, ShotOptions, Shots
 from themis.benchmarks.sources import IteratorSource, RowsSource
 from themis.core.errors import BenchmarkError, UnknownName, UsageError
@@ -146,6 +146,8 @@ def open_file(path: str, options: FileOptions | None = None) -> FileSource:
     if kind == "jsonl":
         return JsonlSource(Path(path), columns)
     if kind == "csv":
+        from themis.benchmarks.tables import CsvSource
+
         return CsvSource(Path(path), columns)
     from themis.benchmarks.parquet import ParquetSource
 
