@@ -16,8 +16,10 @@ DRIVERS = {
     "boto3",
     "botocore",
     "dask",
+    "datasets",
     "distributed",
     "httpx2",
+    "huggingface_hub",
     "litellm",
     "langdetect",
     "math_verify",
@@ -58,6 +60,8 @@ def packages_after(code: str) -> set[str]:
         "from themis.core.entities import GenerationRecord, EvaluationRecord, ExperimentReport",
         "from themis.backends import open_storage; open_storage('memory')",
         "import themis.metrics; themis.metrics.open_metrics('MathVerify,Choice,NumericMatch')",
+        "import themis.benchmarks; themis.benchmarks.described()",
+        "from themis.benchmarks.presets import arc, gsm8k, hellaswag, ifeval, math_500, mmlu, truthfulqa",
         "import themis.cli.main",
         "import themis.runs.catalog, themis.runs.launch, themis.runs.watch, themis.runs.delete",
         "import themis_tui.main",
@@ -88,7 +92,8 @@ def test_no_module_of_the_library_brings_in_the_screen():
 
 
 @pytest.mark.parametrize(
-    "package", ["themis", "themis.backends", "themis.metrics", "themis.models", "themis.testing"]
+    "package",
+    ["themis", "themis.backends", "themis.benchmarks", "themis.metrics", "themis.models", "themis.testing"],
 )
 def test_every_exported_name_is_there(package: str):
     module = import_module(package)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from themis.benchmarks import open_benchmark
 from themis.cli.eval import checked_spec
 from themis.cli.main import make_parser
 from themis.core.errors import UsageError
@@ -349,3 +350,50 @@ def test_a_store_chooses_no_code_or_judge(name: str, params: dict[str, Any], unc
     assert "," not in left_out
     if unconfirmed is not None:
         assert left_out == unconfirmed
+
+
+def test_a_store_chooses_no_benchmark_of_another_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib.metadata import EntryPoint
+
+    from themis.benchmarks import registry
+
+    point = EntryPoint("brought", "os:getcwd", registry.GROUP)
+    monkeypatch.setattr(registry, "_entry_points", lambda: [point])
+    again = spec_of({"asked": {"benchmark": "brought", "dataset": {"source": "brought?x=1"}}})
+    assert again.spec.benchmark == ""
+    assert again.unconfirmed == {"benchmark": "brought?x=1"}
+
+
+def test_options_of_a_benchmark_and_chat_messages_are_asked_again() -> None:
+    messages = [{"role": "user", "content": "{question}"}]
+    asked = {
+        "benchmark": "arc-easy",
+        "dataset": {"source": "arc?subset=easy"},
+        "prompt": {"template": messages},
+    }
+    spec = spec_of({"asked": asked}).spec
+    assert spec.benchmark == "arc?subset=easy"
+    assert open_benchmark("demo").template(spec.prompt, None).template == messages
+
+
+def test_paths_in_options_are_made_absolute() -> None:
+    here = Path.cwd()
+    assert demo(benchmark="gsm8k?path=q.csv").detachable().benchmark == f"gsm8k?path={here}/q.csv"
+    Path("q.csv").write_text("question,label\na,1\n")
+    spec = demo(benchmark="q.csv?answer=label").detachable()
+    assert spec.benchmark == f"{here}/q.csv?answer=label"
+    assert spec.problems() == {}
+
+
+def test_a_prompt_that_begins_with_an_at_sign_is_printed_for_a_shell() -> None:
+    assert "--prompt '@@{question}'" in demo(prompt="@{question}").command()
+
+
+def test_an_endpoint_of_the_user_is_asked_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("THEMIS_CONFIG_DIR", str(tmp_path))
+    (tmp_path / "profiles.toml").write_text('[endpoint.lab]\nbase_url = "https://h/v1"\nmodel = "m"\n')
+    again = spec_of({"where": {"model": "lab:other?timeout=5"}})
+    assert (again.spec.model, again.unconfirmed) == ("lab:other?timeout=5", {})
+    assert spec_of({"where": {"model": "lba"}}).unconfirmed == {"model": "lba"}
+    (tmp_path / "profiles.toml").write_text("[")
+    assert spec_of({"where": {"model": "lab"}}).unconfirmed == {"model": "lab"}

@@ -10,6 +10,7 @@ import shlex
 import sys
 from contextlib import closing, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from themis.backends.registry import default_storage
@@ -57,7 +58,7 @@ def checked_spec(given: argparse.Namespace) -> RunSpec:
     spec = RunSpec(
         benchmark=given.benchmark,
         model=given.model,
-        prompt=given.prompt,
+        prompt=_prompt(given.prompt, problems),
         system=given.system,
         metrics=metrics,
         sampling=_pairs("--sampling", given.sampling, _json_or_text, problems),
@@ -78,6 +79,19 @@ def checked_spec(given: argparse.Namespace) -> RunSpec:
     if problems:
         raise output.Problems(problems)
     return spec
+
+
+def _prompt(given: str | None, problems: dict[str, str]) -> str | None:
+    """The prompt itself: ``@FILE`` is what stands in a file, ``@@`` an at sign."""
+    if given is None or not given.startswith("@"):
+        return given
+    if given.startswith("@@"):
+        return given[1:]
+    try:
+        return Path(given[1:]).expanduser().read_text(encoding="utf-8").removesuffix("\n")
+    except (OSError, ValueError, RuntimeError) as exc:
+        problems["--prompt"] = f"the file {given[1:]!r:.200} cannot be read ({exc}). For an at sign write @@."
+        return None
 
 
 def _metrics(given: list[str] | None) -> list[str] | None:

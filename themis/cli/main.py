@@ -127,9 +127,13 @@ def _command(
 
 def _eval(parser: _Parser) -> None:
     option = parser.add_argument
-    option("benchmark", metavar="BENCHMARK", help="a name (demo), or the path of a .jsonl file")
+    option(
+        "benchmark",
+        metavar="BENCHMARK",
+        help="a name, mmlu?subject=anatomy, or a file, q.csv?answer=label",
+    )
     option("--model", required=True, help="fake-math-llm?latency=50ms, openai:NAME?base_url=…, python:…")
-    option("--prompt", help="a template over the input fields, such as '{question}'")
+    option("--prompt", help="a template over the input fields, '{question}', chat messages as JSON, or @FILE")
     option("--system", help="a system prompt")
     option(
         "--metric",

@@ -15,7 +15,7 @@ from themis.backends.execution.base import ExecutionBackend
 from themis.backends.registry import open_executor, open_storage
 from themis.backends.storage.base import StorageBackend
 from themis.backends.storage.foreign import whole
-from themis.benchmarks.benchmark import Benchmark, open_benchmark
+from themis.benchmarks import Benchmark, open_benchmark
 from themis.benchmarks.prompts import Template
 from themis.core.entities import ExperimentReport
 from themis.core.errors import UsageError
@@ -58,8 +58,9 @@ def evaluate(
     """Ask ``model`` every question of ``benchmark``, score and store every answer, and report.
 
     Args:
-        benchmark: A name (``demo``), the path of a JSONL file, or an iterable of dicts: ``id`` (optional),
-            input fields, ``answer``, and perhaps ``tags`` and ``group``.
+        benchmark: A name with options (``mmlu?subject=anatomy&shots=5``), the path of a JSONL, CSV or Parquet
+            file (``q.csv?answer=label``), or an iterable of dicts: ``id`` (optional), input fields,
+            ``answer``, and perhaps ``tags`` and ``group``.
         model: A name with options (``fake-math-llm?latency=50ms``, ``openai:NAME?base_url=…``,
             ``python:module:function``), or a function, plain or async, from prompt to text.
         prompt: A template over the input fields, ``"{question}"``, or chat messages of such templates.
