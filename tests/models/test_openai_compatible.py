@@ -638,3 +638,41 @@ def test_nothing_is_read_or_opened_before_it_is_asked(monkeypatch) -> None:
     model = OpenAICompatibleModel("m", base_url="https://h/v1", key="file:/not/there")
     assert repr(model.identity) == "'openai:m@https://h'"
     model.close()
+
+
+# Trying it
+
+
+def steps(model: OpenAICompatibleModel) -> list[tuple[str, bool]]:
+    return [(step.name, step.ok) for step in model.check()]
+
+
+def test_a_model_is_tried_step_by_step(server, model) -> None:
+    assert steps(model) == [("key", True), ("connect", True), ("authenticate", True), ("answer", True)]
+    assert [path for path, _, _ in server.requests] == ["/v1/models", "/v1/chat/completions"]
+    assert [step.message for step in model.check()][-1] == "'4'"
+    server.body = {**server.said(), "data": [{"id": f"m{n}"} for n in range(20)]}
+    assert "it does not list m; it has: m0, m1," in [step.message for step in model.check()][2]
+    server.body["data"].append({"id": "m"})
+    assert [step.message for step in model.check()][2] == "it lists m"
+
+
+def test_the_step_that_fails_is_the_last(server, model, monkeypatch, waits) -> None:
+    server.status, server.body = 401, {"error": {"message": "Incorrect API key: sk-secret"}}
+    monkeypatch.setenv("KEY_OF_MINE", "sk-secret")
+    keyed = OpenAICompatibleModel("m", base_url=server.url, key="env:KEY_OF_MINE")
+    told = list(keyed.check())
+    assert [(step.name, step.ok) for step in told][1:] == [("connect", True), ("authenticate", False)]
+    assert "sk-secret" not in str(told)
+    keyed.close()
+    server.status, server.body = 404, b"no such path"
+    assert steps(model)[2:] == [("authenticate", True), ("answer", False)]
+    assert steps(OpenAICompatibleModel("m", base_url="http://127.0.0.1:9/v1"))[1:] == [("connect", False)]
+    monkeypatch.delenv("KEY_OF_MINE")
+    assert steps(keyed) == [("key", False)]
+
+
+@pytest.mark.parametrize("body", [b"", b"[", b"[]", b'{"data": 5}', b'{"data": [5]}'])
+def test_a_list_of_models_that_is_none_is_passed_over(server, model, body: bytes) -> None:
+    server.body = body
+    assert [step.message for step in model.check()][2] == "it gives no list of its models"

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from themis.backends.execution.sequential import SequentialExecutionBackend
     from themis.backends.execution.threads import ThreadExecutionBackend
     from themis.backends.registry import open_executor, open_storage
-    from themis.backends.storage.base import CheckStep, StorageBackend
+    from themis.backends.storage.base import StorageBackend
     from themis.backends.storage.local import LocalStorageBackend
     from themis.backends.storage.memory import MemoryStorageBackend
+    from themis.core.check_step import CheckStep
 
 _PLACES = {
     "StorageBackend": "themis.backends.storage.base",
-    "CheckStep": "themis.backends.storage.base",
+    "CheckStep": "themis.core.check_step",
     "MemoryStorageBackend": "themis.backends.storage.memory",
     "LocalStorageBackend": "themis.backends.storage.local",
     "ExecutionBackend": "themis.backends.execution.base",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from importlib.metadata import entry_points
 from time import perf_counter
@@ -20,9 +20,9 @@ from themis.backends.registry import (
     open_executor,
     open_storage,
 )
-from themis.backends.storage.base import CheckStep
 from themis.backends.storage.foreign import whole
 from themis.cli import output
+from themis.core.check_step import CheckStep
 from themis.core.options import redacted, split_query
 from themis.runs import exit_codes
 
@@ -81,16 +81,19 @@ def _problem(load: Callable[[], Any], extra: str | None) -> str | None:
 
 def check_backend(given: argparse.Namespace) -> int:
     """Try a storage with a small run of its own, or an executor with a few items."""
-    steps = [step._replace(message=redacted(step.message)) for step in _check(given.name)]
-    passed = all(step.ok for step in steps)
-    if given.json:
-        output.say_json(
-            {"name": redacted(given.name), "ok": passed, "steps": [step._asdict() for step in steps]}
-        )
+    return tell_steps(given.name, _check(given.name), as_json=given.json)
+
+
+def tell_steps(name: str, steps: Iterable[CheckStep], *, as_json: bool) -> int:
+    """Print how each step of a check went; the exit code says whether all did."""
+    told = [step._replace(message=redacted(step.message)) for step in steps]
+    passed = all(step.ok for step in told)
+    if as_json:
+        output.say_json({"name": redacted(name), "ok": passed, "steps": [step._asdict() for step in told]})
     else:
         rows = [
             (step.name, "ok" if step.ok else "failed", f"{step.seconds * 1_000:.1f} ms", step.message)
-            for step in steps
+            for step in told
         ]
         output.say(output.table(("STEP", "RESULT", "TIME", ""), rows, right={2}, most=200))
     return exit_codes.DONE if passed else exit_codes.STORE

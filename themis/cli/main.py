@@ -114,6 +114,7 @@ def make_parser() -> argparse.ArgumentParser:
     _command(commands, "runs", _runs, "list, show, follow, delete and export runs")
     what = "where records can live and how work can be spread"
     _command(commands, "backends", _backends, what, "backends:list_backends")
+    _command(commands, "profiles", _profiles, "the endpoints that profiles.toml names")
     return parser
 
 
@@ -213,6 +214,21 @@ def _backends(parser: _Parser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     verbs = parser.add_subparsers(metavar="COMMAND", title="commands")
     _command(verbs, "check", _check, "try one, step by step", "backends:check_backend")
+
+
+def _profiles(parser: _Parser) -> None:
+    verbs = parser.add_subparsers(metavar="COMMAND", title="commands")
+    _command(verbs, "list", _json_only, "what there is", "profiles:list_profiles")
+    _command(verbs, "test", _test, "try a model, step by step", "profiles:check_profile")
+
+
+def _json_only(parser: _Parser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _test(parser: _Parser) -> None:
+    parser.add_argument("name", metavar="NAME", help="an endpoint, or a model as for eval --model")
+    _json_only(parser)
 
 
 def _check(parser: _Parser) -> None:

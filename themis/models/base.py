@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Event
 from typing import Any, NamedTuple
 
-from themis.core.errors import ModelError
+from themis.core.check_step import CheckStep
+from themis.core.errors import ModelError, described
 
 Prompt = str | list[dict[str, Any]]
 """Text, or chat messages with ``role`` and ``content``."""
+CHECK_PROMPT = "Reply with the word ready."
+CHECK_S = 60.0
+"""Seconds that the answer of a check may take."""
+MOST_SHOWN = 60
+"""Characters of it that are shown."""
 LOOK_EVERY_S = 0.2
 """How often whoever is awaited looks whether the run has ended."""
 
@@ -78,11 +85,28 @@ class Model(ABC):
         """``answer`` as a coroutine that waits without holding up its loop; only where it ``awaits``."""
         raise TypeError(f"{self.name} cannot be awaited.")
 
+    def check(self) -> Iterator[CheckStep]:
+        """Try it, step by step; a step that fails is the last. The base asks it one short question."""
+        yield check_answer(self)
+
     def begin(self) -> None:  # noqa: B027 - most have nothing to forget
         """A run begins: refusals that an earlier one met no longer count."""
 
     def close(self) -> None:  # noqa: B027 - a model without connections has nothing to do
         """Let go of connections; a closed model opens them again when asked."""
+
+
+def check_answer(model: Model, sampling: dict[str, Any] | None = None) -> CheckStep:
+    """The step of asking a model one short question."""
+    began = time.perf_counter()
+    try:
+        answer = model.answer(Request(CHECK_PROMPT, sampling or {}, "check", timeout=CHECK_S))
+    except Exception as exc:  # a check reports whatever is raised
+        return CheckStep("answer", False, time.perf_counter() - began, described(exc))
+    took, usage = time.perf_counter() - began, answer.usage or {}
+    tokens = usage.get("output_tokens")
+    said = repr(answer.text[:MOST_SHOWN]) if answer.text else "an empty text"
+    return CheckStep("answer", True, took, said if tokens is None else f"{said}, {tokens} tokens")
 
 
 def pause(seconds: float, request: Request) -> None:

@@ -7,6 +7,7 @@ import functools
 import ipaddress
 import json
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,8 +15,9 @@ from weakref import WeakKeyDictionary
 
 import httpx2
 
+from themis.core.check_step import CheckStep
 from themis.core.errors import ModelError, SecretUnavailable, UsageError
-from themis.models.base import Answer, Model, Request
+from themis.models.base import Answer, Model, Request, check_answer
 from themis.models.gate import Gate
 from themis.models.lanes import Lanes, LoopLanes
 from themis.models.reply import Reply
@@ -31,6 +33,7 @@ CALL_S = 300.0
 MOST_BYTES = 64_000_000
 """Of one answer."""
 CLOSE_WITHIN_S = 2.0
+CHECK_TOKENS = 16
 
 _HEADERS = {
     "accept": "application/json",
@@ -111,6 +114,32 @@ class OpenAICompatibleModel(Model):
     async def answer_awaited(self, request: Request) -> Answer:
         return await ask_again_awaited(self._ask_awaited, request, gate=self._gate)
 
+    def check(self) -> Iterator[CheckStep]:
+        began = time.perf_counter()
+        try:
+            key = self._key()
+        except ModelError as exc:
+            yield CheckStep("key", False, time.perf_counter() - began, str(exc))
+            return
+        yield CheckStep("key", True, time.perf_counter() - began, self.key or "none is sent")
+        began = time.perf_counter()
+        try:
+            reply = self._models(key)
+        except ModelError as exc:
+            yield CheckStep("connect", False, time.perf_counter() - began, str(exc))
+            return
+        yield CheckStep("connect", True, time.perf_counter() - began, self.base_url)
+        refused = reply.status in (401, 403)
+        yield CheckStep(
+            "authenticate",
+            not refused,
+            0.0,
+            reply.refusal() if refused else reply.models(self.name),
+        )
+        if not refused:
+            self.begin()
+            yield check_answer(self, {"max_tokens": CHECK_TOKENS})
+
     def begin(self) -> None:
         self._gate.reset()
 
@@ -170,11 +199,26 @@ class OpenAICompatibleModel(Model):
         except (httpx2.HTTPError, TimeoutError) as exc:
             raise call.failure(exc) from None
 
-    def _call(self, request: Request) -> _Call:
+    def _models(self, key: str | None) -> Reply:
+        """What the server says of the models it has; whatever it says, it is there."""
+        url = httpx2.URL(f"{self.base_url}/models")
+        call = _Call(url, None, key, min(self.call_s, CONNECT_S))
         try:
-            key = None if self.key is None else resolved(self.key)
+            with self._lanes.one() as client:
+                response = client.send(call.request)
+                call.take(response.content)
+                return call.reply(response)
+        except httpx2.HTTPError as exc:
+            raise call.failure(exc) from None
+
+    def _key(self) -> str | None:
+        try:
+            return None if self.key is None else resolved(self.key)
         except SecretUnavailable as exc:
             raise ModelError(str(exc), kind="auth") from None
+
+    def _call(self, request: Request) -> _Call:
+        key = self._key()
         within_s = self.call_s if request.timeout is None else min(self.call_s, request.timeout)
         asked = _messages(request) if self.api == "chat" else _text(request)
         body = {"model": self.name, **asked, **_options(request)}
@@ -205,7 +249,9 @@ class OpenAICompatibleModel(Model):
 class _Call:
     """One request on its way, and what came back so far."""
 
-    def __init__(self, url: httpx2.URL, body: dict[str, Any], key: str | None, within_s: float) -> None:
+    def __init__(
+        self, url: httpx2.URL, body: dict[str, Any] | None, key: str | None, within_s: float
+    ) -> None:
         self.within_s = within_s
         self._key = key
         self._until = time.monotonic() + within_s
@@ -214,10 +260,10 @@ class _Call:
         if key is not None:
             headers["authorization"] = f"Bearer {key}"
         self.request = httpx2.Request(
-            "POST",
+            "GET" if body is None else "POST",
             url,
             # Escaped as ASCII, any text travels; what the server makes of half a character is its own.
-            content=json.dumps(body, ensure_ascii=True, allow_nan=False).encode("ascii"),
+            content=None if body is None else json.dumps(body, allow_nan=False).encode("ascii"),
             headers=headers,
             extensions={"timeout": httpx2.Timeout(within_s, connect=min(CONNECT_S, within_s)).as_dict()},
         )

@@ -18,6 +18,8 @@ from themis.models.base import Answer
 
 MOST_QUOTED = 500
 """Characters of a server's error kept in ours."""
+MOST_LISTED = 8
+"""Models named where the one that is wanted is not among them."""
 MOST_RETRY_AFTER_S = 86_400.0
 MOST_COST = 1e9
 
@@ -75,6 +77,21 @@ class Reply(NamedTuple):
         answer = Answer(text, finish, _word(body.get("model")), _usage(usage), _cost(usage))
         answer.metadata = _more(message, body)
         return answer
+
+    def refusal(self) -> str:
+        """What it said instead of an answer, in words."""
+        return str(self._refusal())
+
+    def models(self, wanted: str) -> str:
+        """What it says of its models, in words: whether it lists the one that is wanted."""
+        try:
+            names = [str(each["id"]) for each in json.loads(self.content)["data"]]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return "it gives no list of its models"
+        if wanted in names:
+            return f"it lists {wanted}"
+        some = ", ".join(names[:MOST_LISTED]) + (", …" if len(names) > MOST_LISTED else "")
+        return self._without_key(f"it does not list {wanted}; it has: {some or 'none'}")[:MOST_QUOTED]
 
     def _error_in(self, body: dict[str, Any]) -> ModelError | None:
         """An error that came with a good status."""

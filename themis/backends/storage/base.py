@@ -8,23 +8,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
+from themis.core.check_step import CheckStep
 from themis.core.entities import EvaluationRecord, ExperimentReport, GenerationRecord
 from themis.core.errors import SchemaTooNew, StorageError, StoreCorrupt
 from themis.core.safe_text import storable
 
 HEAVY_METADATA = ("progress", "audit")
 """Left out of summaries, as are ``asked.prompt`` and ``asked.system``."""
-
-
-class CheckStep(NamedTuple):
-    """One step of :meth:`StorageBackend.check`."""
-
-    name: str
-    ok: bool
-    seconds: float
-    message: str = ""
 
 
 class StorageBackend(ABC):

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from themis.backends.storage.base import CheckStep, StorageBackend, walk_steps
+from themis.backends.storage.base import StorageBackend, walk_steps
+from themis.core.check_step import CheckStep
 from themis.core.current import current_evaluations, current_generations
 from themis.core.entities import SCHEMA_VERSION, EvaluationRecord, ExperimentReport, GenerationRecord
 from themis.core.errors import RecordRefused, RunNotFound, StorageError
