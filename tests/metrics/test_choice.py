@@ -53,6 +53,7 @@ OPTIONS = {"A": "Paris", "B": "the Moon", "C": "42", "D": "a cat"}
         ("Therefore, (C)", "C"),
         ("Let's see.\nThe best is **C**", "C"),
         ("It's B", "B"),
+        ("Option A is incorrect. (B) is wrong. So C.", "C"),
         ("<think>The answer is B</think>C", "C"),
         # A and I, letters and words
         ("A", "A"),

@@ -50,6 +50,7 @@ SOLUTION = "Janet sells 16 - 3 - 4 = <<16-3-4=9>>9 eggs.\nShe makes 9 * 2 = $<<9
         ("The answer is 3 + 4 = 7 apples", "7"),
         ("The answer is 18, since 9*2=18", "18"),
         ("Answer: $x = 5$", "5"),
+        ("Express the answer as a percentage: 90 cm / 450 cm * 100% = 20%", "20%"),
         ("She makes **$18** every day (9 eggs at $2).", "$18"),
         ("**Step 3:** compute 4*5 = 20", "20"),
         ("16 - 3 = 13, then 13 * 2 = $26.", "$26"),

@@ -30,8 +30,11 @@ _IS_RIGHT = re.compile(
 )
 _START = re.compile(rf"{_LETTER}(?=[)\]*_]{{0,3}}[.):\]*]|[^\S\n]*(?:\n|$)|[^\S\n]+[-–—]\s)")
 _WHOLE = re.compile(rf"\W*?{_LETTER}\W*")
-_MARKED = re.compile(r"\((?P<letter>[A-Z])\)|\*\*\(?(?P<bold>[A-Z])[).:]{0,2}\*\*")
-_BARE = re.compile(r"(?<![A-Za-z0-9_'’.-])(?<!\bnot )(?P<letter>[A-Z])(?![A-Za-z0-9_'’-])(?!\.\w)")
+_NOT_WRONG = r"(?![)\]*_]{0,3}\s+(?:is|are|was|seems)\s+(?:incorrect|wrong|not|false)\b)"
+_MARKED = re.compile(rf"(?:\((?P<letter>[A-Z])\)|\*\*\(?(?P<bold>[A-Z])[).:]{{0,2}}\*\*){_NOT_WRONG}")
+_BARE = re.compile(
+    rf"(?<![A-Za-z0-9_'’.-])(?<!\bnot )(?P<letter>[A-Z])(?![A-Za-z0-9_'’-])(?!\.\w){_NOT_WRONG}"
+)
 _ANOTHER = re.compile(
     r"[)\]*_\"'”]{0,4}\s{0,3}(?:,|/|&|\b(?:and|or)\b)\s{0,3}(?:and\s|or\s)?[(*_\[]{0,4}[A-Z]"
     # Not where a sentence goes on: "C, and B is wrong".

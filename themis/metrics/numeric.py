@@ -36,7 +36,8 @@ _NUMBER = re.compile(
 )
 _MARK = re.compile(r"####[^\S\n]*([^\n]*)")
 _CUE = re.compile(
-    r"\banswers?\b[^\n.:=\d]{0,80}?(?:\bis\b|\bare\b|\bwas\b|\bequals\b|[:=])[^\n\d]{0,40}?"
+    # Not where it is to be expressed as something.
+    r"\banswers?\b(?!\s+(?:as|in|into)\b)[^\n.:=\d]{0,80}?(?:\bis\b|\bare\b|\bwas\b|\bequals\b|[:=])[^\n\d]{0,40}?"
     r"(?=[-+−–]?\\?[$€£¥₹]?[-+−–]?(?:\.?\d|\\[dt]?frac))([^\n]*)",
     re.IGNORECASE,
 )
