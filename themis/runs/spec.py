@@ -172,8 +172,8 @@ def spec_of(metadata: dict[str, Any]) -> Again:
     """The specification by which a stored run could be asked again, as a new run.
 
     What a store says is data: models and metrics are kept only where they run no code, call no server and
-    use no key.
-    The path of a data set is kept, to be shown; its questions go to a model only when the spec is run.
+    use no key. The path of a data set is kept, to be shown; its questions go to a model only when the spec
+    is run.
     """
     asked, where = _object(metadata, "asked"), _object(metadata, "where")
     model, dataset = _object(asked, "model"), _object(asked, "dataset")
