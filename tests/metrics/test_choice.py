@@ -90,6 +90,8 @@ def test_the_letter_is_found(answer: str, letter: str | None) -> None:
         ("The answer is A", "A"),
         ("Paris or the Moon", None),
         ("The answer is E", None),
+        ("Answer: A Paris", "A"),
+        ("Answer: a paris", "A"),
         ("E", None),
     ],
 )

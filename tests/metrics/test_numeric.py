@@ -55,6 +55,8 @@ SOLUTION = "Janet sells 16 - 3 - 4 = <<16-3-4=9>>9 eggs.\nShe makes 9 * 2 = $<<9
         ("**Step 3:** compute 4*5 = 20", "20"),
         ("16 - 3 = 13, then 13 * 2 = $26.", "$26"),
         ("1. First\n2. The total is 5\n3. Done", "5"),
+        ("18. That is all.", "18"),
+        ("18 is the answer.", "18"),
         ("The sum of 10-3 is 7", "7"),
         ("pages 3–5", "5"),
         ("1,2,3", "3"),

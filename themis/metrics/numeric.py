@@ -116,8 +116,8 @@ def final_number(text: str) -> Number | None:
     said = _last(_CUE.finditer(text))
     if said is not None and (number := _result(said)) is not None:
         return number
-    text = _ENUMERATED.sub("", text)
-    return _bold(text) or _last_number(text)
+    rest = _ENUMERATED.sub("", text)
+    return _bold(rest) or _last_number(rest) or _last_number(text)
 
 
 def _bold(text: str) -> Number | None:
