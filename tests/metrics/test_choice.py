@@ -53,6 +53,7 @@ OPTIONS = {"A": "Paris", "B": "the Moon", "C": "42", "D": "a cat"}
         ("Therefore, (C)", "C"),
         ("Let's see.\nThe best is **C**", "C"),
         ("It's B", "B"),
+        ("Option A is incorrect. (B) is wrong. So C.", "C"),
         ("<think>The answer is B</think>C", "C"),
         # A and I, letters and words
         ("A", "A"),
@@ -89,6 +90,8 @@ def test_the_letter_is_found(answer: str, letter: str | None) -> None:
         ("The answer is A", "A"),
         ("Paris or the Moon", None),
         ("The answer is E", None),
+        ("Answer: A Paris", "A"),
+        ("Answer: a paris", "A"),
         ("E", None),
     ],
 )

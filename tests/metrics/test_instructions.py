@@ -11,6 +11,7 @@ from tests.metrics.hostile import HOSTILE, scored
 from themis.metrics import open_metrics
 from themis.metrics.instruction_kinds import KINDS, is_followed, sentences
 from themis.metrics.instructions import InstructionsFollowed
+from themis.metrics.languages import language_of
 
 ENGLISH = "the weather is very nice today and we are going for a walk in the park with our friends"
 FRENCH = "Le temps est très agréable aujourd'hui et nous allons nous promener dans le parc avec nos amis"
@@ -212,7 +213,6 @@ def test_no_answer_takes_long(kind: str) -> None:
         "instruction_id_list": [each[0] for each in CASES],
         "kwargs": [each[1] for each in CASES],
     }
-    metric = InstructionsFollowed()
-    answer = HOSTILE[kind]
+    language_of(ENGLISH)  # its tables are loaded once
     # All kinds at once; one of them alone takes a fraction of that.
-    scored(metric, answer[:1_000_000], reference)
+    scored(InstructionsFollowed(), HOSTILE[kind][:1_000_000], reference)

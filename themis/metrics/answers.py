@@ -8,7 +8,9 @@ READ_CHARACTERS = 20_000
 """Characters from the end in which a final answer is looked for."""
 
 _THOUGHTS_END = "</think>"
-_BOX = re.compile(r"\\f?boxe?d?\b\s*")
+_BOX = re.compile(r"\\(?:boxed|fbox)\b\s*")
+_TOKEN = re.compile(r"[^\s$]*")
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 
 
 def last_part(text: str) -> str:
@@ -25,10 +27,10 @@ def boxed(text: str) -> str | None:
         return None
     if text[found.end() : found.end() + 1] != "{":
         # TeX takes the next sign: \boxed 5
-        word = re.compile(r"[^\s$]*").match(text, found.end())
-        return word[0] if word and word[0] else None
+        token = _TOKEN.match(text, found.end())
+        return token[0] if token and token[0] else None
     depth = 0
-    for brace in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, found.end()):
+    for brace in _BRACE.finditer(text, found.end()):
         depth += {"{": 1, "}": -1}.get(brace[0], 0)
         if depth == 0:
             return text[found.end() + 1 : brace.start()].strip()

@@ -30,8 +30,11 @@ _IS_RIGHT = re.compile(
 )
 _START = re.compile(rf"{_LETTER}(?=[)\]*_]{{0,3}}[.):\]*]|[^\S\n]*(?:\n|$)|[^\S\n]+[-–—]\s)")
 _WHOLE = re.compile(rf"\W*?{_LETTER}\W*")
-_MARKED = re.compile(r"\((?P<letter>[A-Z])\)|\*\*\(?(?P<bold>[A-Z])[).:]{0,2}\*\*")
-_BARE = re.compile(r"(?<![A-Za-z0-9_'’.-])(?<!\bnot )(?P<letter>[A-Z])(?![A-Za-z0-9_'’-])(?!\.\w)")
+_NOT_WRONG = r"(?![)\]*_]{0,3}\s+(?:is|are|was|seems)\s+(?:incorrect|wrong|not|false)\b)"
+_MARKED = re.compile(rf"(?:\((?P<letter>[A-Z])\)|\*\*\(?(?P<bold>[A-Z])[).:]{{0,2}}\*\*){_NOT_WRONG}")
+_BARE = re.compile(
+    rf"(?<![A-Za-z0-9_'’.-])(?<!\bnot )(?P<letter>[A-Z])(?![A-Za-z0-9_'’-])(?!\.\w){_NOT_WRONG}"
+)
 _ANOTHER = re.compile(
     r"[)\]*_\"'”]{0,4}\s{0,3}(?:,|/|&|\b(?:and|or)\b)\s{0,3}(?:and\s|or\s)?[(*_\[]{0,4}[A-Z]"
     # Not where a sentence goes on: "C, and B is wrong".
@@ -87,7 +90,8 @@ def chosen_letter(text: str, options: dict[str, str]) -> str | None:
     box = boxed(text)
     if box is not None and (found := _letter_of(_START.match(box), box, letters)):
         return found
-    if said := _said(text, letters):
+    said = _said(text, letters, options)
+    if said:
         return said
     if same := _same_text(text, options):
         return same
@@ -97,21 +101,32 @@ def chosen_letter(text: str, options: dict[str, str]) -> str | None:
     return _letter_of(_START.match(text), text, likely) or _on_last_line(text, likely)
 
 
-def _said(text: str, letters: str) -> str | None:
+def _said(text: str, letters: str, options: dict[str, str]) -> str | None:
     """The letter that is said to be the answer; an empty text where two are."""
-    found = list(_by_place((*_CUES.finditer(text), *_IS_RIGHT.finditer(text)), text, letters))
+    found = list(_by_place((*_CUES.finditer(text), *_IS_RIGHT.finditer(text)), text, letters, options))
     return found[-1] if found else None
 
 
-def _by_place(matches: Iterable[re.Match[str]], text: str, letters: str) -> Iterator[str]:
+def _by_place(
+    matches: Iterable[re.Match[str]], text: str, letters: str, options: dict[str, str]
+) -> Iterator[str]:
     for match in sorted(matches, key=lambda each: each.start("letter")):
         letter, after = match["letter"], match.end("letter")
         if letter.upper() not in letters:
             continue
         if _ANOTHER.match(text, after):
             yield ""
-        elif not _is_word(letter, text, after, said_before=match.re is _CUES):
+        elif _names(options.get(letter.upper()), text, after) or not _is_word(
+            letter, text, after, said_before=match.re is _CUES
+        ):
             yield letter.upper()
+
+
+def _names(option: str | None, text: str, after: int) -> bool:
+    """Whether the text of the letter's own option follows, as in "A dog" where A is "dog"."""
+    return bool(option) and normalised(text[after : after + len(option or "") + 1]) == normalised(
+        option or ""
+    )
 
 
 def _is_word(letter: str, text: str, after: int, *, said_before: bool) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any
 
 from themis.core.errors import ModelError, UsageError, described
@@ -96,14 +98,14 @@ class ModelJudge(JudgingMetric):
 
     def judge(self, prompt: str | list[Any], response: str, reference: Any) -> Score:
         request = self._request(prompt, response, reference)
-        said, ours = self._said_before(request)
-        if ours is not None:
-            try:
-                self._settle(ours, request, self.model.answer(request).text)
-            except BaseException as exc:
-                self._fail(ours, request, exc)
-                if not isinstance(exc, Exception):
-                    raise
+        said, ours = self._said(request)
+        if ours:
+            with self._settling(said, request):
+                text = cached_judgement(request.sample_id)
+                if text is None:
+                    text = self.model.answer(request).text
+                    _keep(request, text)
+                said.set_result(text)
         try:
             return _score(said.result(timeout=self.timeout))
         except TimeoutError:
@@ -117,17 +119,16 @@ class ModelJudge(JudgingMetric):
         if not self.model.awaits:
             return await asyncio.to_thread(self.judge, prompt, response, reference)
         request = self._request(prompt, response, reference)
-        said, ours = await asyncio.to_thread(self._said_before, request)
+        said, ours = self._said(request)
         try:
             async with asyncio.timeout(self.timeout):
-                if ours is not None:
-                    try:
-                        text = (await self.model.answer_awaited(request)).text
-                        await asyncio.to_thread(self._settle, ours, request, text)
-                    except BaseException as exc:
-                        self._fail(ours, request, exc)
-                        if not isinstance(exc, Exception):
-                            raise
+                if ours:
+                    with self._settling(said, request):
+                        text = await asyncio.to_thread(cached_judgement, request.sample_id)
+                        if text is None:
+                            text = (await self.model.answer_awaited(request)).text
+                            await asyncio.to_thread(_keep, request, text)
+                        said.set_result(text)
                 # Others wait for it too, whom this one's being cancelled must not reach.
                 return _score(await asyncio.shield(asyncio.wrap_future(said)))
         except TimeoutError:
@@ -161,33 +162,33 @@ class ModelJudge(JudgingMetric):
         key = hash_json([_VERSION, self.model.identity, self.sampling, asked])
         return Request(asked, self.sampling, key, timeout=self.timeout)
 
-    def _said_before(self, request: Request) -> tuple[Future[str], Future[str] | None]:
-        """What the judge said or is being asked; the second is to be settled by whoever gets it."""
-        key = request.sample_id
+    def _said(self, request: Request) -> tuple[Future[str], bool]:
+        """What the judge is being asked already; else whoever gets ``True`` has to ask it."""
         with self._lock:
-            said = self._being_asked.get(key)
+            said = self._being_asked.get(request.sample_id)
             if said is not None:
-                return said, None
-            said = self._being_asked[key] = Future()
-        known = cached_judgement(key)
-        if known is None:
-            return said, said
-        self._settle(said, request, known, keep=False)
-        return said, None
+                return said, False
+            said = self._being_asked[request.sample_id] = Future()
+            return said, True
 
-    def _settle(self, said: Future[str], request: Request, text: str, *, keep: bool = True) -> None:
-        if keep and read_verdict(text) is not None:
-            keep_judgement(request.sample_id, text)
-        with self._lock:
-            self._being_asked.pop(request.sample_id, None)
-        said.set_result(text)
+    @contextmanager
+    def _settling(self, said: Future[str], request: Request) -> Iterator[None]:
+        """Whatever happens, those who wait for ``said`` get to know."""
+        try:
+            yield
+        except BaseException as exc:
+            said.set_exception(exc if isinstance(exc, ModelError) else ModelError(described(exc)))
+            if not isinstance(exc, Exception):
+                raise
+        finally:
+            with self._lock:
+                self._being_asked.pop(request.sample_id, None)
 
-    def _fail(self, said: Future[str], request: Request, exc: BaseException) -> None:
-        with self._lock:
-            self._being_asked.pop(request.sample_id, None)
-        if not said.done():
-            failure = exc if isinstance(exc, ModelError) else ModelError(described(exc))
-            said.set_exception(failure)
+
+def _keep(request: Request, said: str) -> None:
+    # What holds no verdict is worth asking for again.
+    if read_verdict(said) is not None:
+        keep_judgement(request.sample_id, said)
 
 
 def _score(said: str) -> Score:

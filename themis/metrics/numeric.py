@@ -36,7 +36,8 @@ _NUMBER = re.compile(
 )
 _MARK = re.compile(r"####[^\S\n]*([^\n]*)")
 _CUE = re.compile(
-    r"\banswers?\b[^\n.:=\d]{0,80}?(?:\bis\b|\bare\b|\bwas\b|\bequals\b|[:=])[^\n\d]{0,40}?"
+    # Not where it is to be expressed as something.
+    r"\banswers?\b(?!\s+(?:as|in|into)\b)[^\n.:=\d]{0,80}?(?:\bis\b|\bare\b|\bwas\b|\bequals\b|[:=])[^\n\d]{0,40}?"
     r"(?=[-+−–]?\\?[$€£¥₹]?[-+−–]?(?:\.?\d|\\[dt]?frac))([^\n]*)",
     re.IGNORECASE,
 )
@@ -115,8 +116,8 @@ def final_number(text: str) -> Number | None:
     said = _last(_CUE.finditer(text))
     if said is not None and (number := _result(said)) is not None:
         return number
-    text = _ENUMERATED.sub("", text)
-    return _bold(text) or _last_number(text)
+    rest = _ENUMERATED.sub("", text)
+    return _bold(rest) or _last_number(rest) or _last_number(text)
 
 
 def _bold(text: str) -> Number | None:
