@@ -111,6 +111,7 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
     "text": (_BACK, Action("quit", "q", "quit", "Leave; runs go on")),
     "new_run": (
         Action("launch", "f5,ctrl+enter,ctrl+s", "launch", "Start this run", True, "f5"),
+        Action("test", "f4", "test model", "Try the model: its key, its address, one short question", True),
         Action("copy_command", "f6", "copy command", "Send the command that does the same", True),
         _BACK,
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
+from themis.metrics import split_names
 from themis.runs.spec import RunSpec
 
 NUMBERS: dict[str, type] = {"limit": int, "epochs": int, "max_workers": int, "timeout": float, "seed": int}
@@ -66,7 +67,7 @@ class Draft:
                 numbers[name] = None
         numbers["epochs"] = 1 if numbers["epochs"] is None else numbers["epochs"]
         rest = self.rest or RunSpec("", "")
-        names = [each.strip() for each in self.metrics.split(",") if each.strip()]
+        names = split_names(self.metrics)
         spec = RunSpec(
             benchmark=self.benchmark.strip(),
             model=self.model.strip(),

@@ -249,3 +249,47 @@ async def test_a_run_launched_from_a_form_that_was_left_shows_no_other_screen(
         may_answer.set()
         await until(pilot, lambda: not form._launching)
         assert pilot.app.screen is help_page
+
+
+async def test_a_model_is_tried_from_the_form(opened, until, read):
+    async with opened(size=(120, 40)) as pilot:
+        screen = await to_form(pilot, until)
+        await pilot.press("f4")
+        await until(pilot, lambda: "✓ answer" in read(pilot))
+        await type_into(pilot, "model", "openai:m?base_url=http://127.0.0.1:9/v1")
+        await until(pilot, lambda: screen._tested == "")
+        assert "✓ answer" not in read(pilot)
+        await pilot.press("f4")
+        await until(pilot, lambda: "✗ connect" in read(pilot))
+        assert "✓ key" in read(pilot)
+        await type_into(pilot, "model", "nobody")
+        await pilot.press("f4")
+        await until(pilot, lambda: "✗ open" in read(pilot))
+        await type_into(pilot, "model", "")
+        await pilot.press("f4")
+        await until(pilot, lambda: screen._tested == "")
+
+
+async def test_benchmarks_are_named_with_what_they_are(opened, until, read):
+    async with opened(size=(140, 40)) as pilot:
+        screen = await to_form(pilot, until)
+        await until(pilot, lambda: "120 short questions" in read(pilot))
+        assert "scored by ExactMatch, Includes" in read(pilot)
+        await type_into(pilot, "benchmark", "")
+        await until(pilot, lambda: screen.checked.preview is None)
+        await until(pilot, lambda: "GSM8K: grade-school word problems" in read(pilot))
+
+
+async def test_an_endpoint_of_the_profiles_is_offered(opened, until, read):
+    from themis.profiles import profiles_path
+
+    profiles_path().parent.mkdir(parents=True, exist_ok=True)
+    profiles_path().write_text('[endpoint.lab]\nbase_url = "http://127.0.0.1:9/v1"\nmodel = "m"\n')
+    async with opened() as pilot:
+        screen = await to_form(pilot, until)
+        await type_into(pilot, "model", "la")
+        await until(pilot, lambda: "lab" in read(pilot))
+        await pilot.press("right")
+        await until(
+            pilot, lambda: screen.checked.spec.model == "lab" and "model" not in screen.checked.problems
+        )

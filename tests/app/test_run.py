@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from themis import evaluate
 from themis_tui.screens.run import RunScreen
 from themis_tui.screens.sample import SampleScreen
 from themis_tui.widgets.reader import Reader
@@ -125,3 +126,21 @@ async def test_a_run_that_is_not_there_says_so(opened, until, read):
 async def test_the_app_can_start_on_a_run(world, opened, until, read):
     async with opened(run_id="first-run") as pilot:
         await until(pilot, lambda: "all 20" in read(pilot))
+
+
+async def test_what_was_extracted_stands_beside_the_reference(opened, until, read):
+    def model(prompt):
+        return "Forty and two is the sum.\nThe answer is 42."
+
+    rows = [
+        {"id": "q1", "question": "6 × 7?", "answer": "42"},
+        {"id": "q2", "question": "6 × 9?", "answer": "54"},
+    ]
+    evaluate(rows, model=model, run_id="sums", metrics=["NumericMatch", "Includes"])
+    async with opened(size=(100, 40)) as pilot:
+        await to_run(pilot, until, "sums")
+        await until(pilot, lambda: "42   Forty and two" in read(pilot))
+        await to_sample(pilot, until)
+        await until(pilot, lambda: "answer and reference" in read(pilot))
+        assert "read by NumericMatch   42" in read(pilot)
+        assert "reference              42" in read(pilot)

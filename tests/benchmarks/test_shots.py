@@ -141,4 +141,4 @@ def test_a_run_with_examples_is_asked_again_with_them(questions: str) -> None:
     again = spec_of(store.load_run_metadata("r1")).spec
     assert again.benchmark == questions + "?shots=2"
     stored = {each.id: each.prompt for each in store.load_generation_records("r1")}
-    assert {each.sample_id: each.prompt for each in first_prompts(again)[0]} == stored
+    assert {each.sample_id: each.prompt for each in first_prompts(again).prompts} == stored

@@ -31,6 +31,8 @@ class SampleRow:
     """By the headline metric."""
     answer: str | None
     """The beginning of it."""
+    extracted: str | None
+    """What the headline metric took for the answer, where it says so."""
     reference: str | None
     error: str | None
     """Its kind."""
@@ -85,6 +87,7 @@ def _row(
         verdict=ERROR if error is not None else _verdict(score),
         score=None if score is None else float(score),
         answer=None if generation.response is None else generation.response[:MOST_ANSWER],
+        extracted=_extracted(evaluation, headline),
         reference=_reference(evaluation.reference if evaluation is not None else None),
         error=None if error is None else str(error.get("kind") or "error"),
         latency_s=_number(timing.get("model_s")),
@@ -97,6 +100,15 @@ def _verdict(score: float | int | bool | None) -> str:
     if score is None:
         return UNSCORED
     return RIGHT if score >= 1 else WRONG if score <= 0 else PARTLY
+
+
+def _extracted(evaluation: EvaluationRecord | None, headline: str | None) -> str | None:
+    if evaluation is None:
+        return None
+    name = headline if headline is not None else next(iter(evaluation.scores), None)
+    detail = None if name is None else evaluation.details.get(name)
+    scored = name is not None and evaluation.scores.get(name) is not None
+    return detail[:MOST_ANSWER] if scored and isinstance(detail, str) else None
 
 
 def _reference(reference: Any) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
@@ -113,6 +113,20 @@ class ThemisScreen(Screen[None]):
             except Exception as exc:  # every failure is the person's to see
                 answer = Answered(group, number, None, exc, then)
             self.post_message(answer)
+
+        self.run_worker(asking, thread=True, group=group, exclusive=True, exit_on_error=False)
+
+    def ask_each(self, group: str, work: Callable[[], Iterator[T]], then: Callable[[T | None], None]) -> None:
+        """As :meth:`ask`, for answers that come one by one; ``None`` is the end of them."""
+        number = self._asked[group] = self._asked.get(group, 0) + 1
+
+        def asking() -> None:
+            try:
+                for answer in work():
+                    self.post_message(Answered(group, number, answer, None, then))
+                self.post_message(Answered(group, number, None, None, then))
+            except Exception as exc:  # as above
+                self.post_message(Answered(group, number, None, exc, then))
 
         self.run_worker(asking, thread=True, group=group, exclusive=True, exit_on_error=False)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
 
@@ -9,21 +11,23 @@ from textual import getters, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Button, Input, Static
 
 from themis.backends.registry import executor_names, storage_names
-from themis.benchmarks import BUILT_IN as BENCHMARKS
+from themis.benchmarks import benchmark_names, described
+from themis.core.check_step import CheckStep
 from themis.core.errors import ThemisError, UsageError
-from themis.metrics import BUILT_IN as METRICS
-from themis.models import model_names
+from themis.metrics import metric_names
+from themis.models import model_names, open_model
 from themis.runs.launch import Launched, launch
-from themis.runs.preview import FirstPrompt, first_prompts
+from themis.runs.preview import Preview, first_prompts
 from themis.runs.spec import RunSpec
 from themis_tui import figures
 from themis_tui.actions import bindings
 from themis_tui.draft import Draft
-from themis_tui.glyphs import BACK
+from themis_tui.glyphs import BACK, VERDICT
 from themis_tui.screens.base import WIDE, ThemisScreen
 from themis_tui.screens.sample_line import as_text
 from themis_tui.text import block, line, lines, spread, tell
@@ -35,14 +39,14 @@ CHECK_AFTER_S = 0.25
 PROMPTS = 3
 
 FIELDS = (
-    ("benchmark", "benchmark", "demo, or the path of a .jsonl file"),
-    ("model", "model", "fake-math-llm?latency=50ms, openai:NAME?base_url=…"),
+    ("benchmark", "benchmark", "demo, gsm8k, mmlu?subject=anatomy, or a file: .jsonl .csv .parquet"),
+    ("model", "model", "an endpoint of your profiles, openai:NAME?base_url=…"),
     ("prompt", "prompt", "the benchmark's own; or {question} Answer shortly."),
     ("metrics", "metrics", "the benchmark's own; or ExactMatch, Includes"),
     ("limit", "limit", "all samples"),
     ("epochs", "epochs", "1"),
     ("storage", "storage", "the default store"),
-    ("executor", "executor", "threads"),
+    ("executor", "executor", "async for endpoints, else threads"),
     ("max_workers", "max workers", "the executor's own"),
     ("timeout", "timeout", "none; seconds for one sample"),
     ("run_id", "run id", "made from time, benchmark and model"),
@@ -54,8 +58,7 @@ class Checked(NamedTuple):
 
     spec: RunSpec
     problems: dict[str, str]
-    prompts: list[FirstPrompt]
-    total: int | None
+    preview: Preview | None
 
 
 class NewRunScreen(ThemisScreen):
@@ -74,6 +77,9 @@ class NewRunScreen(ThemisScreen):
         self.checked: Checked | None = None
         self._timer: Timer | None = None
         self._launching = False
+        self._tested = ""
+        """The model that was tried last."""
+        self._steps: list[CheckStep] = []
 
     def compose(self) -> ComposeResult:
         yield Static(id="head")
@@ -81,8 +87,11 @@ class NewRunScreen(ThemisScreen):
             with VerticalScroll(id="form", can_focus=False):
                 for name, title, hint in FIELDS:
                     yield Field(name, title, getattr(self.draft, name), hint, _offered(name))
+                    if name == "model":
+                        yield Static(id="tested")
                 with Horizontal(id="answers"):
                     yield Button("Launch", id="launch", compact=True)
+                    yield Button("Test model", id="test", compact=True)
                     yield Button("Back", id="back", compact=True)
                 yield Static(id="problem")
                 yield Static(id="command")
@@ -122,6 +131,8 @@ class NewRunScreen(ThemisScreen):
 
     def _check(self) -> None:
         draft = self._current()
+        if draft.model.strip() != self._tested:
+            self._show_steps("", [])
         self.ask("check", lambda: check(draft), self._show_checked)
 
     def _show_checked(self, checked: Checked) -> None:
@@ -148,15 +159,8 @@ class NewRunScreen(ThemisScreen):
 
     def _draw_prompts(self, checked: Checked) -> None:
         aside = self.size.width >= WIDE
-        said = [line(("first prompts", "$accent"))]
-        for first in checked.prompts:
-            said.append(line())
-            said.append(
-                line((first.sample_id, "$dim"), ("   wanted ", "$faint"), as_text(first.reference)[:80])
-            )
-            said.append(block(_prompt_text(first.prompt)[:2_000], "$foreground"))
-        if not checked.prompts:
-            said.append(line(("none to show", "$faint")))
+        preview = checked.preview
+        said = _benchmarks() if preview is None else _previewed(preview, wide=aside)
         self.query_one("#beside" if aside else "#below", Static).update(lines(said))
 
     def _draw_head(self, state: str) -> None:
@@ -167,7 +171,7 @@ class NewRunScreen(ThemisScreen):
             if wrong:
                 said, tone = f"{wrong} to mend", "$bad"
             else:
-                count = checked.total
+                count = checked.preview.total if checked.preview is not None else None
                 said = f"{figures.count(count)} sample{'' if count == 1 else 's'} to ask"
                 tone = "$dim"
         left = line((f"{BACK} ", "$accent"), ("new run", "bold"))
@@ -188,7 +192,7 @@ class NewRunScreen(ThemisScreen):
     @on(Button.Pressed)
     def _pressed(self, event: Button.Pressed) -> None:
         event.stop()
-        self.action_do("launch" if event.button.id == "launch" else "back")
+        self.action_do(event.button.id or "back")
 
     def why_not_launch(self) -> str | None:
         """Why the run cannot be started now."""
@@ -200,6 +204,26 @@ class NewRunScreen(ThemisScreen):
         self._say("")
         self._draw_head("launching …")
         self.ask("launch", lambda: start(draft), lambda launched: self._launched(launched, draft))
+
+    def why_not_test(self) -> str | None:
+        """Why the model cannot be tried now."""
+        return None if self._current().model.strip() else "There is no model to try; name one."
+
+    def do_test(self) -> None:
+        model = self._current().model.strip()
+        self._show_steps(model, [])
+        self.query_one("#tested", Static).update(line(("trying …", "$running")))
+        self.ask_each("test", lambda: tried(model), lambda step: self._stepped(model, step))
+
+    def _stepped(self, model: str, step: CheckStep | None) -> None:
+        if self._tested == model and step is not None:
+            self._show_steps(model, [*self._steps, step])
+
+    def _show_steps(self, model: str, steps: list[CheckStep]) -> None:
+        self._tested, self._steps = model, steps
+        shown = self.query_one("#tested", Static)
+        shown.display = bool(model)
+        shown.update(lines([_step_line(step) for step in steps]))
 
     def _launched(self, launched: Launched, draft: Draft) -> None:
         from themis_tui.screens.run import RunScreen
@@ -222,6 +246,8 @@ class NewRunScreen(ThemisScreen):
             self._say(str(error) or type(error).__name__)
         elif group == "check":
             self._say(str(error) or type(error).__name__)
+        elif group == "test":
+            self._stepped(self._tested, CheckStep("open", False, 0.0, str(error)))
         else:
             super().failed(group, error)
 
@@ -238,14 +264,19 @@ def check(draft: Draft) -> Checked:
             spec.detachable()
         except UsageError as exc:
             problems["storage"] = str(exc)
-    prompts: list[FirstPrompt] = []
-    total: int | None = None
+    preview: Preview | None = None
     if not problems.keys() & {"benchmark", "prompt"}:
         try:
-            prompts, total = first_prompts(spec, PROMPTS)
+            preview = first_prompts(spec, PROMPTS)
         except ThemisError as exc:
             problems["benchmark"] = str(exc)
-    return Checked(spec, problems, prompts, total)
+    return Checked(spec, problems, preview)
+
+
+def tried(model: str) -> Iterator[CheckStep]:
+    """The steps of trying a model, as they are done."""
+    with closing(open_model(model)) as opened:
+        yield from opened.check()
 
 
 def start(draft: Draft) -> Launched:
@@ -258,14 +289,44 @@ def start(draft: Draft) -> Launched:
 
 def _offered(name: str) -> list[str]:
     if name == "benchmark":
-        return sorted(BENCHMARKS)
+        return benchmark_names()
     if name == "model":
         return [each.partition("NAME")[0].partition("module")[0] for each in model_names()]
     if name == "storage":
         return storage_names()
     if name == "executor":
         return executor_names()
-    return sorted(METRICS) if name == "metrics" else []
+    return metric_names() if name == "metrics" else []
+
+
+def _benchmarks() -> list[Content]:
+    """What there is to choose from."""
+    wide = max(map(len, benchmark_names()))
+    return [
+        line(("benchmarks", "$accent")),
+        line(),
+        *(line((f"{name:<{wide}}   ", ""), (about, "$dim")) for name, about in described().items()),
+    ]
+
+
+def _previewed(preview: Preview, *, wide: bool) -> list[Content]:
+    scored = ("scored by " + ", ".join(preview.metrics), "$dim")
+    said = [line(("first prompts", "$accent"), "   ", scored)]
+    if wide and preview.about:
+        said = [line((preview.about, "$foreground")), line(), *said]
+    for first in preview.prompts:
+        said.append(line())
+        said.append(line((first.sample_id, "$dim"), ("   wanted ", "$faint"), as_text(first.reference)[:80]))
+        said.append(block(_prompt_text(first.prompt)[:2_000], "$foreground"))
+    if not preview.prompts:
+        said.append(line(("none to show", "$faint")))
+    return said
+
+
+def _step_line(step: CheckStep) -> Content:
+    sign, tone = (VERDICT["right"], "$dim") if step.ok else (VERDICT["wrong"], "$bad")
+    took = figures.seconds(step.seconds) if step.seconds else ""
+    return line((f"{sign} {step.name:<13}", tone), (f"{took:>7}  ", "$faint"), (step.message, tone))
 
 
 def _prompt_text(prompt: Any) -> str:

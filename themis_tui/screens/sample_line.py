@@ -15,6 +15,9 @@ from themis_tui.widgets.reader import Passage
 
 TONES = {"right": "dim", "partly": "accent", "wrong": "plain", "error": "bad", "unscored": "faint"}
 
+MOST_EXTRACTED = 80
+"""Characters of what a metric takes for the answer; more is a judge's reason."""
+
 SHOWS = ("all", "wrong", "errors")
 """What ``f`` goes through."""
 
@@ -84,7 +87,7 @@ def passages(generation: GenerationRecord, evaluation: EvaluationRecord | None) 
     if generation.response is not None:
         found.append(Passage(generation.response or "(an empty answer)", "response", _answered(generation)))
     if evaluation is not None:
-        found.append(Passage(as_text(evaluation.reference), "reference"))
+        found.append(_wanted(evaluation))
         found.append(Passage(_scored(evaluation), "scores", f"attempt {evaluation.attempt}"))
     found.append(Passage(_timing(generation), "timing", tone="dim"))
     return found
@@ -136,14 +139,49 @@ def _answered(generation: GenerationRecord) -> str:
     return " · ".join(said)
 
 
+def _wanted(evaluation: EvaluationRecord) -> Passage:
+    """The reference; above it what each metric took for the answer, so that the two can be compared."""
+    reference = as_text(evaluation.reference)
+    taken = [(f"read by {name}", text) for name, text in extracted(evaluation).items()]
+    if not taken or "\n" in reference:
+        said = [f"{what}   {text}" for what, text in taken]
+        return Passage("\n".join([*said, reference]), "reference")
+    wide = max(len(what) for what, _ in taken)
+    said = [f"{what:<{wide}}   {text}" for what, text in [*taken, ("reference", reference)]]
+    return Passage("\n".join(said), "answer and reference")
+
+
+def extracted(evaluation: EvaluationRecord) -> dict[str, str]:
+    """Metric to what it took for the answer, of those that say so and gave a score."""
+    return {
+        name: detail
+        for name, detail in evaluation.details.items()
+        if isinstance(detail, str)
+        and len(detail) <= MOST_EXTRACTED
+        and "\n" not in detail
+        and evaluation.scores.get(name) is not None
+    }
+
+
 def _scored(evaluation: EvaluationRecord) -> str:
     wide = max((len(name) for name in evaluation.scores), default=0)
+    shown = extracted(evaluation)
     said = []
     for name, value in evaluation.scores.items():
-        detail = evaluation.details.get(name)
+        detail = None if name in shown else evaluation.details.get(name)
         number = figures.NONE if value is None else f"{float(value):g}"
-        said.append(f"{name:<{wide}}   {number}" + ("" if detail is None else f"   {as_text(detail)}"))
+        if not isinstance(detail, dict):
+            said.append(f"{name:<{wide}}   {number}" + ("" if detail is None else f"   {as_text(detail)}"))
+            continue
+        said.append(f"{name:<{wide}}   {number}")
+        said += [f"{'':<{wide}}   {_item(item)}   {key}" for key, item in detail.items()]
     return "\n".join(said) or "(no metric)"
+
+
+def _item(value: Any) -> str:
+    if isinstance(value, bool):
+        return VERDICT["right" if value else "wrong"]
+    return as_text(value)
 
 
 def _timing(generation: GenerationRecord) -> str:
@@ -182,4 +220,7 @@ def _tokens(row: SampleRow) -> Cell:
 def _answer(row: SampleRow) -> Cell:
     if row.answer is None:
         return cell(row.error or figures.NONE, "bad")
-    return ((row.answer, "plain"), (" cut off" if row.cut_off else "", "accent"))
+    cut_off = (" cut off" if row.cut_off else "", "accent")
+    if row.extracted is None or row.extracted == row.answer:
+        return ((row.answer, "plain"), cut_off)
+    return ((row.extracted, "plain"), ("   ", "faint"), (row.answer, "faint"), cut_off)
