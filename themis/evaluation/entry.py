@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from themis.backends.execution.base import ExecutionBackend
-from themis.backends.registry import open_executor, open_storage
 from themis.backends.storage.base import StorageBackend
 from themis.backends.storage.foreign import whole
 from themis.benchmarks.benchmark import Benchmark, open_benchmark
@@ -21,12 +19,11 @@ from themis.core.entities import ExperimentReport
 from themis.core.errors import UsageError
 from themis.core.options import redacted
 from themis.core.run_ids import checked_run_id, make_run_id
-from themis.core.safe_text import storable
 from themis.evaluation.hold import held
 from themis.evaluation.plan import Question
 from themis.evaluation.run import Run
 from themis.evaluation.session import OnProgress
-from themis.evaluation.stop import StopSignal
+from themis.evaluation.surroundings import given_executor, given_stop, given_store, lock_name
 from themis.metrics import DEFAULT, Metric, open_metrics
 from themis.models import Model, open_model
 
@@ -152,9 +149,9 @@ def evaluate_as(
     with ExitStack() as opened:
         if asked_model is not model:
             opened.callback(asked_model.close)
-        store, store_name = _store(storage_backend, storage, opened)
-        spread, executor_name = _executor(execution_backend, executor, opened)
-        opened.enter_context(held(_lock_name(store, store_name), made))
+        store, store_name = given_store(storage_backend, storage, opened)
+        spread, executor_name = given_executor(execution_backend, executor, opened)
+        opened.enter_context(held(lock_name(store, store_name), made))
         where = {
             "storage": store_name,
             "executor": executor_name,
@@ -170,69 +167,11 @@ def evaluate_as(
             executor=spread,
             where=where,
             budget=budget,
-            stop=_stop_signal(cancel, opened),
+            stop=given_stop(cancel, opened),
             on_start=place.on_start,
         )
         run.prepare(resume=resume)
         return run.execute(timeout=timeout, max_workers=max_workers, on_progress=on_progress)
-
-
-def _store(backend: StorageBackend | None, name: str | None, opened: ExitStack) -> tuple[StorageBackend, str]:
-    if backend is not None:
-        if name is not None:
-            raise UsageError("Give storage_backend= or storage=, not both.")
-        if not isinstance(backend, StorageBackend):
-            raise UsageError(
-                f"storage_backend is {backend!r:.100}, not a StorageBackend; for a name use storage=."
-            )
-        return backend, redacted(storable(repr(backend)))
-    store = open_storage(name)
-    opened.callback(store.close)
-    # A stranger's repr may say where the object is in memory, which names nothing elsewhere.
-    text = repr(store)
-    return store, redacted(storable(name or "" if " at 0x" in text else text))
-
-
-def _lock_name(store: StorageBackend, name: str) -> str:
-    # What lies in memory is in this object only, whatever other stores in memory are called.
-    in_memory = type(store).__module__ == "themis.backends.storage.memory"
-    return f"memory of process {os.getpid()} at {id(store):x}" if in_memory else name
-
-
-def _executor(
-    backend: ExecutionBackend | None, name: str | None, opened: ExitStack
-) -> tuple[ExecutionBackend, str]:
-    if backend is not None:
-        if name is not None:
-            raise UsageError("Give execution_backend= or executor=, not both.")
-        if not isinstance(backend, ExecutionBackend):
-            raise UsageError(
-                f"execution_backend is {backend!r:.100}, not an ExecutionBackend; for a name use executor=."
-            )
-        return backend, type(backend).__name__
-    executor = open_executor(name)
-    opened.callback(executor.shutdown)
-    return executor, name or "threads"
-
-
-def _stop_signal(cancel: threading.Event | None, opened: ExitStack) -> StopSignal:
-    if isinstance(cancel, StopSignal):
-        return cancel
-    stop = StopSignal()
-    if cancel is not None and cancel.is_set():
-        stop.cancel()
-    elif cancel is not None:
-        over = threading.Event()
-        opened.callback(over.set)
-        threading.Thread(target=_relay, args=(cancel, stop, over), daemon=True).start()
-    return stop
-
-
-def _relay(cancel: threading.Event, stop: StopSignal, over: threading.Event) -> None:
-    while not over.is_set():
-        if cancel.wait(0.05):
-            stop.cancel()
-            return
 
 
 def _check_counts(
