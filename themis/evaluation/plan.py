@@ -58,16 +58,26 @@ class Question:
             "prompt": {"template": self.template.template, "hash": self.template.hash},
             "system": self.template.system,
             "sampling": self.sampling,
-            "metrics": {m.name: {"version": m.version, "params": m.params} for m in self.metrics},
+            "metrics": asked_metrics(self.metrics),
             "limit": self.limit,
             "epochs": self.epochs,
             "seed": self.seed,
         }
-        try:
-            check_value(asked)
-        except RecordRefused as exc:
-            raise UsageError(f"What is asked cannot be stored: {exc}") from exc
-        return dict(storable_value(asked))
+        return storable_asked(asked)
+
+
+def asked_metrics(metrics: list[Metric]) -> dict[str, Any]:
+    """The field ``metrics`` of ``asked``."""
+    return {metric.name: {"version": metric.version, "params": metric.params} for metric in metrics}
+
+
+def storable_asked(asked: dict[str, Any]) -> dict[str, Any]:
+    """``asked``, or a part of it, as metadata may hold it. Raises :class:`UsageError` if they cannot."""
+    try:
+        check_value(asked)
+    except RecordRefused as exc:
+        raise UsageError(f"What is asked cannot be stored: {exc}") from exc
+    return dict(storable_value(asked))
 
 
 def deciding(asked: dict[str, Any]) -> dict[str, Any]:

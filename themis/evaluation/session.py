@@ -39,6 +39,8 @@ SAVE_EVERY_S = 0.05
 """An outcome waits at most this long, or a tick, for others to be saved with."""
 
 OnProgress = Callable[[ProgressSnapshot], None]
+OnStart = Callable[[dict[str, Any]], None]
+"""Called with the run's metadata once they are in the store."""
 
 
 @dataclass
@@ -57,7 +59,7 @@ class Session:
     stop: StopSignal
     max_workers: int | None = None
     timeout: float | None = None
-    on_start: Callable[[dict[str, Any]], None] | None = None
+    on_start: OnStart | None = None
     on_progress: OnProgress | None = None
     over_budget: Callable[[RunAggregate], str | None] | None = None
     clock: Callable[[], float] = time.monotonic

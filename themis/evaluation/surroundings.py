@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from contextlib import ExitStack
+from typing import Any
 
 from themis.backends.execution.base import ExecutionBackend
 from themis.backends.registry import open_executor, open_storage
@@ -12,6 +14,7 @@ from themis.backends.storage.base import StorageBackend
 from themis.core.errors import UsageError
 from themis.core.options import redacted
 from themis.core.safe_text import storable
+from themis.evaluation.host import boot_id, host_name, process_started
 from themis.evaluation.stop import StopSignal
 
 
@@ -80,3 +83,19 @@ def _relay(cancel: threading.Event, stop: StopSignal, over: threading.Event) -> 
         if cancel.wait(0.05):
             stop.cancel()
             return
+
+
+def this_process() -> dict[str, Any]:
+    """What the field ``where`` of a run's metadata says of the process that is its runner."""
+    from themis import __version__
+
+    return {
+        "host": host_name(),
+        "boot_id": boot_id(),
+        "pid": os.getpid(),
+        "pid_started": process_started(os.getpid()),
+        "user": storable(os.environ.get("USER") or str(os.getuid())),
+        "python": sys.version.partition(" ")[0],
+        "themis": __version__,
+        "git_commit": None,
+    }
