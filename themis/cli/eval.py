@@ -57,7 +57,7 @@ def checked_spec(given: argparse.Namespace) -> RunSpec:
         model=given.model,
         prompt=given.prompt,
         system=given.system,
-        metrics=_metrics(given.metric),
+        metrics=metric_names(given.metric),
         sampling=_pairs("--sampling", given.sampling, _json_or_text, problems),
         limit=given.limit,
         epochs=given.epochs,
@@ -78,7 +78,8 @@ def checked_spec(given: argparse.Namespace) -> RunSpec:
     return spec
 
 
-def _metrics(given: list[str] | None) -> list[str] | None:
+def metric_names(given: list[str] | None) -> list[str] | None:
+    """The metrics that an option names which may be given several times, and holds several each time."""
     names = [name.strip() for each in given or [] for name in each.split(",") if name.strip()]
     return names or None
 

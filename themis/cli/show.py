@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -77,6 +78,11 @@ def _facts(store: Store, view: RunView, report: ExperimentReport | None) -> Iter
     yield "run", output.address(store.name, view.run_id)
     word, reason = view.status
     yield "status", f"{word}: {reason}" if reason else word
+    half = _dict(metadata, "rescoring")
+    if half and not view.status.live:
+        names = ",".join(map(str, half.get("metrics") or {}))
+        command = shlex.join(["themis", "runs", "rescore", view.run_id, "--metrics", names])
+        yield "unfinished", f"scores are partly new; {command} completes them"
     if asked.get("benchmark"):
         limit = f", the first {output.count(asked['limit'])}" if asked.get("limit") else ""
         epochs = f", {asked['epochs']} times each" if asked.get("epochs") not in (None, 1) else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -135,7 +135,7 @@ def check_may_go_on(
     except RunNotFound:
         metadata = {}
     check_not_run_elsewhere(run_id, metadata)
-    _check_not_half_rescored(run_id, metadata)
+    check_not_half_rescored(run_id, metadata)
     before = metadata.get("asked")
     if not isinstance(before, dict):
         # A stranger's records have no key and are known by their id; ours were answers to something.
@@ -188,14 +188,18 @@ def check_not_run_elsewhere(run_id: str, metadata: dict[str, Any]) -> None:
     )
 
 
-def _check_not_half_rescored(run_id: str, metadata: dict[str, Any]) -> None:
-    """Scores of two versions of a metric must not be mixed: a rescoring is completed before anything else."""
+def check_not_half_rescored(run_id: str, metadata: dict[str, Any], named: Container[str] = ()) -> None:
+    """Scores of two versions of a metric must not be mixed: a rescoring is completed before anything else.
+
+    Raises :class:`RunConflict` if one was cut short whose metrics are not all ``named``.
+    """
     half = metadata.get("rescoring")
-    if isinstance(half, dict):
-        names = ",".join(map(str, half.get("metrics") or {}))
+    metrics = half.get("metrics") if isinstance(half, dict) else None
+    if isinstance(metrics, dict) and not all(name in named for name in metrics):
+        names = ",".join(metrics)
         raise RunConflict(
-            f"The run {run_id!r} is half rescored by {names:.200}. Complete that first: "
-            f"themis runs rescore {run_id} --metrics {shlex.quote(names)}"
+            f"The run {run_id!r} is half rescored by {names:.200}. Complete that first, by the same call or "
+            f"by: themis runs rescore {run_id} --metrics {shlex.quote(names)}"
         )
 
 
