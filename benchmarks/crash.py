@@ -62,26 +62,53 @@ class NotedModel:
         return str(total if total % 5 else total + 1)
 
 
-def child(folder: Path, samples: int, pause: float) -> None:
-    """One session of the run, in a process that may be killed."""
-    from themis import evaluate
+def noted_storage(folder: Path) -> Any:
+    """A store that notes every record whose save returned: generations and evaluations, each in its file."""
     from themis.backends import LocalStorageBackend
 
     class NotedStorage(LocalStorageBackend):
         def save_generation_records(self, run_id: str, records: Any) -> None:
             held = list(records)
             super().save_generation_records(run_id, held)
-            os.write(noted, "".join(f"{record.id}\n" for record in held).encode())
+            note("saved", held)
 
-    noted = os.open(folder / "saved", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        def save_evaluation_records(self, run_id: str, records: Any) -> None:
+            held = list(records)
+            super().save_evaluation_records(run_id, held)
+            note("saved-scores", held)
+
+    def note(name: str, records: list[Any]) -> None:
+        os.write(files[name], "".join(f"{record.id}\n" for record in records).encode())
+
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    files = {name: os.open(folder / name, flags) for name in ("saved", "saved-scores")}
+    return NotedStorage(folder / "store")
+
+
+def child(folder: Path, samples: int, pause: float) -> None:
+    """One session of the run, in a process that may be killed."""
+    from themis import evaluate
+
     evaluate(
         rows(samples),
         model=NotedModel(folder, pause),
         model_id="noted",
-        storage_backend=NotedStorage(folder / "store"),
+        storage_backend=noted_storage(folder),
         run_id=RUN_ID,
         max_workers=8,
     )
+
+
+def kill_child(folder: Path, options: list[str], noted: Path, samples: int, chance: random.Random) -> None:
+    """Start a child, and kill it at some time after it has noted so many of its samples in a file."""
+    until, pause = chance.randrange(samples), chance.choice((0.0, 0.001, 0.004))
+    words = [sys.executable, __file__, "--child", str(folder), "--pause", str(pause), *options]
+    process = subprocess.Popen([*words, "--samples", str(samples)], stderr=subprocess.PIPE)
+    while process.poll() is None and lines(noted) < until:
+        time.sleep(0.000_2)
+    time.sleep(chance.uniform(0.0, 0.01))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
 
 
 def kill_and_resume(folder: Path, samples: int, chance: random.Random) -> str:
@@ -89,28 +116,11 @@ def kill_and_resume(folder: Path, samples: int, chance: random.Random) -> str:
     from themis import evaluate
     from themis.backends import LocalStorageBackend
 
-    pause = chance.choice((0.0, 0.001, 0.004))
     asked = folder / "asked"
-    until = chance.randrange(samples)
-    command = [
-        sys.executable,
-        __file__,
-        "--child",
-        str(folder),
-        "--samples",
-        str(samples),
-        "--pause",
-        str(pause),
-    ]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE)
-    while process.poll() is None and lines(asked) < until:
-        time.sleep(0.000_2)
-    time.sleep(chance.uniform(0.0, 0.01))
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    kill_child(folder, [], asked, samples, chance)
 
     storage = LocalStorageBackend(folder / "store")
-    saved = (folder / "saved").read_text().split("\n")[:-1] if lines(folder / "saved") else []
+    saved = noted_ids(folder / "saved")
     stored = [record.id for record in storage.load_generation_records(RUN_ID)]
     assert len(stored) == len(set(stored)), "a record is there twice"
     missing = set(saved) - set(stored)
@@ -163,18 +173,10 @@ def noted_metric(folder: Path, pause: float) -> Any:
 
 def rescoring_child(folder: Path, pause: float) -> None:
     """One rescoring of the run, in a process that may be killed."""
-    from themis.backends import LocalStorageBackend
     from themis.evaluation import rescore
 
-    class NotedStorage(LocalStorageBackend):
-        def save_evaluation_records(self, run_id: str, records: Any) -> None:
-            held = list(records)
-            super().save_evaluation_records(run_id, held)
-            os.write(noted, "".join(f"{record.id}\n" for record in held).encode())
-
-    noted = os.open(folder / "saved", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     metrics = [noted_metric(folder, pause), "Includes"]
-    rescore(RUN_ID, metrics=metrics, storage_backend=NotedStorage(folder / "store"), max_workers=8)
+    rescore(RUN_ID, metrics=metrics, storage_backend=noted_storage(folder), max_workers=8)
 
 
 def kill_and_rescore(folder: Path, samples: int, chance: random.Random) -> str:
@@ -187,18 +189,10 @@ def kill_and_rescore(folder: Path, samples: int, chance: random.Random) -> str:
     asked: dict[str, Any] = {"model": NotedModel(folder, 0.0), "model_id": "noted", "run_id": RUN_ID}
     for name in ("store", "other"):
         evaluate(rows(samples), **asked, metrics=["ExactMatch"], storage=str(folder / name))
-    pause = chance.choice((0.0, 0.001, 0.004))
-    words = [sys.executable, __file__, "--rescore", "--child", str(folder), "--pause", str(pause)]
-    process = subprocess.Popen(words, stderr=subprocess.PIPE)
-    until = chance.randrange(samples)
-    while process.poll() is None and lines(folder / "scored") < until:
-        time.sleep(0.000_2)
-    time.sleep(chance.uniform(0.0, 0.01))
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    kill_child(folder, ["--rescore"], folder / "scored", samples, chance)
 
     storage = LocalStorageBackend(folder / "store")
-    saved = (folder / "saved").read_text().split("\n")[:-1] if lines(folder / "saved") else []
+    saved = noted_ids(folder / "saved-scores")
     records = storage.load_evaluation_records(RUN_ID).values()
     kinds = {(each.revision, *sorted(each.scores), each.metric_versions["ExactMatch"]) for each in records}
     assert kinds <= {(1, "ExactMatch", "1"), (2, "ExactMatch", "Includes", "noted")}, f"mixed: {kinds}"
@@ -233,6 +227,11 @@ def kill_and_rescore(folder: Path, samples: int, chance: random.Random) -> str:
 def says_new(metadata: dict[str, Any]) -> bool:
     """Whether a run's metadata say that it was scored by the noted metric."""
     return bool(metadata["asked"]["metrics"]["ExactMatch"]["version"] == "noted")
+
+
+def noted_ids(path: Path) -> list[str]:
+    """What a child noted whole before it was killed."""
+    return path.read_text().split("\n")[:-1] if lines(path) else []
 
 
 def lines(path: Path) -> int:

@@ -50,7 +50,10 @@ class RescoringTask:
 
     def failed(self, work: Scored, kind: str, message: str) -> Outcome:
         """No scores, and why: the executor gave the work up."""
-        return self._renewed(work, self._unscored(f"{kind}: {message}"))
+        why = (
+            message if kind == "model" else f"{kind}: {message}"
+        )  # no model was asked: the metric is at fault
+        return self._renewed(work, self._unscored(why))
 
     def refused_scores(self, evaluation: EvaluationRecord) -> EvaluationRecord:
         """The scores without what was said of them: all else in the record was stored before."""
