@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import pickle
 import threading
 import time
 from collections.abc import Callable
@@ -27,8 +28,9 @@ from themis.core.errors import (
     UsageError,
 )
 from themis.evaluation import Rescored, plan_rescoring, rescore
+from themis.evaluation.rescoring_task import AwaitedRescoringTask, RescoringTask, Scored
 from themis.evaluation.stop import StopSignal
-from themis.metrics import JudgingMetric, Metric, Score
+from themis.metrics import JudgingMetric, Metric, Score, open_metrics
 
 
 class Length(Metric):
@@ -728,6 +730,19 @@ def test_a_judge_that_hangs_is_given_up_with_the_reason(monkeypatch: pytest.Monk
     assert evaluations(store)["s3"].scores == {"ExactMatch": 1, "Judge": None}
     assert evaluations(store)["s3"].details == {"Judge": "timeout: no result within 0.2 s"}
     assert rescored.report.counts["errors"] == 0
+
+
+def test_the_task_and_its_work_travel_to_another_process(store: MemoryStorageBackend) -> None:
+    metrics = open_metrics(["ExactMatch", "Includes"])
+    (first, *_) = store.load_generation_records(RUN)
+    work = Scored(first.id, first, evaluations(store)[first.id])
+    for cls in (RescoringTask, AwaitedRescoringTask):
+        task = cls(metrics, revision=2, token="elsewhere")
+        there, sent = pickle.loads(pickle.dumps((task, work)))
+        made, straight = there(sent).evaluation, task(work).evaluation
+        assert made is not None
+        assert straight is not None
+        assert dataclasses.replace(made, scored_at=None) == dataclasses.replace(straight, scored_at=None)
 
 
 def test_progress_is_told_to_the_end(store: MemoryStorageBackend) -> None:

@@ -111,7 +111,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.set_defaults(place=None, parser=parser)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
     _command(commands, "eval", _eval, "ask a model every question of a benchmark", "eval:evaluate")
-    _command(commands, "runs", _runs, "list, show, follow, delete and export runs")
+    _command(commands, "runs", _runs, "list, show, follow, rescore, delete and export runs")
     what = "where records can live and how work can be spread"
     _command(commands, "backends", _backends, what, "backends:list_backends")
     return parser

@@ -282,7 +282,6 @@ class Rescoring(Sitting):
     def execute(self, *, max_workers: int | None, on_progress: OnProgress | None) -> Rescored:
         """Score what is left to score, and say how it ended."""
         now = time.time()
-        token = os.urandom(16).hex()
         self.metadata |= {
             "status": "running",
             "status_reason": self._what(),
@@ -290,12 +289,19 @@ class Rescoring(Sitting):
             "ended_at": None,
             "updated_at": now,
             "where": {**_object(self.before, "where"), **self.where, **this_process()},
-            "rescoring": {"metrics": self.named, "revision": self.revision, "before": self.before},
+            "rescoring": self._half_done(),
         }
         total = self.aggregate.done + len(self.left)
         self.meter = Meter(self.run_id, total, self.aggregate, self.executor)
+        token = os.urandom(16).hex()
+        session = self._session(token, max_workers, on_progress)
+        report = self._sit(session, token, on_progress)
+        means = _object(_object(self.before, "summary"), "metrics")
+        return Rescored(self.plan, self._finished, report, means, self.aggregate.unscored())
+
+    def _session(self, token: str, max_workers: int | None, on_progress: OnProgress | None) -> Session:
         judging = [metric.timeout for metric in self.metrics if isinstance(metric, JudgingMetric)]
-        session = Session(
+        return Session(
             run_id=self.run_id,
             storage=self.storage,
             executor=self.executor,
@@ -313,15 +319,15 @@ class Rescoring(Sitting):
             on_start=self.on_start,
             on_progress=on_progress,
         )
-        report = self._sit(session, token, on_progress)
-        means = _object(_object(self.before, "summary"), "metrics")
-        return Rescored(self.plan, self._finished, report, means, self.aggregate.unscored())
 
     def _work(self, generations: Iterator[GenerationRecord]) -> Iterator[Scored]:
         for generation in generations:
             evaluation = self.left.pop(generation_key(generation), None)
             if evaluation is not None:
                 yield Scored(generation.id, generation, evaluation)
+
+    def _half_done(self) -> dict[str, Any]:
+        return {"metrics": self.named, "revision": self.revision, "before": self.before}
 
     def _what(self) -> str:
         return f"rescoring by {', '.join(self.named)}"[:300]
@@ -331,7 +337,7 @@ class Rescoring(Sitting):
         if not self._finished:
             self.metadata |= {
                 "ended_at": time.time(),
-                "rescoring": {"metrics": self.named, "revision": self.revision, "before": self.before},
+                "rescoring": self._half_done(),
                 "asked": self.asked,
                 "asked_hash": asked_hash(self.asked),
             }
