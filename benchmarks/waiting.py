@@ -3,13 +3,16 @@
     python benchmarks/waiting.py [--samples 10000] [--concurrency 64 256]
 
 Each row is one process: from the call of ``evaluate`` to its report saved in local files, as the share of
-the ideal ``samples * 0.05 / concurrency``, beside bare asyncio and bare threads that only wait.
+the ideal ``samples * 0.05 / concurrency``, beside bare asyncio and bare threads that only wait. Over HTTP, an
+endpoint on this machine takes the 50 ms, and the measure is a bare httpx2 loop: as many coroutines that share
+one client, post the same question and decode the answer.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import resource
 import subprocess
 import sys
@@ -18,7 +21,11 @@ import threading
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))
+from endpoint import served
+
 ANSWER_S = 0.05
+QUESTION = "What is six plus six? " * 8
 
 
 async def awaited(prompt: str) -> str:
@@ -69,13 +76,32 @@ def bare_threads(samples: int, concurrency: int) -> float:
     return time.perf_counter() - started
 
 
+def bare_httpx2(samples: int, concurrency: int) -> float:
+    """Seconds of as many coroutines that share one client."""
+    import httpx2
+
+    async def work(client: httpx2.AsyncClient, url: str, numbers: object) -> None:
+        for _ in numbers:  # type: ignore[attr-defined]
+            body = {"model": "mock", "messages": [{"role": "user", "content": QUESTION}]}
+            response = await client.post(url, json=body)
+            assert json.loads(response.content)["choices"][0]["message"]["content"] == "12"
+
+    async def main(url: str) -> None:
+        numbers = iter(range(samples))
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
+        async with httpx2.AsyncClient(limits=limits, timeout=60, trust_env=False) as client:
+            await asyncio.gather(*(work(client, url, numbers) for _ in range(concurrency)))
+
+    with served("--latency", str(ANSWER_S)) as base_url:
+        started = time.perf_counter()
+        asyncio.run(main(f"{base_url}/chat/completions"))
+        return time.perf_counter() - started
+
+
 def _evaluated(samples: int, executor: str, model: object) -> float:
     from themis import evaluate
 
-    rows = [
-        {"id": f"q{number}", "question": "What is six plus six? " * 8, "answer": "12"}
-        for number in range(samples)
-    ]
+    rows = [{"id": f"q{number}", "question": QUESTION, "answer": "12"} for number in range(samples)]
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         report = evaluate(rows, model=model, storage=f"local?root={Path(folder)}", executor=executor)
@@ -94,7 +120,17 @@ def ours_threads(samples: int, concurrency: int) -> float:
     return _evaluated(samples, f"threads?max_workers={concurrency}", waited)
 
 
-CONTESTANTS = {each.__name__: each for each in (bare_asyncio, ours_async, bare_threads, ours_threads)}
+def ours_http(samples: int, concurrency: int) -> float:
+    """Seconds of ``evaluate`` with an endpoint on this machine."""
+    with served("--latency", str(ANSWER_S)) as base_url:
+        executor = f"async?max_concurrent={concurrency}"
+        return _evaluated(samples, executor, f"openai:mock?base_url={base_url}")
+
+
+CONTESTANTS = {
+    each.__name__: each
+    for each in (bare_asyncio, ours_async, bare_threads, ours_threads, bare_httpx2, ours_http)
+}
 
 
 def main() -> None:
@@ -102,6 +138,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--samples", type=int, default=10_000)
     parser.add_argument("--concurrency", type=int, nargs="+", default=[64, 256])
+    parser.add_argument("--only", choices=CONTESTANTS, nargs="+")
     parser.add_argument("--one", choices=CONTESTANTS, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.one:
@@ -112,7 +149,7 @@ def main() -> None:
     print(f"{asked.samples:,} samples of {ANSWER_S * 1000:g} ms")
     for concurrency in asked.concurrency:
         ideal = asked.samples * ANSWER_S / concurrency
-        for name in CONTESTANTS:
+        for name in asked.only or CONTESTANTS:
             command = [sys.executable, __file__, "--one", name, "--samples", str(asked.samples)]
             done = subprocess.run(
                 [*command, "--concurrency", str(concurrency)], capture_output=True, text=True, check=True

@@ -76,9 +76,12 @@ def test_every_error_says_its_message_and_nothing_else(cls: type[ThemisError]) -
 
 
 def test_a_model_error_keeps_what_it_knows() -> None:
-    error = ModelError("busy", kind="rate_limit", status=429, retry_after=1.5, calls=6)
+    error = ModelError("busy", kind="quota", status=429, retry_after=1.5, calls=6, usage={"x": 1}, fatal="f")
+    error.wait_s = 2.5
     loaded = pickle.loads(pickle.dumps(error))
-    assert vars(loaded) == {"kind": "rate_limit", "status": 429, "retry_after": 1.5, "calls": 6}
+    assert vars(loaded) == vars(error)
+    assert (loaded.kind, loaded.status, loaded.retry_after, loaded.calls) == ("quota", 429, 1.5, 6)
+    assert (loaded.usage, loaded.fatal, loaded.wait_s, loaded.retry_s) == ({"x": 1}, "f", 2.5, 0.0)
     assert str(loaded) == "busy"
 
 

@@ -30,7 +30,7 @@ from themis.core.errors import (
 from themis.evaluation import Rescored, plan_rescoring, rescore
 from themis.evaluation.rescoring_task import AwaitedRescoringTask, RescoringTask, Scored
 from themis.evaluation.stop import StopSignal
-from themis.metrics import JudgingMetric, Metric, Score, open_metrics
+from themis.metrics import JudgingMetric, Metric, Score, open_metrics, registry
 
 
 class Length(Metric):
@@ -709,6 +709,20 @@ def test_judges_are_awaited_where_the_executor_can() -> None:
     assert list(rescored.report.metrics) == ["ExactMatch", "Judge", "Includes"]
 
 
+def test_a_judge_opened_by_name_is_awaited_by_default_and_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Judge] = []
+
+    def opened() -> Judge:
+        made.append(Judge())
+        return made[-1]
+
+    monkeypatch.setitem(registry.BUILT_IN, "Judge", opened)
+    store = MemoryStorageBackend()
+    ask(rows(5), store=store, metrics=["ExactMatch"])
+    assert again(store, "Judge").report.metrics["Judge"]["mean"] == 0.5
+    assert [judge.closed for judge in made] == [True]
+
+
 def test_a_judge_that_hangs_is_given_up_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     from themis.evaluation import rescoring
 
@@ -724,7 +738,7 @@ def test_a_judge_that_hangs_is_given_up_with_the_reason(monkeypatch: pytest.Monk
                 free.wait(30)
             return Score(1)
 
-    rescored = again(store, Hangs(), max_workers=2)
+    rescored = again(store, Hangs(), executor="threads", max_workers=2)
     free.set()
     assert rescored.report.metrics["Judge"]["count"] == 4
     assert evaluations(store)["s3"].scores == {"ExactMatch": 1, "Judge": None}

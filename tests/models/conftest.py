@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from themis.models.base import Request
+
 
 class Server:
     """Plays what it is told; remembers what it was asked."""
@@ -86,5 +88,10 @@ def server() -> Iterator[Server]:
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds that would have been waited before asking again."""
     waited: list[float] = []
+
+    async def pause_awaited(seconds: float, request: Request) -> None:
+        waited.append(seconds)
+
     monkeypatch.setattr("themis.models.retry.pause", lambda seconds, request: waited.append(seconds))
+    monkeypatch.setattr("themis.models.retry.pause_awaited", pause_awaited)
     return waited

@@ -8,6 +8,7 @@
     │   ├── InvalidRunId            a run id outside the rule
     │   └── BenchmarkError          a question, template or reference that cannot be used
     ├── MissingExtra                an optional package is not installed   (also ImportError)
+    ├── SecretUnavailable           a reference to a secret leads to none
     ├── StorageError                a store could not do what was asked
     │   ├── RunNotFound             no such run, or nothing of that kind   (also FileNotFoundError)
     │   ├── AccessDenied            the store is there and says no         (also PermissionError)
@@ -69,6 +70,10 @@ class BenchmarkError(UsageError):
 
 class MissingExtra(ThemisError, ImportError):
     """An optional package is not installed; the message is the command that installs it."""
+
+
+class SecretUnavailable(ThemisError):
+    """A reference to a secret leads to none that can be used; never holds the secret."""
 
 
 class StorageError(ThemisError):
@@ -149,6 +154,8 @@ class ModelError(ThemisError):
         status: int | None = None,
         retry_after: float | None = None,
         calls: int = 1,
+        usage: dict[str, Any] | None = None,
+        fatal: str | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -156,7 +163,15 @@ class ModelError(ThemisError):
         self.retry_after = retry_after
         """Seconds that the server asked to wait."""
         self.calls = calls
-        """Requests made for this one answer."""
+        """Requests made for this one answer; 0 if it was not asked for at all."""
+        self.usage = usage
+        """Tokens that the failure cost, where the server told."""
+        self.fatal = fatal
+        """Why no other request will be answered either, where that is known; the run pauses with it."""
+        self.wait_s = 0.0
+        """Seconds spent waiting for limits and backing off."""
+        self.retry_s = 0.0
+        """Seconds spent in calls before the last one."""
 
 
 class ExecutionError(ThemisError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import types
@@ -117,7 +118,8 @@ def _to_bool(text: str) -> bool:
 
 
 def _hints(make: Callable[..., Any]) -> dict[str, Any]:
-    target = make.__init__ if isinstance(make, type) else make  # type: ignore[misc]
+    target: Any = make.func if isinstance(make, functools.partial) else make
+    target = target.__init__ if isinstance(target, type) else target  # type: ignore[misc]
     try:
         return typing.get_type_hints(target)
     except Exception:  # a stranger's annotations may name what is not importable here

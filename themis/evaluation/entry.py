@@ -70,7 +70,8 @@ def evaluate(
         execution_backend: An executor; never shut down.
         storage: In place of ``storage_backend``: a name, path or URI, closed at the end. By default
             ``THEMIS_STORAGE``, else the local store in the user's data directory.
-        executor: In place of ``execution_backend``: a name, shut down at the end. By default ``threads``.
+        executor: In place of ``execution_backend``: a name, shut down at the end. By default ``async`` for
+            endpoints, else ``threads``.
         run_id: The run's id; made if not given. If that run exists, it is resumed.
         resume: Whether an existing run may be resumed.
         timeout: Seconds that one sample may take.
@@ -147,10 +148,12 @@ def evaluate_as(
     )
     made = checked_run_id(run_id) if run_id is not None else make_run_id(chosen.name, asked_model.name)
     with ExitStack() as opened:
-        if asked_model is not model:
-            opened.callback(asked_model.close)
         store, store_name = given_store(storage_backend, storage, opened)
-        spread, executor_name = given_executor(execution_backend, executor, opened)
+        spread, executor_name = given_executor(execution_backend, executor, opened, asked_model.executor)
+        if asked_model is not model:
+            # Before the executor lets go of the loops that its connections live in.
+            opened.callback(asked_model.close)
+        asked_model.begin()
         opened.enter_context(held(lock_name(store, store_name), made))
         where = {
             "storage": store_name,

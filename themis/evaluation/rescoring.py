@@ -113,7 +113,8 @@ def rescore(
     """Score the stored answers of a run by ``metrics``, without asking its model; see the module's text.
 
     The references are those in the evaluation records, not the data set's. The store, the executor, progress
-    and ``cancel`` are as in :func:`themis.evaluate`; ended early, the run is ``paused``.
+    and ``cancel`` are as in :func:`themis.evaluate`; ended early, the run is ``paused``. By default metrics
+    that ask a model are spread by ``async``, others by ``threads``.
 
     Raises:
         UsageError: No metrics, or nothing to score; nothing was stored.
@@ -124,10 +125,18 @@ def rescore(
     """
     if max_workers is not None and (type(max_workers) is not int or max_workers < 1):
         raise UsageError(f"max_workers is {max_workers!r}; it must be a whole number of at least 1.")
+    given = metrics if isinstance(metrics, str) else list(metrics)
+    named = _opened_metrics(given)
+    judging = [metric for metric in named if isinstance(metric, JudgingMetric)]
     with ExitStack() as opened:
-        named = _opened_metrics(metrics, opened)
         store, store_name = given_store(storage_backend, storage, opened)
-        spread, executor_name = given_executor(execution_backend, executor, opened)
+        spread, executor_name = given_executor(
+            execution_backend, executor, opened, "async" if judging else None
+        )
+        for metric in judging:
+            if not any(metric is each for each in given):
+                # Before the executor lets go of the loops that its connections live in.
+                opened.callback(metric.close)
         opened.enter_context(held(lock_name(store, store_name), checked_run_id(run_id)))
         rescoring = Rescoring(
             run_id=run_id,
@@ -156,7 +165,7 @@ def plan_rescoring(
 ) -> RescoringPlan:
     """What :func:`rescore` would do. Writes nothing; raises as that does."""
     with ExitStack() as opened:
-        named = _opened_metrics(metrics, opened)
+        named = _opened_metrics(metrics)
         store, _ = given_store(storage_backend, storage, opened)
         spread, _ = given_executor(None, "sequential", opened)
         rescoring = Rescoring(
@@ -171,14 +180,10 @@ def plan_rescoring(
         return rescoring.prepare()
 
 
-def _opened_metrics(metrics: Metrics, opened: ExitStack) -> list[Metric]:
-    given = metrics if isinstance(metrics, str) else list(metrics)
-    named = open_metrics(given)
+def _opened_metrics(metrics: Metrics) -> list[Metric]:
+    named = open_metrics(metrics)
     if not named:
         raise UsageError("Rescoring needs at least one metric.")
-    for metric in named:
-        if isinstance(metric, JudgingMetric) and not any(metric is each for each in given):
-            opened.callback(metric.close)
     return named
 
 

@@ -111,6 +111,8 @@ class Session:
                     except KeyError:
                         continue  # an executor that tries again may give a result twice
                     batch.append(outcome)
+                    if outcome.fatal is not None and not self.stop.is_set():
+                        self.stop.pause(outcome.fatal)
                     if len(batch) < MOST_BATCH and clock() - self._saved_at < SAVE_EVERY_S:
                         continue
                 self._save()
@@ -191,7 +193,7 @@ class Session:
 
     def _save_singly(self, batch: list[Outcome]) -> tuple[list[GenerationRecord], list[EvaluationRecord]]:
         generations, evaluations = [], []
-        for _, generation, evaluation in batch:
+        for _, generation, evaluation, _ in batch:
             if generation is not None and evaluation is not None:
                 generation, evaluation = self._save_answer(generation, evaluation)
                 generations.append(generation)

@@ -48,9 +48,9 @@ def lock_name(store: StorageBackend, name: str) -> str:
 
 
 def given_executor(
-    backend: ExecutionBackend | None, name: str | None, opened: ExitStack
+    backend: ExecutionBackend | None, name: str | None, opened: ExitStack, otherwise: str | None = None
 ) -> tuple[ExecutionBackend, str]:
-    """As :func:`given_store`, for an executor, which ``opened`` shuts down."""
+    """As :func:`given_store`, for an executor, which ``opened`` shuts down; ``otherwise``: the default."""
     if backend is not None:
         if name is not None:
             raise UsageError("Give execution_backend= or executor=, not both.")
@@ -59,9 +59,10 @@ def given_executor(
                 f"execution_backend is {backend!r:.100}, not an ExecutionBackend; for a name use executor=."
             )
         return backend, type(backend).__name__
-    executor = open_executor(name)
+    chosen = name or otherwise or "threads"
+    executor = open_executor(chosen)
     opened.callback(executor.shutdown)
-    return executor, name or "threads"
+    return executor, chosen
 
 
 def given_stop(cancel: threading.Event | None, opened: ExitStack) -> StopSignal:

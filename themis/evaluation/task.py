@@ -45,6 +45,8 @@ class Outcome(NamedTuple):
     generation: GenerationRecord | None
     """A new generation to save; ``None`` if a stored one was scored."""
     evaluation: EvaluationRecord | None
+    fatal: str | None = None
+    """Why no other sample will be answered either, where the model knows; the run pauses with it."""
 
 
 class Task(Protocol):
@@ -99,10 +101,10 @@ class SampleTask:
             return Outcome(work.id, None, None)
         if work.answered is not None:
             return Outcome(work.id, None, self.evaluated(work.answered, work.sample, work.revision))
-        generation = self._asked(work, stop)
+        generation, fatal = self._asked(work, stop)
         if generation is None:
-            return Outcome(work.id, None, None)
-        return Outcome(work.id, generation, self.evaluated(generation, work.sample))
+            return Outcome(work.id, None, None, fatal)
+        return Outcome(work.id, generation, self.evaluated(generation, work.sample), fatal)
 
     def failed(self, work: Work, kind: str, message: str) -> Outcome:
         """The outcome of work that its executor gave up: past its deadline, or its worker lost."""
@@ -113,18 +115,18 @@ class SampleTask:
             prompt = ""
         error = {"kind": kind, "stage": "call", "message": message, "status": None, "calls": 1}
         spent = self.timeout if kind == "timeout" else None
-        generation = self._record(work, prompt, None, error, work.queued_at, 0.0, spent)
+        generation = self._record(work, prompt, None, error, work.queued_at, spent)
         return Outcome(work.id, generation, self.evaluated(generation, work.sample))
 
     def refused_scores(self, evaluation: EvaluationRecord) -> EvaluationRecord:
         """An error, as nothing is known of what the store minds."""
         return refused_scores(evaluation)
 
-    def _asked(self, work: Work, stop: Event | None) -> GenerationRecord | None:
+    def _asked(self, work: Work, stop: Event | None) -> tuple[GenerationRecord | None, str | None]:
         started = time.time()
         request = self._request(work, stop, started)
         if isinstance(request, GenerationRecord):
-            return request
+            return request, None
         clock = time.perf_counter()
         try:
             answer = _checked(
@@ -134,13 +136,13 @@ class SampleTask:
             raise
         except BaseException as exc:  # whatever a model raises is this sample's error, not the run's
             return self._unanswered(work, request, exc, started, clock)
-        return self._answered(work, request, answer, started, clock)
+        return self._answered(work, request, answer, started, clock), None
 
     def _request(self, work: Work, stop: Event | None, started: float) -> Request | GenerationRecord:
         try:
             prompt = self.template.render(work.sample.fields)
         except BenchmarkError as exc:
-            return self._record(work, "", None, _error("template", "render", exc), started, 0.0, None)
+            return self._record(work, "", None, _error("template", "render", exc), started, None)
         epoch = work.epoch
         seed = None if self.seed is None else self.seed + epoch - 1
         return Request(
@@ -150,19 +152,26 @@ class SampleTask:
     def _answered(
         self, work: Work, request: Request, answer: Answer, started: float, clock: float
     ) -> GenerationRecord:
-        spent, waited = time.perf_counter() - clock, answer.wait_s
-        return self._record(work, request.prompt, answer, None, started, waited, spent - waited)
+        waited, retried = answer.wait_s, answer.retry_s
+        spent = time.perf_counter() - clock - waited - retried
+        return self._record(work, request.prompt, answer, None, started, spent, waited, retried)
 
     def _unanswered(
         self, work: Work, request: Request, exc: BaseException, started: float, clock: float
-    ) -> GenerationRecord | None:
+    ) -> tuple[GenerationRecord | None, str | None]:
+        """The record of an error, and whether it is fatal for the run; no record if it was not asked."""
+        spent = time.perf_counter() - clock
         if not isinstance(exc, ModelError):
             error = _error("model", "call", exc)
-        elif exc.kind == "interrupted":
-            return None
-        else:
-            error = _error(exc.kind, "call", exc, exc.status, exc.calls)
-        return self._record(work, request.prompt, None, error, started, 0.0, time.perf_counter() - clock)
+            return self._record(work, request.prompt, None, error, started, spent), None
+        if exc.kind == "interrupted" or (exc.fatal is not None and not exc.calls):
+            return None, exc.fatal
+        error = _error(exc.kind, "call", exc, exc.status, exc.calls)
+        waited, retried = exc.wait_s, exc.retry_s
+        spent -= waited + retried
+        record = self._record(work, request.prompt, None, error, started, spent, waited, retried)
+        record.usage = exc.usage
+        return record, exc.fatal
 
     def _record(
         self,
@@ -171,8 +180,9 @@ class SampleTask:
         answer: Answer | None,
         error: dict[str, Any] | None,
         started: float,
-        waited: float,
         spent: float | None,
+        waited: float = 0.0,
+        retried: float = 0.0,
     ) -> GenerationRecord:
         sample, epoch = work.sample, work.epoch
         prompt_json = quoted(prompt) if isinstance(prompt, str) else canonical_json(prompt)
@@ -182,6 +192,8 @@ class SampleTask:
             "wait_s": waited,
             "model_s": spent,
         }
+        if retried:
+            timing["retry_s"] = retried
         return GenerationRecord(
             work.id,
             prompt,
@@ -220,6 +232,7 @@ class AwaitedSampleTask(SampleTask):
         started = time.time()
         request = self._request(work, stop, started)
         generation: GenerationRecord | None
+        fatal = None
         if isinstance(request, GenerationRecord):
             generation = request
         else:
@@ -231,12 +244,12 @@ class AwaitedSampleTask(SampleTask):
             except BaseException as exc:  # as above
                 if _is_cancelled(exc):
                     raise
-                generation = self._unanswered(work, request, exc, started, clock)
+                generation, fatal = self._unanswered(work, request, exc, started, clock)
             else:
                 generation = self._answered(work, request, answer, started, clock)
         if generation is None:
-            return Outcome(work.id, None, None)
-        return Outcome(work.id, generation, await self._evaluated_awaited(generation, work.sample))
+            return Outcome(work.id, None, None, fatal)
+        return Outcome(work.id, generation, await self._evaluated_awaited(generation, work.sample), fatal)
 
     async def _evaluated_awaited(
         self, generation: GenerationRecord, sample: Sample, revision: int = 1
@@ -302,7 +315,7 @@ def _checked(answer: Any) -> Answer:
         raise ModelError(f"The answer's usage is a {type(usage).__name__}, not a dict.", kind="bad_response")
     if cost is not None and (type(cost) not in (float, int) or not 0 <= cost <= MOST_SCORE):
         raise ModelError(f"The answer's cost is {cost!r:.100}, not an amount.", kind="bad_response")
-    if type(waited) not in (float, int):
+    if type(waited) not in (float, int) or type(answer.retry_s) not in (float, int):
         raise ModelError(f"The answer's wait_s is {waited!r:.100}, not seconds.", kind="bad_response")
     return answer
 

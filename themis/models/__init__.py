@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable
 from typing import Any
 
 from themis.core.errors import UnknownName, UsageError
 from themis.core.options import build, split_query
 from themis.models.base import Answer, Model, Prompt, Request
+from themis.profiles import load_profiles, profiles_path
 
 __all__ = ["Answer", "Model", "Prompt", "Request", "model_names", "open_model"]
 
@@ -16,8 +18,9 @@ __all__ = ["Answer", "Model", "Prompt", "Request", "model_names", "open_model"]
 def open_model(model: str | Model | Callable[[Any], Any], model_id: str | None = None) -> Model:
     """The model that a name, a function or a ready model means; ``model_id`` replaces its identity.
 
-    Names: ``fake-math-llm?latency=50ms``, ``openai:NAME?base_url=…``, ``python:module:function``. Raises
-    :class:`UnknownName` with the names there are, :class:`UsageError` for options a model does not have.
+    Names: ``fake-math-llm?latency=50ms``, ``openai:NAME?base_url=…``, ``python:module:function``, and
+    ``ENDPOINT`` or ``ENDPOINT:MODEL`` for an endpoint of the user's profiles. Raises :class:`UnknownName`
+    with the names there are, :class:`UsageError` for options a model does not have.
     """
     opened = _opened(model)
     if model_id is not None:
@@ -28,8 +31,12 @@ def open_model(model: str | Model | Callable[[Any], Any], model_id: str | None =
 
 
 def model_names() -> list[str]:
-    """The forms a model name can have, for messages and completion."""
-    return ["fake-math-llm", "openai:NAME?base_url=…", "python:module:function"]
+    """The forms a model name can have, for messages and completion: the user's own endpoints first."""
+    try:
+        endpoints = sorted(load_profiles().endpoints)
+    except UsageError:
+        endpoints = []  # said by whoever uses one
+    return [*endpoints, "fake-math-llm", "openai:NAME?base_url=…", "python:module:function"]
 
 
 def _opened(model: str | Model | Callable[[Any], Any]) -> Model:
@@ -57,4 +64,14 @@ def _opened(model: str | Model | Callable[[Any], Any]) -> Model:
         from themis.models.openai_compatible import OpenAICompatibleModel
 
         return build(OpenAICompatibleModel, {"model": rest, **options}, f"model {base!r}")
-    raise UnknownName(f"There is no model {model!r}. A model is one of: {', '.join(model_names())}.")
+    endpoint = load_profiles().endpoints.get(kind)
+    if endpoint is not None:
+        from themis.models.openai_compatible import OpenAICompatibleModel
+
+        named = {"model": rest} if rest else {}
+        made = functools.partial(OpenAICompatibleModel.of_endpoint, endpoint)
+        return build(made, {**named, **options}, f"endpoint {kind!r}")
+    raise UnknownName(
+        f"There is no model {model!r:.200}. A model is one of: {', '.join(model_names())}; or an endpoint "
+        f"that {profiles_path()} names."
+    )

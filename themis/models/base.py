@@ -12,6 +12,8 @@ from themis.core.errors import ModelError
 
 Prompt = str | list[dict[str, Any]]
 """Text, or chat messages with ``role`` and ``content``."""
+LOOK_EVERY_S = 0.2
+"""How often whoever is awaited looks whether the run has ended."""
 
 
 class Request(NamedTuple):
@@ -44,6 +46,8 @@ class Answer:
     cost: float | None = None
     wait_s: float = 0.0
     """Seconds spent waiting for limits and backing off, apart from the answer itself."""
+    retry_s: float = 0.0
+    """Seconds spent in calls that failed before it."""
     metadata: dict[str, Any] | None = None
 
 
@@ -59,6 +63,8 @@ class Model(ABC):
     base_url: str | None = None
     awaits: bool = False
     """Whether it can be asked by ``answer_awaited``: many at once on one event loop."""
+    executor: str | None = None
+    """The executor that suits it, where the caller names none."""
 
     @abstractmethod
     def answer(self, request: Request) -> Answer:
@@ -71,6 +77,9 @@ class Model(ABC):
     async def answer_awaited(self, request: Request) -> Answer:
         """``answer`` as a coroutine that waits without holding up its loop; only where it ``awaits``."""
         raise TypeError(f"{self.name} cannot be awaited.")
+
+    def begin(self) -> None:  # noqa: B027 - most have nothing to forget
+        """A run begins: refusals that an earlier one met no longer count."""
 
     def close(self) -> None:  # noqa: B027 - a model without connections has nothing to do
         """Let go of connections; a closed model opens them again when asked."""
@@ -85,6 +94,32 @@ def pause(seconds: float, request: Request) -> None:
     if request.stop is None:
         time.sleep(allowed)
     elif request.stop.wait(allowed):
-        raise ModelError("The run was stopped.", kind="interrupted")
+        raise _stopped()
     if allowed < seconds:
-        raise ModelError(f"No answer within {request.timeout:g} s.", kind="timeout")
+        raise _late(request)
+
+
+async def pause_awaited(seconds: float, request: Request) -> None:
+    """As :func:`pause`, without holding up its loop."""
+    import asyncio  # takes longer to load than a small run takes
+
+    allowed = seconds if request.timeout is None else min(seconds, request.timeout)
+    until = time.monotonic() + allowed
+    # The end of a run is told by a thread's event, which a loop can only look at.
+    while (left := until - time.monotonic()) > LOOK_EVERY_S and request.stop is not None:
+        if request.stop.is_set():
+            raise _stopped()
+        await asyncio.sleep(LOOK_EVERY_S)
+    await asyncio.sleep(max(0.0, left))
+    if request.stop is not None and request.stop.is_set():
+        raise _stopped()
+    if allowed < seconds:
+        raise _late(request)
+
+
+def _stopped() -> ModelError:
+    return ModelError("The run was stopped.", kind="interrupted")
+
+
+def _late(request: Request) -> ModelError:
+    return ModelError(f"No answer within {request.timeout:g} s.", kind="timeout")

@@ -88,6 +88,8 @@ class FakeMathModel(Model):
     Tokens are counted as words between spaces: an approximation that is the same everywhere.
     """
 
+    awaits = True
+
     def __init__(
         self,
         *,
@@ -114,8 +116,6 @@ class FakeMathModel(Model):
         self.seed = seed
         self.accuracy = None if accuracy is None else _share("accuracy", accuracy)
         self.identity = self._identity()
-        # Asking again after a rate limit is done by waiting in a thread.
-        self.awaits = not self.rate_limit_rate
 
     def answer(self, request: Request) -> Answer:
         """Answer, after the latency; or fail as the rates say.
@@ -130,6 +130,13 @@ class FakeMathModel(Model):
         return ask_again(self._ask, request, again=LIMITED)
 
     async def answer_awaited(self, request: Request) -> Answer:
+        if not self.rate_limit_rate:
+            return await self._ask_awaited(request)
+        from themis.models.retry import ask_again_awaited
+
+        return await ask_again_awaited(self._ask_awaited, request, again=LIMITED)
+
+    async def _ask_awaited(self, request: Request) -> Answer:
         import asyncio  # takes longer to load than a small run takes
 
         await asyncio.sleep(self.latency)

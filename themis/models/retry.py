@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import tenacity
 
 from themis.core.errors import ModelError
-from themis.models.base import Answer, Request, pause
+from themis.models.base import Answer, Request, pause, pause_awaited
+from themis.models.gate import Gate
 
 AGAIN = frozenset({"rate_limit", "server", "connection", "timeout"})
 """Error kinds that may go away by themselves."""
-MOST_CALLS = 6
+MOST_CALLS = 20
 MOST_WAIT_S = 60.0
 MOST_JITTER_S = 1.0
 """Added at most to a wait that the server asked for."""
@@ -27,57 +30,148 @@ def ask_again(
     *,
     most_calls: int = MOST_CALLS,
     again: frozenset[str] = AGAIN,
+    gate: Gate | None = None,
 ) -> Answer:
     """Ask, and ask again after a failure of a kind in ``again``, within the request's time.
 
-    A wait that the server asked for is honoured, with jitter added; else waits grow, with full jitter.
-    The answer's ``wait_s`` holds the seconds waited. Raises the last :class:`ModelError` of the model, with
-    its ``calls``; one of kind ``interrupted`` if the run ended meanwhile.
+    A wait that the server asked for is honoured, with jitter added; else waits grow, with full jitter. A wait
+    for longer than there is time is not begun. Every call passes ``gate``. The answer's ``wait_s`` holds the
+    seconds waited, ``retry_s`` those of calls that failed, and ``usage`` counts the tokens of all. Raises the
+    last :class:`ModelError` of the model, with its ``calls``; one of kind ``interrupted`` if the run ended
+    meanwhile.
     """
-    began = time.monotonic()
-    allowed = UNLIMITED_S if request.timeout is None else request.timeout
-    waited = 0.0
-    calls = 0
-    failure: ModelError | None = None
-
-    def left() -> float:
-        return allowed - (time.monotonic() - began)
+    asking = _Asking(request, most_calls, again)
 
     def ask_once() -> Answer:
-        nonlocal calls, failure
-        calls += 1
-        try:
-            return ask(request._replace(call=calls, timeout=max(0.001, left())))
-        except ModelError as exc:
-            failure = exc
-            raise
+        with asking.call() as asked:
+            if gate is None:
+                return ask(asked)
+            with gate.slot(asked) as waited:
+                return ask(asking.let_in(asked, waited))
 
     def wait(seconds: float) -> None:
-        nonlocal waited
-        start = time.monotonic()
-        try:
-            pause(seconds, request._replace(timeout=max(0.0, left())))
-        except ModelError as exc:
-            if exc.kind == "timeout" and failure is not None:
-                # Time was up while waiting: why there is no answer is what the model said last.
-                raise failure from None
-            raise
-        waited += time.monotonic() - start
+        with asking.waiting(seconds) as allowed:
+            pause(seconds, allowed)
 
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(lambda exc: isinstance(exc, ModelError) and exc.kind in again),
-        stop=lambda state: state.attempt_number >= most_calls or left() <= 0 or _stopped(request),
-        wait=_wait,
-        sleep=wait,
-        reraise=True,
-    )
-    try:
-        answer = retrying(ask_once)
-    except ModelError as exc:
-        exc.calls = calls
-        raise
-    answer.wait_s += waited
-    return answer
+    with asking.whole():
+        return asking.answered(tenacity.Retrying(sleep=wait, **asking.policy())(ask_once))
+
+
+async def ask_again_awaited(
+    ask: Callable[[Request], Awaitable[Answer]],
+    request: Request,
+    *,
+    most_calls: int = MOST_CALLS,
+    again: frozenset[str] = AGAIN,
+    gate: Gate | None = None,
+) -> Answer:
+    """As :func:`ask_again`, without holding up its loop."""
+    asking = _Asking(request, most_calls, again)
+
+    async def ask_once() -> Answer:
+        with asking.call() as asked:
+            if gate is None:
+                return await ask(asked)
+            async with gate.slot_awaited(asked) as waited:
+                return await ask(asking.let_in(asked, waited))
+
+    async def wait(seconds: float) -> None:
+        with asking.waiting(seconds) as allowed:
+            await pause_awaited(seconds, allowed)
+
+    with asking.whole():
+        return asking.answered(await tenacity.AsyncRetrying(sleep=wait, **asking.policy())(ask_once))
+
+
+class _Asking:
+    """The calls for one answer: how many there were, what they took, and how the last one failed."""
+
+    def __init__(self, request: Request, most_calls: int, again: frozenset[str]) -> None:
+        self._request = request
+        self._most_calls = most_calls
+        self._again = again
+        self._began = time.monotonic()
+        self._allowed = UNLIMITED_S if request.timeout is None else request.timeout
+        self._calls = 0
+        self._wait_s = self._retry_s = 0.0
+        self._failure: ModelError | None = None
+        self._usage: list[dict[str, Any]] = []
+
+    def policy(self) -> dict[str, Any]:
+        """When tenacity is to ask again."""
+        return {
+            "retry": tenacity.retry_if_exception(
+                lambda exc: isinstance(exc, ModelError) and exc.kind in self._again
+            ),
+            "stop": self._is_over,
+            "wait": _wait,
+            "reraise": True,
+        }
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """All of the calls; what they end in tells of them."""
+        try:
+            yield
+        except ModelError as exc:
+            exc.calls = self._calls
+            exc.wait_s, exc.retry_s = self._wait_s, self._retry_s
+            exc.usage = _summed(self._usage)
+            raise
+
+    @contextmanager
+    def call(self) -> Iterator[Request]:
+        """One call, as it is to be made."""
+        began, waited = time.monotonic(), self._wait_s
+        self._calls += 1
+        try:
+            yield self._request._replace(call=self._calls, timeout=max(0.001, self._left()))
+        except ModelError as exc:
+            self._failure = exc
+            if not exc.calls:
+                self._calls -= 1  # it was not made
+            if exc.kind in self._again:
+                self._retry_s += time.monotonic() - began - (self._wait_s - waited)
+            if exc.usage is not None:
+                self._usage.append(exc.usage)
+            raise
+
+    def let_in(self, request: Request, waited: float) -> Request:
+        """The request, after it waited so many seconds to be made."""
+        self._wait_s += waited
+        return request._replace(timeout=max(0.001, self._left())) if waited else request
+
+    @contextmanager
+    def waiting(self, seconds: float) -> Iterator[Request]:
+        """A wait between two calls."""
+        left = self._left()
+        if seconds > left and self._failure is not None:
+            # It would be over by then: why there is no answer is what the model said last.
+            raise self._failure
+        began = time.monotonic()
+        try:
+            yield self._request._replace(timeout=left)
+        finally:
+            self._wait_s += time.monotonic() - began
+
+    def answered(self, answer: Answer) -> Answer:
+        """The answer, told of all calls for it."""
+        answer.wait_s += self._wait_s
+        answer.retry_s += self._retry_s
+        if self._usage:
+            answer.usage = _summed([*self._usage, answer.usage or {}])
+        return answer
+
+    def _left(self) -> float:
+        return self._allowed - (time.monotonic() - self._began)
+
+    def _is_over(self, state: tenacity.RetryCallState) -> bool:
+        stop = self._request.stop
+        return (
+            state.attempt_number >= self._most_calls
+            or self._left() <= 0
+            or (stop is not None and stop.is_set())
+        )
 
 
 _grow = tenacity.wait_random_exponential(multiplier=0.5, max=MOST_WAIT_S)
@@ -92,5 +186,10 @@ def _wait(state: tenacity.RetryCallState) -> float:
     return asked + random.uniform(0.0, min(MOST_JITTER_S, asked + 0.1))
 
 
-def _stopped(request: Request) -> bool:
-    return request.stop is not None and request.stop.is_set()
+def _summed(usages: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Tokens of several calls; a count that one of them does not tell is unknown in the sum."""
+    if not usages:
+        return None
+    names = dict.fromkeys(name for usage in usages for name in usage)
+    counts = {name: [usage.get(name) for usage in usages] for name in names}
+    return {name: None if None in each else sum(each) for name, each in counts.items()}

@@ -1,0 +1,171 @@
+"""How many requests an endpoint gets: few until one has succeeded, and none once it only refuses."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+from themis.core.errors import ModelError
+from themis.models.base import Request
+
+MOST_UNTRIED = 4
+"""Requests in flight before the first success: a wrong key or name costs no more than these at once."""
+MOST_REFUSALS = 5
+"""Refusals in a row, with no success between, after which nothing more is asked."""
+REFUSALS = frozenset({"auth", "not_found", "quota"})
+"""Error kinds that the next request will meet too."""
+LOOK_EVERY_S = 0.05
+"""How often whoever waits looks whether the run has ended."""
+
+
+class Gate:
+    """Of one model in one process; safe for threads and event loops together."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._tried = False
+        self._in_flight = 0
+        self._refusals = 0
+        self._fatal: tuple[str, str, int | None] | None = None
+        self._waiting: deque[Callable[[], Any]] = deque()
+
+    def reset(self) -> None:
+        """Forget refusals: what was wrong may be mended."""
+        with self._lock:
+            self._refusals, self._fatal = 0, None
+
+    @contextmanager
+    def slot(self, request: Request) -> Iterator[float]:
+        """Room for one request; gives the seconds that were waited for it.
+
+        Raises :class:`ModelError`: the refusal that is fatal, with ``calls`` 0; kind ``interrupted`` once the
+        run has ended; ``timeout`` when the request's time was up.
+        """
+        began = None
+        while not self._entered():
+            began = began or time.monotonic()
+            woken = threading.Event()
+            if self._wait_for(woken.set):
+                while not woken.wait(LOOK_EVERY_S):
+                    _check_waiting(request, began)
+        try:
+            yield 0.0 if began is None else time.monotonic() - began
+        except ModelError as exc:
+            self._leave(exc)
+            raise
+        except BaseException:
+            self._leave(None)
+            raise
+        self._succeed()
+
+    @asynccontextmanager
+    async def slot_awaited(self, request: Request) -> AsyncIterator[float]:
+        """As :meth:`slot`, without holding up its loop."""
+        began = None
+        while not self._entered():
+            began = began or time.monotonic()
+            await self._woken(request, began)
+        try:
+            yield 0.0 if began is None else time.monotonic() - began
+        except ModelError as exc:
+            self._leave(exc)
+            raise
+        except BaseException:
+            self._leave(None)
+            raise
+        self._succeed()
+
+    async def _woken(self, request: Request, began: float) -> None:
+        import asyncio  # loaded long ago if this is awaited, and needed by nothing else here
+
+        loop, woken = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            try:
+                loop.call_soon_threadsafe(woken.set)
+            except RuntimeError:  # the loop is over, and who waited with it
+                self._pass_on()
+
+        if not self._wait_for(wake):
+            return
+        try:
+            while not woken.is_set():
+                _check_waiting(request, began)
+                try:
+                    async with asyncio.timeout(LOOK_EVERY_S):
+                        await woken.wait()
+                except TimeoutError:
+                    continue
+        except BaseException:
+            # Its turn may have come meanwhile, and would be lost.
+            self._pass_on()
+            raise
+
+    def _entered(self) -> bool:
+        with self._lock:
+            if self._fatal is not None:
+                said, kind, status = self._fatal
+                raise ModelError(said, kind=kind, status=status, calls=0, fatal=said)
+            if not self._tried and self._in_flight >= MOST_UNTRIED:
+                return False
+            self._in_flight += 1
+            return True
+
+    def _wait_for(self, wake: Callable[[], Any]) -> bool:
+        """Be woken when there may be room; false if there may be some now."""
+        with self._lock:
+            if self._tried or self._fatal is not None or self._in_flight < MOST_UNTRIED:
+                return False
+            self._waiting.append(wake)
+            return True
+
+    def _succeed(self) -> None:
+        with self._lock:
+            self._in_flight -= 1
+            self._refusals = 0
+            self._tried = True
+            woken, self._waiting = self._waiting, deque()
+        for wake in woken:
+            wake()
+
+    def _leave(self, failure: ModelError | None) -> None:
+        with self._lock:
+            self._in_flight -= 1
+            if failure is not None and failure.kind in REFUSALS:
+                self._refusals += 1
+                if self._refusals >= MOST_REFUSALS:
+                    said = f"fatal: {failure.status or failure.kind} {_cause(failure)}"
+                    self._fatal = (said, failure.kind, failure.status)
+                    failure.fatal = said
+            woken = self._waiting if self._fatal is not None else deque()
+            if self._fatal is not None:
+                self._waiting = deque()
+        for wake in woken:
+            wake()
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        with self._lock:
+            wake = self._waiting.popleft() if self._waiting else None
+        if wake is not None:
+            wake()
+
+
+def _cause(failure: ModelError) -> str:
+    # The status stands before it.
+    text = str(failure)
+    return text.removeprefix(f"HTTP {failure.status}: ")
+
+
+def _check_waiting(request: Request, began: float) -> None:
+    if request.stop is not None and request.stop.is_set():
+        raise ModelError("The run was stopped.", kind="interrupted")
+    if request.timeout is not None and time.monotonic() - began >= request.timeout:
+        raise ModelError(
+            f"Not asked within {request.timeout:.3g} s: {MOST_UNTRIED} requests wait for a first answer.",
+            kind="timeout",
+        )

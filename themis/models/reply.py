@@ -1,0 +1,196 @@
+"""What a compatible server said, read leniently: an answer, or the error it is.
+
+Servers differ in nearly everything that the protocol leaves open. What is missing is unknown, what is more is
+passed over, and an error is one in whatever status it comes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+
+from themis.core.errors import ModelError
+from themis.models.base import Answer
+
+MOST_QUOTED = 500
+"""Characters of a server's error kept in ours."""
+MOST_RETRY_AFTER_S = 86_400.0
+MOST_COST = 1e9
+
+_KINDS = {
+    400: "bad_request",
+    401: "auth",
+    402: "quota",
+    403: "auth",
+    404: "not_found",
+    408: "timeout",
+    413: "too_large",
+    504: "timeout",
+}
+_NO_QUOTA = ("insufficient_quota", "billing_hard_limit_reached")
+_FILTERED = "content_filter"
+_RESETS = ("requests", "tokens")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
+_UNITS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+
+
+class Reply(NamedTuple):
+    """An HTTP response that was read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+    key: str | None
+    """What must not be quoted: servers send back the key that they refuse."""
+
+    def answer(self) -> Answer:
+        """What the model said. Raises :class:`ModelError` for anything else."""
+        if self.status != 200:
+            raise self._refusal()
+        try:
+            body = json.loads(self.content)
+            error = self._error_in(body)
+            if error is not None:
+                raise error
+            choice = body["choices"][0]
+            message = choice.get("message") or {}
+            text = _text(message.get("content") if "text" not in choice else choice["text"])
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+            said = f"The server's answer cannot be read: {self._quoted()}"
+            raise ModelError(said, kind="bad_response", status=200) from None
+        finish, usage = _word(choice.get("finish_reason")), body.get("usage")
+        if text is None:
+            if finish is None:
+                raise ModelError(
+                    "The server answered without text or reason.",
+                    kind="empty",
+                    status=200,
+                    usage=_usage(usage),
+                )
+            text = ""
+        answer = Answer(text, finish, _word(body.get("model")), _usage(usage), _cost(usage))
+        answer.metadata = _more(message, body)
+        return answer
+
+    def _error_in(self, body: dict[str, Any]) -> ModelError | None:
+        """An error that came with a good status."""
+        choices = body.get("choices")
+        error = body.get("error")
+        if choices:
+            first = choices[0]
+            error = first.get("error") if first.get("message") is None and "text" not in first else None
+        if not error:
+            return None
+        code = error.get("code") if isinstance(error, dict) else None
+        said = self._without_key(error if isinstance(error, str) else json.dumps(error))[:MOST_QUOTED]
+        status = int(code) if isinstance(code, (int, str)) and re.fullmatch(r"[45]\d\d", str(code)) else None
+        kind = _kind(status, said) if status is not None else "bad_response"
+        text = f"The server answered with an error: {said}"
+        return ModelError(text, kind=kind, status=200, retry_after=self._retry_after())
+
+    def _refusal(self) -> ModelError:
+        text = self._quoted()
+        kind = _kind(self.status, text)
+        if 300 <= self.status < 400:
+            place = self._without_key(str(self.headers.get("location")))[:MOST_QUOTED]
+            text = f"it redirects to {place}, which is not followed"
+        said = f"HTTP {self.status}: {text}"
+        return ModelError(said, kind=kind, status=self.status, retry_after=self._retry_after())
+
+    def _quoted(self) -> str:
+        return self._without_key(self.content.decode("utf-8", "replace"))[:MOST_QUOTED]
+
+    def _without_key(self, text: str) -> str:
+        # Before it is cut: a part of a key is not found any more.
+        for form in () if self.key is None else (self.key, json.dumps(self.key)[1:-1]):
+            text = text.replace(form, "…")
+        return text
+
+    def _retry_after(self) -> float | None:
+        """Seconds that the server asks to wait: said plainly, as a date, or by when its limits are reset."""
+        headers = self.headers
+        told: float | None = _number(headers.get("retry-after-ms"), 0.001)
+        if told is None:
+            told = _number(headers.get("retry-after"))
+        if told is None:
+            told = _until(headers.get("retry-after", ""))
+        if told is None and self.status == 429:
+            used_up = [name for name in _RESETS if headers.get(f"x-ratelimit-remaining-{name}") == "0"]
+            resets = [_duration(headers.get(f"x-ratelimit-reset-{name}", "")) for name in used_up]
+            told = max((each for each in resets if each is not None), default=None)
+        return told if told is not None and 0 <= told < MOST_RETRY_AFTER_S else None
+
+
+def _kind(status: int, text: str) -> str:
+    if status == 429:
+        return "quota" if any(word in text for word in _NO_QUOTA) else "rate_limit"
+    if status == 400 and _FILTERED in text:
+        return "filtered"
+    return _KINDS.get(status, "server" if status >= 500 else "bad_request")
+
+
+def _text(content: Any) -> str | None:
+    """The words of an answer: a text, or parts of which some are text."""
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if isinstance(part.get("text"), str))
+    return None if content is None else str(content)
+
+
+def _word(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _usage(usage: Any) -> dict[str, Any] | None:
+    if not isinstance(usage, dict):
+        return None
+    return {
+        "input_tokens": _count(usage, "prompt_tokens"),
+        "output_tokens": _count(usage, "completion_tokens"),
+        "cached_tokens": _count(usage.get("prompt_tokens_details"), "cached_tokens"),
+        "reasoning_tokens": _count(usage.get("completion_tokens_details"), "reasoning_tokens"),
+    }
+
+
+def _count(counts: Any, name: str) -> int | None:
+    count = counts.get(name) if isinstance(counts, dict) else None
+    return count if type(count) is int and count >= 0 else None
+
+
+def _cost(usage: Any) -> float | None:
+    # Some servers say what an answer cost.
+    cost: Any = usage.get("cost") if isinstance(usage, dict) else None
+    return float(cost) if type(cost) in (int, float) and 0 <= cost < MOST_COST else None
+
+
+def _more(message: dict[str, Any], body: dict[str, Any]) -> dict[str, Any] | None:
+    """What is worth keeping beside the answer: how it was reasoned, and by which build of the model."""
+    reasoning = _word(message.get("reasoning_content")) or _word(message.get("reasoning"))
+    build = _word(body.get("system_fingerprint"))
+    kept = {"reasoning": reasoning, "system_fingerprint": build}
+    return {name: value for name, value in kept.items() if value} or None
+
+
+def _number(value: str | None, unit: float = 1.0) -> float | None:
+    try:
+        return None if value is None else float(value) * unit
+    except ValueError:
+        return None
+
+
+def _until(date: str) -> float | None:
+    try:
+        return max(0.0, parsedate_to_datetime(date).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
+
+
+def _duration(text: str) -> float | None:
+    """Seconds of a text such as ``6m0s`` or ``120ms``."""
+    parts = _DURATION.findall(text)
+    if not parts or "".join(map("".join, parts)) != text:
+        return None
+    return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
