@@ -36,6 +36,7 @@ def asked(base_url: str, samples: int, folder: Path, executor: str) -> Any:
         storage=f"local?root={folder}",
         executor=executor,
         run_id="unruly",
+        model_id="mock",  # wherever it is
     )
 
 

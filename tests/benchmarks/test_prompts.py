@@ -80,3 +80,16 @@ def test_the_usual_field_makes_the_prompt(fields: list[str], template: str) -> N
 def test_without_a_usual_field_the_fields_are_named() -> None:
     with pytest.raises(BenchmarkError, match="a, b; say with prompt="):
         default_template({"a": 1, "b": 2})
+
+
+def test_a_text_that_is_a_json_list_of_messages_is_those_messages() -> None:
+    text = ' [{"role": "user", "content": "Hi {q}"}]'
+    template = PromptTemplate(text)
+    assert template.render({"q": "1"}) == [{"role": "user", "content": "Hi 1"}]
+    assert template.hash == PromptTemplate([{"role": "user", "content": "Hi {q}"}]).hash
+
+
+@pytest.mark.parametrize("bad", ['[{"role": "user"', '[{"role": "user"}]', '[{"a": 1}] and more', '[{"'])
+def test_a_text_that_begins_as_messages_must_be_messages(bad: str) -> None:
+    with pytest.raises(BenchmarkError, match="chat message"):
+        PromptTemplate(bad)

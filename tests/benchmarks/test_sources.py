@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from themis.benchmarks import Benchmark, open_benchmark
-from themis.benchmarks.sources import JsonlSource, RowsSource
+from themis.benchmarks.files import JsonlSource
+from themis.benchmarks.sources import RowsSource
 from themis.core.errors import BenchmarkError, UnknownName
 
 ROWS = [{"question": "a", "answer": "1"}, {"question": "b", "answer": "2"}]

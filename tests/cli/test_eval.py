@@ -1,6 +1,7 @@
 """``themis eval`` in this process."""
 
 import json
+import sys
 
 import pytest
 
@@ -182,3 +183,59 @@ def test_a_snapshot_in_words():
     )
     said = "1,200/4,000 done · 31.2/s · 80 s to 100 s left · ExactMatch 0.500 · 2 errors"
     assert describe(snapshot) == said
+
+
+@pytest.mark.parametrize(
+    ("given", "patterns"),
+    [
+        (["Includes,RegexMatch?pattern=a%2Cb"], ["a,b"]),
+        (["Includes", "RegexMatch?pattern=a,b"], ["a,b"]),
+        (["Includes,ExactMatch", "RegexMatch?pattern=a,b", "RegexMatch?pattern=c&name=C"], ["a,b", "c"]),
+    ],
+)
+def test_metrics_have_options_with_commas(themis, store, given, patterns):
+    options = [word for each in given for word in ("--metric", each)]
+    ran = themis("eval", "demo", *FAKE, "--limit", "1", "--run-id", "a", *options)
+    assert ran.code == 0
+    metrics = store.load_run_metadata("a")["asked"]["metrics"]
+    assert [each["params"]["pattern"] for each in metrics.values() if "pattern" in each["params"]] == patterns
+
+
+def test_a_metric_of_ones_own_is_found_in_this_folder(themis, store, tmp_path, monkeypatch):
+    (tmp_path / "my_metric.py").write_text("def short(response, reference):\n    return len(response) < 9\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [*sys.path])
+    ran = themis(
+        *("eval", "demo", *FAKE, "--limit", "1", "--run-id", "a"),
+        *("--metric", "python:my_metric:short"),
+    )
+    assert ran.code == 0
+    asked = store.load_run_metadata("a")["asked"]["metrics"]
+    assert asked == {"short": {"version": "1", "params": {"function": "my_metric:short"}}}
+
+
+def test_a_prompt_from_a_file_or_as_chat_messages(themis, store, tmp_path):
+    (tmp_path / "p.txt").write_text("Hm: {question}\n")
+    model = ("--model", "fake-math-llm", "--limit", "1")
+    assert themis("eval", "demo", *model, "--prompt", "@p.txt", "--run-id", "file").code == 0
+    assert store.load_run_metadata("file")["asked"]["prompt"]["template"] == "Hm: {question}"
+    chat = '[{"role": "user", "content": "{question}"}]'
+    assert themis("eval", "demo", *model, "--prompt", chat, "--run-id", "chat").code == 0
+    assert store.load_run_metadata("chat")["asked"]["prompt"]["template"] == json.loads(chat)
+    assert themis("eval", "demo", *model, "--prompt", "@@{question}", "--run-id", "at").code == 0
+    assert store.load_run_metadata("at")["asked"]["prompt"]["template"] == "@{question}"
+    ran = themis("eval", "demo", *model, "--prompt", "@nope.txt")
+    assert ran.code == 2
+    assert "'nope.txt' cannot be read" in ran.err
+    (tmp_path / "binary").write_bytes(b"\xff\x00")
+    assert themis("eval", "demo", *model, "--prompt", "@binary").code == 2
+
+
+def test_a_table_with_named_columns(themis, store, tmp_path):
+    (tmp_path / "q.csv").write_text("question,label,subject\nWhat is 1 + 1?,2,maths\n")
+    ran = themis(
+        "eval", "q.csv?answer=label&tags=subject", "--model", "fake-math-llm", "--run-id", "t", "--json"
+    )
+    assert ran.code == 0
+    assert ran.json["metrics"]["ExactMatch"]["count"] == 1
+    assert "maths" in ran.json["by_tag"]

@@ -537,7 +537,7 @@ def test_half_rescored_it_is_not_resumed_and_the_same_rescoring_goes_on(store: M
     model = Echo()
     for metrics in (["ExactMatch"], ["ExactMatch", Length()]):
         with pytest.raises(
-            RunConflict, match=r"half rescored by Length.*themis runs rescore run --metrics Len"
+            RunConflict, match=r"half rescored by Length.*themis runs rescore run --metric=Len"
         ):
             ask(rows(6), model, store, metrics=metrics)
     assert model.asked == []
@@ -711,14 +711,16 @@ def test_judges_are_awaited_where_the_executor_can() -> None:
 
 def test_a_judge_opened_by_name_is_awaited_by_default_and_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Judge] = []
-
-    def opened() -> Judge:
-        made.append(Judge())
-        return made[-1]
-
-    monkeypatch.setitem(registry.BUILT_IN, "Judge", opened)
     store = MemoryStorageBackend()
     ask(rows(5), store=store, metrics=["ExactMatch"])
+
+    class Named(Judge):
+        def __init__(self) -> None:
+            super().__init__()
+            made.append(self)
+
+    monkeypatch.setattr(registry, "_built_in", lambda base, known: Named)
+    monkeypatch.setitem(registry.BUILT_IN, "Judge", registry.BuiltIn("nowhere:Judge"))
     assert again(store, "Judge").report.metrics["Judge"]["mean"] == 0.5
     assert [judge.closed for judge in made] == [True]
 

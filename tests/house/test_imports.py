@@ -16,9 +16,14 @@ DRIVERS = {
     "boto3",
     "botocore",
     "dask",
+    "datasets",
     "distributed",
     "httpx2",
+    "huggingface_hub",
     "litellm",
+    "langdetect",
+    "math_verify",
+    "nltk",
     "numpy",
     "openai",
     "pandas",
@@ -26,7 +31,11 @@ DRIVERS = {
     "psycopg_pool",
     "pyarrow",
     "ray",
+    "regex",
+    "rouge_score",
+    "sacrebleu",
     "scipy",
+    "sympy",
 }
 SCREEN = {"textual", "themis_tui"}
 
@@ -50,6 +59,9 @@ def packages_after(code: str) -> set[str]:
         "from themis.backends import StorageBackend, ExecutionBackend",
         "from themis.core.entities import GenerationRecord, EvaluationRecord, ExperimentReport",
         "from themis.backends import open_storage; open_storage('memory')",
+        "import themis.metrics; themis.metrics.open_metrics('MathVerify,Choice,NumericMatch')",
+        "import themis.benchmarks; themis.benchmarks.described()",
+        "from themis.benchmarks.presets import arc, gsm8k, hellaswag, ifeval, math_500, mmlu, truthfulqa",
         "import themis.cli.main",
         "import themis.runs.catalog, themis.runs.launch, themis.runs.watch, themis.runs.delete",
         "import themis_tui.main",
@@ -79,7 +91,10 @@ def test_no_module_of_the_library_brings_in_the_screen():
     assert not packages_after(code) & SCREEN
 
 
-@pytest.mark.parametrize("package", ["themis", "themis.backends", "themis.models", "themis.testing"])
+@pytest.mark.parametrize(
+    "package",
+    ["themis", "themis.backends", "themis.benchmarks", "themis.metrics", "themis.models", "themis.testing"],
+)
 def test_every_exported_name_is_there(package: str):
     module = import_module(package)
     assert len(module.__all__) == len(set(module.__all__))

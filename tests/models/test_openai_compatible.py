@@ -116,6 +116,37 @@ def test_reasoning_is_not_taken_for_the_answer(server, model, field: str) -> Non
     assert ask(model).text == ""
 
 
+def test_reasoning_and_build_are_kept_beside_the_answer(server, model) -> None:
+    body = server.said("4", system_fingerprint="b1")
+    body["choices"][0]["message"]["reasoning_content"] = "2 and 2"
+    server.body = body
+    assert ask(model).metadata == {"reasoning": "2 and 2", "system_fingerprint": "b1"}
+    server.body = server.said("4", system_fingerprint=None)
+    assert ask(model).metadata is None
+
+
+def test_a_cost_that_is_told_is_kept(server, model) -> None:
+    server.body = server.said(usage={"prompt_tokens": 1, "cost": 0.25})
+    assert ask(model).cost == 0.25
+    server.body = server.said(usage={"prompt_tokens": -1, "cost": "free"})
+    answer = ask(model)
+    assert (answer.cost, answer.usage["input_tokens"]) == (None, None)
+
+
+def test_completions_go_on_with_a_text(server) -> None:
+    model = OpenAICompatibleModel("m", base_url=server.url, api="completions")
+    server.body = {"model": "served", "choices": [{"text": " 4", "finish_reason": "stop"}]}
+    assert ask(model, "2 + 2 =").text == " 4"
+    path, _, body = server.requests[0]
+    assert (path, body) == ("/v1/completions", {"model": "m", "prompt": "2 + 2 ="})
+    ask(model, [{"role": "system", "content": "Add."}, {"role": "user", "content": "2 + 2 ="}])
+    assert server.asked["prompt"] == "Add.\n\n2 + 2 ="
+    model.close()
+    assert model.identity == f"openai:m@{server.url.removesuffix('/v1')}?api=completions"
+    with pytest.raises(UsageError, match="not chat or completions"):
+        OpenAICompatibleModel("m", base_url=server.url, api="responses")
+
+
 def test_neither_text_nor_reason_is_no_answer(server, model) -> None:
     server.body = server.said(None, None)
     assert failure(model).kind == "empty"
@@ -138,9 +169,9 @@ def test_neither_text_nor_reason_is_no_answer(server, model) -> None:
         {"choices": ["4"]},
         {"choices": [{"message": "4"}]},
         {"choices": [{"message": {"content": ["4"]}}]},
-        {"error": "out of order"},
+        b"[" * 100_000,
     ],
-    ids=str,
+    ids=lambda body: str(body)[:30],
 )
 def test_what_cannot_be_read_is_quoted_and_not_asked_again(server, model, body: Any) -> None:
     server.body = body
@@ -162,6 +193,7 @@ def test_a_long_answer_that_cannot_be_read_is_cut(server, model) -> None:
         ({"message": "no", "code": 404}, "not_found"),
         ({"message": "no", "code": 401}, "auth"),
         ({"message": "no", "code": 402}, "quota"),
+        ({"message": "no", "code": "401"}, "auth"),
     ],
 )
 def test_an_error_in_a_good_status_is_an_error(server, model, error: Any, kind: str) -> None:
@@ -169,6 +201,22 @@ def test_an_error_in_a_good_status_is_an_error(server, model, error: Any, kind: 
     caught = failure(model)
     assert (caught.kind, caught.calls) == (kind, 1)
     assert error["message"] in str(caught)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": "no", "choices": []},
+        {"error": {"message": "no", "code": 403}, "choices": None},
+        {"choices": [{"error": {"message": "no", "code": 403}, "finish_reason": "error"}]},
+    ],
+    ids=str,
+)
+def test_an_error_beside_empty_choices_is_an_error(server, model, body: Any) -> None:
+    server.body = body
+    caught = failure(model)
+    assert caught.kind == ("auth" if "403" in str(body) else "bad_response")
+    assert "no" in str(caught)
 
 
 def test_a_passing_error_in_a_good_status_is_asked_again(server, model, waits) -> None:
@@ -205,7 +253,14 @@ def test_a_refusal_is_asked_once(server, model, status: int, kind: str, waits) -
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(408, "timeout"), (429, "rate_limit"), (500, "server"), (503, "server"), (529, "server")],
+    [
+        (408, "timeout"),
+        (504, "timeout"),
+        (429, "rate_limit"),
+        (500, "server"),
+        (503, "server"),
+        (529, "server"),
+    ],
 )
 def test_what_may_pass_is_asked_again(server, model, status: int, kind: str, waits) -> None:
     server.status, server.body = status, b"busy"
@@ -226,6 +281,35 @@ def test_an_answer_after_failures_is_an_answer(server, model, waits) -> None:
     assert ask(model).text == "4"
     assert len(waits) == 2
     assert all(3 <= each <= 4 for each in waits)
+
+
+def test_a_filter_is_told_apart(server, model) -> None:
+    server.status, server.body = 400, {"error": {"code": "content_filter", "message": "no"}}
+    assert failure(model).kind == "filtered"
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after-ms": "1500"}, 1.5),
+        ({"retry-after-ms": "x", "retry-after": "2"}, 2.0),
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1m2.5s"}, 62.5),
+        (
+            {
+                "x-ratelimit-remaining-requests": "0",
+                "x-ratelimit-reset-requests": "120ms",
+                "x-ratelimit-remaining-tokens": "0",
+                "x-ratelimit-reset-tokens": "6m0s",
+            },
+            360.0,
+        ),
+        ({"x-ratelimit-remaining-requests": "3", "x-ratelimit-reset-requests": "1m"}, None),
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "soon"}, None),
+    ],
+)
+def test_when_to_come_back(server, model, waits, headers: dict[str, str], seconds: float | None) -> None:
+    server.status, server.headers = 429, headers
+    assert failure(model).retry_after == (None if seconds is None else pytest.approx(seconds))
 
 
 def test_an_empty_purse_is_not_asked_again(server, model, waits) -> None:
@@ -260,6 +344,43 @@ def test_a_server_that_hangs_is_left_at_the_deadline(server, model) -> None:
         leave.set()
     assert (error.kind, error.calls) == ("timeout", 1)
     assert "No answer within 0.3 s" in str(error)
+
+
+def test_one_request_may_be_given_less_time_than_the_answer(server, waits) -> None:
+    model = OpenAICompatibleModel("m", base_url=server.url, timeout=0.2)
+    leave = threading.Event()
+    server.act = lambda handler: len(server.requests) < 2 and leave.wait(30)
+    try:
+        assert ask(model, timeout=20.0).text == "4"
+    finally:
+        leave.set()
+    model.close()
+    assert len(server.requests) == 2
+
+
+def test_an_answer_that_trickles_is_left_at_the_deadline(server, model) -> None:
+    leave = threading.Event()
+
+    def trickle(handler) -> bool:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
+        while not leave.wait(0.02):
+            handler.wfile.write(b"{")
+            handler.wfile.flush()
+        return True
+
+    server.act = trickle
+    try:
+        error = failure(model, timeout=0.3)
+    finally:
+        leave.set()
+    assert (error.kind, error.calls) == ("timeout", 1)
+
+
+def test_an_answer_that_does_not_end_is_left(server, model, monkeypatch) -> None:
+    monkeypatch.setattr("themis.models.openai_compatible.MOST_BYTES", 1_000)
+    server.body = b" " * 1_000_000
+    error = failure(model)
+    assert (error.kind, "longer than 1,000 bytes" in str(error)) == ("bad_response", True)
 
 
 def test_a_connection_that_is_cut_is_asked_again(server, model, waits) -> None:

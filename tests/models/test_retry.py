@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from themis.core.errors import ModelError
 from themis.models import retry
 from themis.models.base import Answer, Request
-from themis.models.retry import AGAIN, MOST_CALLS, MOST_WAIT_S, ask_again
+from themis.models.retry import AGAIN, MOST_CALLS, MOST_WAIT_S, ask_again, ask_again_awaited
 
 KINDS = {
     *("timeout", "connection", "server", "rate_limit", "quota", "auth", "not_found", "bad_request"),
@@ -56,9 +58,29 @@ class Clock:
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
+
+    async def pause_awaited(seconds: float, request: Request) -> None:
+        clock.pause(seconds, request)
+
     monkeypatch.setattr(retry, "time", clock)
     monkeypatch.setattr(retry, "pause", clock.pause)
+    monkeypatch.setattr(retry, "pause_awaited", pause_awaited)
     return clock
+
+
+@pytest.fixture(autouse=True, params=["called", "awaited"])
+def how(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Whether it is asked from a thread, or on an event loop."""
+    if request.param == "awaited":
+        monkeypatch.setattr(f"{__name__}.ask_again", asked_awaited)
+    return request.param
+
+
+def asked_awaited(ask: Callable[[Request], Answer], request: Request, **more: Any) -> Answer:
+    async def awaited(asked: Request) -> Answer:
+        return ask(asked)
+
+    return asyncio.run(ask_again_awaited(awaited, request, **more))
 
 
 def request(**more: Any) -> Request:
@@ -183,7 +205,11 @@ def test_a_run_that_ends_interrupts_a_wait(monkeypatch: pytest.MonkeyPatch) -> N
         stop.set()
         raise ModelError("The run was stopped.", kind="interrupted")
 
+    async def pause_awaited(seconds: float, request: Request) -> None:
+        pause(seconds, request)
+
     monkeypatch.setattr(retry, "pause", pause)
+    monkeypatch.setattr(retry, "pause_awaited", pause_awaited)
     with pytest.raises(ModelError) as caught:
         ask_again(Endpoint("server", "server").ask, request(stop=stop))
     assert (caught.value.kind, caught.value.calls) == ("interrupted", 1)
@@ -198,10 +224,11 @@ def test_the_kinds_can_be_chosen(clock: Clock) -> None:
 def test_a_real_wait_ends_as_soon_as_the_run_does(monkeypatch: pytest.MonkeyPatch) -> None:
     import time
 
-    from themis.models.base import pause
+    from themis.models.base import pause, pause_awaited
 
     monkeypatch.setattr(retry, "time", time)
     monkeypatch.setattr(retry, "pause", pause)
+    monkeypatch.setattr(retry, "pause_awaited", pause_awaited)
     stop, waiting = threading.Event(), threading.Event()
     kinds: list[str] = []
 
@@ -222,3 +249,32 @@ def test_a_real_wait_ends_as_soon_as_the_run_does(monkeypatch: pytest.MonkeyPatc
     thread.join(10)
     # Set before the wait began, the last failure is the reason; set during it, the stop is.
     assert kinds in (["interrupted"], ["rate_limit"])
+
+
+def test_time_is_told_apart(clock: Clock) -> None:
+    failures = [ModelError("busy", kind="server", retry_after=3.0, usage={"input_tokens": 5}), None]
+
+    def slow(asked: Request) -> Answer:
+        clock.now += 2.0
+        failure = failures.pop(0)
+        if failure is not None:
+            raise failure
+        return Answer("4", usage={"input_tokens": 7, "output_tokens": 1})
+
+    answer = ask_again(slow, request())
+    assert answer.retry_s == 2.0
+    assert answer.wait_s == pytest.approx(sum(clock.waited))
+    # The failed call told nothing of its output, so the sum of it is unknown.
+    assert answer.usage == {"input_tokens": 12, "output_tokens": None}
+
+
+def test_a_failure_tells_the_time_too(clock: Clock) -> None:
+    def slow(asked: Request) -> Answer:
+        clock.now += 2.0
+        raise ModelError("busy", kind="server", retry_after=3.0)
+
+    with pytest.raises(ModelError) as caught:
+        ask_again(slow, request(), most_calls=3)
+    assert caught.value.retry_s == 6.0
+    assert caught.value.wait_s == pytest.approx(sum(clock.waited))
+    assert caught.value.usage is None

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from themis.benchmarks import open_benchmark
 from themis.cli.eval import checked_spec
 from themis.cli.main import make_parser
 from themis.core.errors import UsageError
@@ -295,3 +296,104 @@ def test_a_store_chooses_no_code_address_or_key(model) -> None:
     assert again.spec == RunSpec("demo", "")
     assert again.unconfirmed == {"model": model, "executor": "cluster://h"}
     assert model not in again.spec.command()
+
+
+# Metrics of a stored run
+
+
+def test_metrics_with_options_are_asked_again() -> None:
+    from themis import evaluate
+    from themis.backends import MemoryStorageBackend
+
+    backend = MemoryStorageBackend()
+    given = {
+        **demo(limit=1).arguments(),
+        "metrics": ["NumericMatch?tolerance=0.5&name=Near", "RegexMatch?pattern=(a),%2C"],
+        "storage_backend": backend,
+        "run_id": "r1",
+    }
+    evaluate(given.pop("benchmark"), **given)
+    first = backend.load_run_metadata("r1")
+    again = spec_of(first)
+    assert again.unconfirmed == {}
+    assert again.spec.problems() == {}
+    # As a command too, where commas stand between metrics.
+    for spec in (again.spec, checked_spec(make_parser().parse_args(shlex.split(again.spec.command())[1:]))):
+        given = {**spec.arguments(), "storage_backend": backend, "run_id": "r1"}
+        report = evaluate(given.pop("benchmark"), **given)
+        assert report.counts["kept"] == 1
+    assert list(first["asked"]["metrics"]) == ["Near", "RegexMatch"]
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "unconfirmed"),
+    [
+        ("system", {"function": "os:system"}, "python:os:system"),
+        ("ExactMatch", {"function": "os:system"}, "python:os:system?name=ExactMatch"),
+        ("ExactMatch", {"metric": "python:os:system"}, "python:os:system?name=ExactMatch"),
+        ("ModelJudge", {"model": "openai:m?base_url=http://x,y"}, None),
+        (
+            "Mine",
+            {"metric": "ModelJudge", "model": "fake-math-llm"},
+            "ModelJudge?model=fake-math-llm&name=Mine",
+        ),
+        ("python:os:system", {}, "python:os:system"),
+        ("metric-of-tomorrow", {}, "metric-of-tomorrow"),
+    ],
+)
+def test_a_store_chooses_no_code_or_judge(name: str, params: dict[str, Any], unconfirmed: str | None) -> None:
+    metrics = {name: {"version": "1", "params": params}, "Includes": {"version": "1", "params": {}}}
+    again = spec_of({"asked": {"benchmark": "demo", "metrics": metrics}})
+    assert again.spec.metrics == ["Includes"]
+    assert list(again.unconfirmed) == ["metrics"]
+    left_out = again.unconfirmed["metrics"]
+    assert "," not in left_out
+    if unconfirmed is not None:
+        assert left_out == unconfirmed
+
+
+def test_a_store_chooses_no_benchmark_of_another_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib.metadata import EntryPoint
+
+    from themis.benchmarks import registry
+
+    point = EntryPoint("brought", "os:getcwd", registry.GROUP)
+    monkeypatch.setattr(registry, "_entry_points", lambda: [point])
+    again = spec_of({"asked": {"benchmark": "brought", "dataset": {"source": "brought?x=1"}}})
+    assert again.spec.benchmark == ""
+    assert again.unconfirmed == {"benchmark": "brought?x=1"}
+
+
+def test_options_of_a_benchmark_and_chat_messages_are_asked_again() -> None:
+    messages = [{"role": "user", "content": "{question}"}]
+    asked = {
+        "benchmark": "arc-easy",
+        "dataset": {"source": "arc?subset=easy"},
+        "prompt": {"template": messages},
+    }
+    spec = spec_of({"asked": asked}).spec
+    assert spec.benchmark == "arc?subset=easy"
+    assert open_benchmark("demo").template(spec.prompt, None).template == messages
+
+
+def test_paths_in_options_are_made_absolute() -> None:
+    here = Path.cwd()
+    assert demo(benchmark="gsm8k?path=q.csv").detachable().benchmark == f"gsm8k?path={here}/q.csv"
+    Path("q.csv").write_text("question,label\na,1\n")
+    spec = demo(benchmark="q.csv?answer=label").detachable()
+    assert spec.benchmark == f"{here}/q.csv?answer=label"
+    assert spec.problems() == {}
+
+
+def test_a_prompt_that_begins_with_an_at_sign_is_printed_for_a_shell() -> None:
+    assert "--prompt '@@{question}'" in demo(prompt="@{question}").command()
+
+
+def test_an_endpoint_of_the_user_is_asked_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("THEMIS_CONFIG_DIR", str(tmp_path))
+    (tmp_path / "profiles.toml").write_text('[endpoint.lab]\nbase_url = "https://h/v1"\nmodel = "m"\n')
+    again = spec_of({"where": {"model": "lab:other?timeout=5"}})
+    assert (again.spec.model, again.unconfirmed) == ("lab:other?timeout=5", {})
+    assert spec_of({"where": {"model": "lba"}}).unconfirmed == {"model": "lba"}
+    (tmp_path / "profiles.toml").write_text("[")
+    assert spec_of({"where": {"model": "lab"}}).unconfirmed == {"model": "lab"}

@@ -1,6 +1,23 @@
 """Benchmarks: questions, where they come from, and how they are asked."""
 
-from themis.benchmarks.benchmark import BUILT_IN, Benchmark, open_benchmark
+from themis.benchmarks.benchmark import Benchmark
+from themis.benchmarks.registry import (
+    BUILT_IN,
+    absolute_name,
+    benchmark_names,
+    described,
+    is_known,
+    open_benchmark,
+)
 from themis.benchmarks.sample import Sample
 
-__all__ = ["BUILT_IN", "Benchmark", "Sample", "open_benchmark"]
+__all__ = [
+    "BUILT_IN",
+    "Benchmark",
+    "Sample",
+    "absolute_name",
+    "benchmark_names",
+    "described",
+    "is_known",
+    "open_benchmark",
+]

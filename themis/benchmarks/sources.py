@@ -1,22 +1,14 @@
-"""Where a benchmark's rows come from: the built-in ones, files, iterables."""
+"""Where a benchmark's rows come from; files have a module of their own."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sized
-from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from themis.core.errors import BenchmarkError
 from themis.core.hashing import DIGITS, canonical_json
-
-BUFFER = 1 << 18
-"""Bytes read at once: each reading lets other threads in, which costs more than a row."""
 
 
 class Source(ABC):
@@ -82,45 +74,3 @@ class IteratorSource(Source):
 
     def length(self) -> None:
         return None
-
-
-class JsonlSource(Source):
-    """A file of JSON objects, one a line; empty lines are passed over."""
-
-    is_json = True
-
-    def __init__(self, path: Path) -> None:
-        """Raises :class:`BenchmarkError` if there is no such file."""
-        self.path = Path(os.path.abspath(path.expanduser()))
-        self.description = str(self.path)
-        if not os.path.isfile(self.path):
-            raise BenchmarkError(f"There is no file {self.path}.")
-
-    def rows(self) -> Iterator[Mapping[str, Any]]:
-        decode = msgspec.json.Decoder().decode
-        with open(self.path, "rb", buffering=BUFFER) as file:
-            for number, line in enumerate(file, 1):
-                if line.isspace():
-                    continue
-                try:
-                    yield decode(line)
-                except (msgspec.DecodeError, UnicodeDecodeError):
-                    yield self._lenient(line, number)
-
-    def _lenient(self, line: bytes, number: int) -> Any:
-        # What Python's json takes (a byte order mark, lone surrogates), our users' files may hold.
-        try:
-            return json.loads(line.decode("utf-8-sig"))
-        except ValueError as exc:
-            raise BenchmarkError(f"{self.path}, line {number}: not a JSON object ({exc}).") from exc
-
-    def fingerprint(self) -> str:
-        with open(self.path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:DIGITS]
-
-    def length(self) -> int:
-        count = 0
-        with open(self.path, "rb") as file:
-            for line in file:
-                count += not line.isspace()
-        return count

@@ -10,6 +10,7 @@ import shlex
 import sys
 from contextlib import closing, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from themis.backends.registry import default_storage
@@ -23,6 +24,7 @@ from themis.core.options import redacted, split_query
 from themis.core.progress import ProgressSnapshot
 from themis.evaluation import Place, evaluate_as
 from themis.evaluation.stop import StopSignal
+from themis.metrics import split_names
 from themis.runs import exit_codes
 from themis.runs.spec import RunSpec
 
@@ -41,7 +43,10 @@ def evaluate(given: argparse.Namespace) -> int:
     return _detached(spec, as_json=given.json) if given.detach else _here(spec, as_json=given.json)
 
 
-def _look_here_too() -> None:
+def look_here_too(*names: str) -> None:
+    """Find modules in the folder where the command was given, if one of the names is ``python:…``."""
+    if not any(name.startswith("python:") for name in names):
+        return
     # Last, so that a file here stands in for nothing else: a launched run finds its module the same way.
     with suppress(FileNotFoundError):
         sys.path.append(os.getcwd())
@@ -50,14 +55,14 @@ def _look_here_too() -> None:
 def checked_spec(given: argparse.Namespace) -> RunSpec:
     """What the options ask for. Raises :class:`themis.cli.output.Problems` with all that is wrong."""
     problems: dict[str, str] = {}
-    if given.model.startswith("python:"):
-        _look_here_too()
+    metrics = named_metrics(given.metric)
+    look_here_too(given.model, *(metrics or []))
     spec = RunSpec(
         benchmark=given.benchmark,
         model=given.model,
-        prompt=given.prompt,
+        prompt=_prompt(given.prompt, problems),
         system=given.system,
-        metrics=metric_names(given.metric),
+        metrics=metrics,
         sampling=_pairs("--sampling", given.sampling, _json_or_text, problems),
         limit=given.limit,
         epochs=given.epochs,
@@ -78,9 +83,26 @@ def checked_spec(given: argparse.Namespace) -> RunSpec:
     return spec
 
 
-def metric_names(given: list[str] | None) -> list[str] | None:
-    """The metrics that an option names which may be given several times, and holds several each time."""
-    names = [name.strip() for each in given or [] for name in each.split(",") if name.strip()]
+def _prompt(given: str | None, problems: dict[str, str]) -> str | None:
+    """The prompt itself: ``@FILE`` is what stands in a file, ``@@`` an at sign."""
+    if given is None or not given.startswith("@"):
+        return given
+    if given.startswith("@@"):
+        return given[1:]
+    try:
+        return Path(given[1:]).expanduser().read_text(encoding="utf-8").removesuffix("\n")
+    except (OSError, ValueError, RuntimeError) as exc:
+        problems["--prompt"] = f"the file {given[1:]!r:.200} cannot be read ({exc}). For an at sign write @@."
+        return None
+
+
+def named_metrics(given: list[str] | None) -> list[str] | None:
+    """The metrics of an option that may be given several times, and may name several each time."""
+    values = given or []
+    if len(values) == 1:
+        return split_names(values[0]) or None
+    # Of several, one with options is one metric, whatever commas are in it.
+    names = [name for each in values for name in ([each.strip()] if "?" in each else split_names(each))]
     return names or None
 
 

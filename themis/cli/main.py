@@ -127,11 +127,20 @@ def _command(
 
 def _eval(parser: _Parser) -> None:
     option = parser.add_argument
-    option("benchmark", metavar="BENCHMARK", help="a name (demo), or the path of a .jsonl file")
+    option(
+        "benchmark",
+        metavar="BENCHMARK",
+        help="a name, mmlu?subject=anatomy, or a file, q.csv?answer=label",
+    )
     option("--model", required=True, help="fake-math-llm?latency=50ms, openai:NAME?base_url=…, python:…")
-    option("--prompt", help="a template over the input fields, such as '{question}'")
+    option("--prompt", help="a template over the input fields, '{question}', chat messages as JSON, or @FILE")
     option("--system", help="a system prompt")
-    option("--metric", action="append", metavar="M", help="a metric; again, or M,M, for several")
+    option(
+        "--metric",
+        action="append",
+        metavar="M",
+        help="a metric; again, or M,M, for several (a comma in an option: %%2C)",
+    )
     option(
         "--sampling", action="append", default=[], metavar="K=V", help="an option of the endpoint, as JSON"
     )

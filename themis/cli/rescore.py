@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import Any
 
 from themis.cli import output
-from themis.cli.eval import metric_names
+from themis.cli.eval import look_here_too, named_metrics
 from themis.cli.interrupt import Interruptible
 from themis.cli.progress import Reporter, reporter
 from themis.cli.tables import change_table
@@ -22,9 +22,10 @@ from themis.runs.catalog import Store, find_run
 
 def rescore_run(given: argparse.Namespace) -> int:
     """Score the answers of a run anew, or say what would be scored."""
-    names = metric_names(given.metric)
+    names = named_metrics(given.metric)
     if names is None:
         raise UsageError("--metrics names no metric.")
+    look_here_too(*names)
     store, run_id = find_run(given.run, given.storage)
     command = _command(given, names)
     if given.dry_run:
@@ -141,7 +142,13 @@ def _say_unknown(plan: RescoringPlan) -> None:
 
 
 def _command(given: argparse.Namespace, names: list[str]) -> str:
-    words = ["themis", "runs", "rescore", redacted(given.run), "--metrics", ",".join(names)]
+    words = [
+        "themis",
+        "runs",
+        "rescore",
+        redacted(given.run),
+        *(f"--metric={redacted(each)}" for each in names),
+    ]
     for option in ("storage", "executor", "max_workers"):
         value = getattr(given, option)
         if value is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -80,8 +79,9 @@ def _facts(store: Store, view: RunView, report: ExperimentReport | None) -> Iter
     yield "status", f"{word}: {reason}" if reason else word
     half = _dict(metadata, "rescoring")
     if half and not view.status.live:
-        names = ",".join(map(str, half.get("metrics") or {}))
-        command = shlex.join(["themis", "runs", "rescore", view.run_id, "--metrics", names])
+        from themis.evaluation.plan import rescoring_command  # hardly any run needs it
+
+        command = rescoring_command(view.run_id, _dict(half, "metrics"))
         yield "unfinished", f"scores are partly new; {command} completes them"
     if asked.get("benchmark"):
         limit = f", the first {output.count(asked['limit'])}" if asked.get("limit") else ""

@@ -13,7 +13,7 @@ from typing import Any
 from themis.backends.execution.base import ExecutionBackend
 from themis.backends.storage.base import StorageBackend
 from themis.backends.storage.foreign import whole
-from themis.benchmarks.benchmark import Benchmark, open_benchmark
+from themis.benchmarks import Benchmark, open_benchmark
 from themis.benchmarks.prompts import Template
 from themis.core.entities import ExperimentReport
 from themis.core.errors import UsageError
@@ -23,8 +23,15 @@ from themis.evaluation.hold import held
 from themis.evaluation.plan import Question
 from themis.evaluation.run import Run
 from themis.evaluation.session import OnProgress
-from themis.evaluation.surroundings import given_executor, given_stop, given_store, lock_name
-from themis.metrics import DEFAULT, Metric, open_metrics
+from themis.evaluation.surroundings import (
+    close_judges,
+    given_executor,
+    given_metrics,
+    given_stop,
+    given_store,
+    lock_name,
+)
+from themis.metrics import DEFAULT, Metric
 from themis.models import Model, open_model
 
 
@@ -55,8 +62,9 @@ def evaluate(
     """Ask ``model`` every question of ``benchmark``, score and store every answer, and report.
 
     Args:
-        benchmark: A name (``demo``), the path of a JSONL file, or an iterable of dicts: ``id`` (optional),
-            input fields, ``answer``, and perhaps ``tags`` and ``group``.
+        benchmark: A name with options (``mmlu?subject=anatomy&shots=5``), the path of a JSONL, CSV or Parquet
+            file (``q.csv?answer=label``), or an iterable of dicts: ``id`` (optional), input fields,
+            ``answer``, and perhaps ``tags`` and ``group``.
         model: A name with options (``fake-math-llm?latency=50ms``, ``openai:NAME?base_url=…``,
             ``python:module:function``), or a function, plain or async, from prompt to text.
         prompt: A template over the input fields, ``"{question}"``, or chat messages of such templates.
@@ -136,11 +144,12 @@ def evaluate_as(
     _check_counts(limit, epochs, timeout, max_workers, seed)
     chosen = open_benchmark(benchmark)
     asked_model = open_model(model, model_id)
+    opened_metrics, ours = given_metrics(metrics if metrics is not None else chosen.metrics or DEFAULT)
     question = Question(
         benchmark=chosen,
         model=asked_model,
         template=chosen.template(prompt, system),
-        metrics=open_metrics(metrics if metrics is not None else chosen.metrics or DEFAULT),
+        metrics=opened_metrics,
         sampling=dict(sampling or {}),
         limit=limit,
         epochs=epochs,
@@ -153,6 +162,7 @@ def evaluate_as(
         if asked_model is not model:
             # Before the executor lets go of the loops that its connections live in.
             opened.callback(asked_model.close)
+        close_judges(ours, opened)
         asked_model.begin()
         opened.enter_context(held(lock_name(store, store_name), made))
         where = {

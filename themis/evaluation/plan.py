@@ -22,7 +22,7 @@ from themis.core.safe_text import storable_value
 from themis.evaluation.aggregate import RunAggregate
 from themis.evaluation.host import NO_SIGNAL_S, boot_id, host_name, is_gone
 from themis.evaluation.task import Work
-from themis.metrics.base import Metric
+from themis.metrics import Metric, metric_reference
 from themis.models.base import Model
 
 _UNKNOWN = (
@@ -58,17 +58,12 @@ class Question:
             "prompt": {"template": self.template.template, "hash": self.template.hash},
             "system": self.template.system,
             "sampling": self.sampling,
-            "metrics": asked_metrics(self.metrics),
+            "metrics": {metric.name: metric.asked for metric in self.metrics},
             "limit": self.limit,
             "epochs": self.epochs,
             "seed": self.seed,
         }
         return storable_asked(asked)
-
-
-def asked_metrics(metrics: list[Metric]) -> dict[str, Any]:
-    """The field ``metrics`` of ``asked``."""
-    return {metric.name: {"version": metric.version, "params": metric.params} for metric in metrics}
 
 
 def storable_asked(asked: dict[str, Any]) -> dict[str, Any]:
@@ -196,11 +191,16 @@ def check_not_half_rescored(run_id: str, metadata: dict[str, Any], named: Contai
     half = metadata.get("rescoring")
     metrics = half.get("metrics") if isinstance(half, dict) else None
     if isinstance(metrics, dict) and not all(name in named for name in metrics):
-        names = ",".join(metrics)
         raise RunConflict(
-            f"The run {run_id!r} is half rescored by {names:.200}. Complete that first, by the same call or "
-            f"by: themis runs rescore {run_id} --metrics {shlex.quote(names)}"
+            f"The run {run_id!r} is half rescored by {', '.join(metrics):.200}. Complete that first, by the "
+            f"same call or by: {rescoring_command(run_id, metrics)}"
         )
+
+
+def rescoring_command(run_id: str, metrics: dict[str, Any]) -> str:
+    """What scores a run anew by metrics as ``asked.metrics`` has them: for a person to look at."""
+    references = [metric_reference(str(name), stored) for name, stored in metrics.items()]
+    return shlex.join(["themis", "runs", "rescore", run_id, *(f"--metric={each}" for each in references)])
 
 
 def read_earlier(

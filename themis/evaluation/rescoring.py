@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from threading import Event
@@ -42,7 +42,6 @@ from themis.evaluation.aggregate import RunAggregate
 from themis.evaluation.hold import held
 from themis.evaluation.plan import (
     asked_hash,
-    asked_metrics,
     check_not_half_rescored,
     check_not_run_elsewhere,
     storable_asked,
@@ -53,11 +52,17 @@ from themis.evaluation.scoring import is_error
 from themis.evaluation.session import OnProgress, OnStart, Session
 from themis.evaluation.sitting import Sitting
 from themis.evaluation.stop import StopSignal
-from themis.evaluation.surroundings import given_executor, given_stop, given_store, lock_name, this_process
-from themis.metrics import Metric, open_metrics
-from themis.metrics.base import JudgingMetric
-
-Metrics = Iterable[str | Metric | Callable[[str, Any], Any]]
+from themis.evaluation.surroundings import (
+    Metrics,
+    close_judges,
+    given_executor,
+    given_metrics,
+    given_stop,
+    given_store,
+    lock_name,
+    this_process,
+)
+from themis.metrics import JudgingMetric, Metric
 
 GRACE_S = 10.0
 """Seconds beyond what its judges allow themselves after which an executor gives an answer's scoring up."""
@@ -125,18 +130,14 @@ def rescore(
     """
     if max_workers is not None and (type(max_workers) is not int or max_workers < 1):
         raise UsageError(f"max_workers is {max_workers!r}; it must be a whole number of at least 1.")
-    given = metrics if isinstance(metrics, str) else list(metrics)
-    named = _opened_metrics(given)
-    judging = [metric for metric in named if isinstance(metric, JudgingMetric)]
+    named, ours = _named(metrics)
+    judging = any(isinstance(metric, JudgingMetric) for metric in named)
     with ExitStack() as opened:
         store, store_name = given_store(storage_backend, storage, opened)
         spread, executor_name = given_executor(
             execution_backend, executor, opened, "async" if judging else None
         )
-        for metric in judging:
-            if not any(metric is each for each in given):
-                # Before the executor lets go of the loops that its connections live in.
-                opened.callback(metric.close)
+        close_judges(ours, opened)
         opened.enter_context(held(lock_name(store, store_name), checked_run_id(run_id)))
         rescoring = Rescoring(
             run_id=run_id,
@@ -165,7 +166,7 @@ def plan_rescoring(
 ) -> RescoringPlan:
     """What :func:`rescore` would do. Writes nothing; raises as that does."""
     with ExitStack() as opened:
-        named = _opened_metrics(metrics)
+        named, _ = _named(metrics)
         store, _ = given_store(storage_backend, storage, opened)
         spread, _ = given_executor(None, "sequential", opened)
         rescoring = Rescoring(
@@ -180,11 +181,11 @@ def plan_rescoring(
         return rescoring.prepare()
 
 
-def _opened_metrics(metrics: Metrics) -> list[Metric]:
-    named = open_metrics(metrics)
+def _named(metrics: Metrics) -> tuple[list[Metric], list[Metric]]:
+    named, ours = given_metrics(metrics)
     if not named:
         raise UsageError("Rescoring needs at least one metric.")
-    return named
+    return named, ours
 
 
 class Rescoring(Sitting):
@@ -205,7 +206,7 @@ class Rescoring(Sitting):
     ) -> None:
         super().__init__(run_id, storage, executor, stop, on_start)
         self.metrics = metrics
-        self.named = storable_asked(asked_metrics(metrics))
+        self.named = storable_asked({metric.name: metric.asked for metric in metrics})
         self.where = where
         self.revision = 1
         self.before: dict[str, Any] = {}

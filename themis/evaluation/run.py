@@ -18,6 +18,7 @@ from themis.evaluation.sitting import Sitting
 from themis.evaluation.stop import StopSignal
 from themis.evaluation.surroundings import this_process
 from themis.evaluation.task import AwaitedSampleTask, SampleTask
+from themis.metrics.base import JudgingMetric
 
 
 class Run(Sitting):
@@ -66,6 +67,9 @@ class Run(Sitting):
         """Ask what is left to ask, and say how it ended."""
         question = self.question
         token = os.urandom(16).hex()
+        # A judge that is slow must not turn an answer into a time-out: then the model keeps its own deadline.
+        judging = [metric.timeout for metric in question.metrics if isinstance(metric, JudgingMetric)]
+        deadline = None if timeout is None else timeout + sum(judging)
         self.meter = Meter(
             self.run_id,
             question.benchmark.total(question.limit, question.epochs),
@@ -85,7 +89,7 @@ class Run(Sitting):
                 seed=question.seed,
                 timeout=timeout,
                 token=token,
-                own_deadline=not self.executor.keeps_timeout,
+                own_deadline=bool(judging) or not self.executor.keeps_timeout,
             ),
             work=work_of(question, self.earlier),
             metadata=self.metadata,
@@ -93,7 +97,7 @@ class Run(Sitting):
             meter=self.meter,
             stop=self.stop,
             max_workers=max_workers,
-            timeout=timeout,
+            timeout=deadline,
             on_start=self.on_start,
             on_progress=on_progress,
             over_budget=self.over_budget,

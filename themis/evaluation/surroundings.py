@@ -1,10 +1,11 @@
-"""What a run is given by its caller: a store, an executor, an event that ends it."""
+"""What a run is given by its caller: a store, an executor, metrics, an event that ends it."""
 
 from __future__ import annotations
 
 import os
 import sys
 import threading
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import Any
 
@@ -16,6 +17,9 @@ from themis.core.options import redacted
 from themis.core.safe_text import storable
 from themis.evaluation.host import boot_id, host_name, process_started
 from themis.evaluation.stop import StopSignal
+from themis.metrics import JudgingMetric, Metric, open_metrics, split_names
+
+Metrics = str | Iterable[str | Metric | Callable[[str, Any], Any]]
 
 
 def given_store(
@@ -63,6 +67,20 @@ def given_executor(
     executor = open_executor(chosen)
     opened.callback(executor.shutdown)
     return executor, chosen
+
+
+def given_metrics(metrics: Metrics) -> tuple[list[Metric], list[Metric]]:
+    """The metrics that are meant, and those of them that were opened here by name."""
+    given = split_names(metrics) if isinstance(metrics, str) else list(metrics)
+    named = open_metrics(given)
+    return named, [metric for metric, each in zip(named, given, strict=True) if metric is not each]
+
+
+def close_judges(metrics: list[Metric], opened: ExitStack) -> None:
+    """Have ``opened`` let go of the connections of judges, before an executor in whose loops they live."""
+    for metric in metrics:
+        if isinstance(metric, JudgingMetric):
+            opened.callback(metric.close)
 
 
 def given_stop(cancel: threading.Event | None, opened: ExitStack) -> StopSignal:

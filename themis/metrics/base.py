@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 
 class Score(NamedTuple):
@@ -19,10 +20,14 @@ class Score(NamedTuple):
 class Metric(ABC):
     """Scores one answer. Instances pickle and may be used from many threads at once.
 
-    A change that can change any score changes ``version``. ``params`` are JSON values that change scores.
+    A change that can change any score changes ``version``. ``params`` are the options that change scores, as
+    JSON values: with them the metric can be opened again.
     """
 
     name: str
+    """What its scores are stored under."""
+    kind: str = ""
+    """What it is opened by, where that is not its ``name``."""
     version: str = "1"
 
     @property
@@ -30,19 +35,31 @@ class Metric(ABC):
         """The parameters it was made with."""
         return {}
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What a run stores of it; ``params`` name its ``kind``, if it has one, as ``metric``."""
+        kind = {"metric": self.kind} if self.kind and self.kind != self.name else {}
+        return {"version": self.version, "params": {**kind, **self.params}}
+
+    def named(self, name: str) -> Self:
+        """The same metric under another name, so that one may be used twice."""
+        other = copy.copy(self)
+        other.name, other.kind = name, self.kind or self.name
+        return other
+
     @abstractmethod
     def score(self, response: str, reference: Any) -> Score:
         """The score of ``response``. What is raised counts as no score, with the reason."""
 
 
 class JudgingMetric(Metric):
-    """A metric that asks a model: it sees the prompt too, takes its time, and can be awaited.
+    """A metric that takes its time, as it asks a model or another process. It sees the prompt too.
 
-    Scored by :meth:`judge`, or :meth:`judge_awaited` on an event loop; ``timeout`` are the seconds that one
-    score may take at the most, which the deadline of a sample is prolonged by.
+    Scored by :meth:`judge`, or :meth:`judge_awaited` on an event loop. A closed one opens again when used.
     """
 
     timeout: float = 120.0
+    """Seconds that one score may take at the most; the deadline of a sample is prolonged by them."""
 
     @abstractmethod
     def judge(self, prompt: str | list[Any], response: str, reference: Any) -> Score:
@@ -66,14 +83,20 @@ class CallableMetric(Metric):
     and a run that used it cannot be resumed.
     """
 
-    def __init__(self, function: Callable[[str, Any], Any]) -> None:
+    def __init__(self, function: Callable[[str, Any], Any], place: str | None = None) -> None:
+        """``place``: what ``function`` is known by, if not by what it says of itself."""
         self.function = function
         self.name = getattr(function, "__name__", type(function).__name__).strip("<>")
-        self._place = _place(function)
+        self._place = place or _place(function)
 
     @property
     def params(self) -> dict[str, Any]:
         return {"function": self._place}
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        # Its place says all.
+        return {"version": self.version, "params": self.params}
 
     def score(self, response: str, reference: Any) -> Score:
         value = self.function(response, reference)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import ipaddress
 import json
-import threading
 import time
-from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +17,7 @@ import httpx2
 from themis.core.errors import ModelError, SecretUnavailable, UsageError
 from themis.models.base import Answer, Model, Request
 from themis.models.gate import Gate
+from themis.models.lanes import Lanes, LoopLanes
 from themis.models.reply import Reply
 from themis.models.retry import ask_again, ask_again_awaited
 from themis.profiles.endpoint import APIS, Endpoint
@@ -32,6 +32,12 @@ MOST_BYTES = 64_000_000
 """Of one answer."""
 CLOSE_WITHIN_S = 2.0
 
+_HEADERS = {
+    "accept": "application/json",
+    "accept-encoding": "gzip, deflate",
+    "content-type": "application/json",
+    "user-agent": f"themis ({httpx2.__title__}/{httpx2.__version__})",
+}
 _PATHS = {"chat": "chat/completions", "completions": "completions"}
 
 
@@ -47,8 +53,8 @@ class OpenAICompatibleModel(Model):
 
     awaits = True
     executor = "async"
-    _client: httpx2.Client | None
-    _awaited: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopClient]
+    _lanes: Lanes[httpx2.Client]
+    _awaited: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopLanes]
 
     def __init__(
         self,
@@ -109,17 +115,14 @@ class OpenAICompatibleModel(Model):
         self._gate.reset()
 
     def close(self) -> None:
-        with self._lock:
-            client, self._client = self._client, None
-            awaited = dict(self._awaited)
-            self._awaited.clear()
-        if client is not None:
+        for client in self._lanes.emptied():
             client.close()
-        for loop, held in awaited.items():
-            # A client is closed in its own loop; one whose loop is over went with it.
+        for loop, lanes in list(self._awaited.items()):
+            # Connections are closed in their own loop; those of a loop that is over went with it.
             if loop.is_running() and not _is_here(loop):
                 with suppress(TimeoutError, RuntimeError):
-                    asyncio.run_coroutine_threadsafe(held.close(), loop).result(CLOSE_WITHIN_S)
+                    asyncio.run_coroutine_threadsafe(lanes.close(), loop).result(CLOSE_WITHIN_S)
+        self._awaited.clear()
 
     def __getstate__(self) -> dict[str, Any]:
         kept = ("base_url", "key", "api", "call_s", "name", "identity", "_on_this_machine")
@@ -130,9 +133,9 @@ class OpenAICompatibleModel(Model):
         self._prepare()
 
     def _prepare(self) -> None:
-        self._lock = threading.Lock()
+        self._url = httpx2.URL(f"{self.base_url}/{_PATHS[self.api]}")
         self._gate = Gate()
-        self._client = None
+        self._lanes = Lanes(lambda: httpx2.Client(**self._client_options))
         self._awaited = WeakKeyDictionary()
 
     # One call
@@ -140,21 +143,29 @@ class OpenAICompatibleModel(Model):
     def _ask(self, request: Request) -> Answer:
         call = self._call(request)
         try:
-            with self._opened().stream("POST", call.url, **call.options) as response:
-                for chunk in response.iter_bytes():
-                    call.take(chunk)
+            with self._lanes.one() as client:
+                response = client.send(call.request, stream=True)
+                try:
+                    for chunk in response.iter_bytes():
+                        call.take(chunk)
+                finally:
+                    response.close()
                 return call.reply(response).answer()
         except httpx2.HTTPError as exc:
             raise call.failure(exc) from None
 
     async def _ask_awaited(self, request: Request) -> Answer:
         call = self._call(request)
+        lanes = await self._lanes_here()
         try:
-            client = await self._opened_here()
             async with asyncio.timeout(call.within_s):
-                async with client.stream("POST", call.url, **call.options) as response:
-                    async for chunk in response.aiter_bytes():
-                        call.take(chunk)
+                with lanes.one() as client:
+                    response = await client.send(call.request, stream=True)
+                    try:
+                        async for chunk in response.aiter_bytes():
+                            call.take(chunk)
+                    finally:
+                        await response.aclose()
                     return call.reply(response).answer()
         except (httpx2.HTTPError, TimeoutError) as exc:
             raise call.failure(exc) from None
@@ -167,50 +178,49 @@ class OpenAICompatibleModel(Model):
         within_s = self.call_s if request.timeout is None else min(self.call_s, request.timeout)
         asked = _messages(request) if self.api == "chat" else _text(request)
         body = {"model": self.name, **asked, **_options(request)}
-        return _Call(f"{self.base_url}/{_PATHS[self.api]}", body, key, within_s)
+        return _Call(self._url, body, key, within_s)
 
-    def _opened(self) -> httpx2.Client:
-        with self._lock:
-            if self._client is None:
-                self._client = httpx2.Client(**self._client_options())
-            return self._client
-
-    async def _opened_here(self) -> httpx2.AsyncClient:
+    async def _lanes_here(self) -> Lanes[httpx2.AsyncClient]:
         loop = asyncio.get_running_loop()
-        held = self._awaited.get(loop)
-        if held is None:
-            with self._lock:
-                held = self._awaited.setdefault(loop, _LoopClient(self._client_options()))
-        return await held.opened()
+        lanes = self._awaited.get(loop)
+        if lanes is None:
+            lanes = self._awaited.setdefault(
+                loop, LoopLanes(lambda: httpx2.AsyncClient(**self._client_options))
+            )
+        return await lanes.opened()
 
+    @functools.cached_property
     def _client_options(self) -> dict[str, Any]:
+        https = self.base_url.startswith("https:")
         return {
-            # The executor says how many are in flight; whoever waits for a connection would seem to hang.
-            "limits": httpx2.Limits(max_connections=None, max_keepalive_connections=None),
+            "limits": httpx2.Limits(max_connections=1),
             "follow_redirects": False,
             # What stays on this machine goes to no proxy that the environment names.
             "trust_env": not self._on_this_machine,
+            # Made once: it takes longer than a request.
+            "verify": httpx2.create_ssl_context() if https else False,
         }
 
 
 class _Call:
     """One request on its way, and what came back so far."""
 
-    def __init__(self, url: str, body: dict[str, Any], key: str | None, within_s: float) -> None:
-        self.url = url
+    def __init__(self, url: httpx2.URL, body: dict[str, Any], key: str | None, within_s: float) -> None:
         self.within_s = within_s
         self._key = key
         self._until = time.monotonic() + within_s
         self._content = bytearray()
-        headers = {"content-type": "application/json"}
+        headers = dict(_HEADERS)
         if key is not None:
             headers["authorization"] = f"Bearer {key}"
-        self.options: dict[str, Any] = {
+        self.request = httpx2.Request(
+            "POST",
+            url,
             # Escaped as ASCII, any text travels; what the server makes of half a character is its own.
-            "content": json.dumps(body, ensure_ascii=True, allow_nan=False).encode("ascii"),
-            "headers": headers,
-            "timeout": httpx2.Timeout(within_s, connect=min(CONNECT_S, within_s)),
-        }
+            content=json.dumps(body, ensure_ascii=True, allow_nan=False).encode("ascii"),
+            headers=headers,
+            extensions={"timeout": httpx2.Timeout(within_s, connect=min(CONNECT_S, within_s)).as_dict()},
+        )
 
     def take(self, chunk: bytes) -> None:
         """Take in a part of the answer. Raises :class:`ModelError` for one that does not end."""
@@ -229,30 +239,7 @@ class _Call:
         if isinstance(exc, (TimeoutError, httpx2.TimeoutException)):
             how = "" if isinstance(exc, TimeoutError) else f" ({type(exc).__name__})"
             return ModelError(f"No answer within {self.within_s:.3g} s{how}.", kind="timeout")
-        return ModelError(f"{self.url}: {exc or type(exc).__name__}", kind="connection")
-
-
-class _LoopClient:
-    """The client of one event loop, which closes it at its end."""
-
-    def __init__(self, options: dict[str, Any]) -> None:
-        self._life = self._lived(options)
-        self._client: httpx2.AsyncClient | None = None
-
-    async def opened(self) -> httpx2.AsyncClient:
-        """The client; a loop that it is first used in takes care of it from then on."""
-        if self._client is None:
-            self._client = await anext(self._life)
-        return self._client
-
-    async def close(self) -> None:
-        """Close it now; to be called in its loop."""
-        await self._life.aclose()
-
-    async def _lived(self, options: dict[str, Any]) -> AsyncGenerator[httpx2.AsyncClient, None]:
-        # Event loops close the asynchronous generators that were begun in them; no other hook is theirs.
-        async with httpx2.AsyncClient(**options) as client:
-            yield client
+        return ModelError(f"{self.request.url}: {exc or type(exc).__name__}", kind="connection")
 
 
 class _Address:

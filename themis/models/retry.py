@@ -49,12 +49,21 @@ def ask_again(
             with gate.slot(asked) as waited:
                 return ask(asking.let_in(asked, waited))
 
+    def ask_once_more() -> Answer:
+        asking.tell_first_failure()
+        return ask_once()
+
     def wait(seconds: float) -> None:
         with asking.waiting(seconds) as allowed:
             pause(seconds, allowed)
 
     with asking.whole():
-        return asking.answered(tenacity.Retrying(sleep=wait, **asking.policy())(ask_once))
+        try:
+            # Most answers come at the first call, which needs no machinery.
+            return asking.answered(ask_once())
+        except ModelError as exc:
+            asking.check_again(exc)
+        return asking.answered(tenacity.Retrying(sleep=wait, **asking.policy())(ask_once_more))
 
 
 async def ask_again_awaited(
@@ -75,12 +84,21 @@ async def ask_again_awaited(
             async with gate.slot_awaited(asked) as waited:
                 return await ask(asking.let_in(asked, waited))
 
+    async def ask_once_more() -> Answer:
+        asking.tell_first_failure()
+        return await ask_once()
+
     async def wait(seconds: float) -> None:
         with asking.waiting(seconds) as allowed:
             await pause_awaited(seconds, allowed)
 
     with asking.whole():
-        return asking.answered(await tenacity.AsyncRetrying(sleep=wait, **asking.policy())(ask_once))
+        try:
+            return asking.answered(await ask_once())
+        except ModelError as exc:
+            asking.check_again(exc)
+        retrying = tenacity.AsyncRetrying(sleep=wait, **asking.policy())
+        return asking.answered(await retrying(ask_once_more))
 
 
 class _Asking:
@@ -95,18 +113,31 @@ class _Asking:
         self._calls = 0
         self._wait_s = self._retry_s = 0.0
         self._failure: ModelError | None = None
+        self._told_first = False
         self._usage: list[dict[str, Any]] = []
 
     def policy(self) -> dict[str, Any]:
         """When tenacity is to ask again."""
         return {
-            "retry": tenacity.retry_if_exception(
-                lambda exc: isinstance(exc, ModelError) and exc.kind in self._again
-            ),
+            "retry": tenacity.retry_if_exception(self._is_worth_it),
             "stop": self._is_over,
             "wait": _wait,
             "reraise": True,
         }
+
+    def check_again(self, failure: ModelError) -> None:
+        """Raise the first failure unless it is worth asking again."""
+        if not self._is_worth_it(failure):
+            raise failure
+
+    def tell_first_failure(self) -> None:
+        """Raise the failure of the call that was made before the machinery, so that it counts; once."""
+        if not self._told_first and self._failure is not None:
+            self._told_first = True
+            raise self._failure
+
+    def _is_worth_it(self, exc: BaseException) -> bool:
+        return isinstance(exc, ModelError) and exc.kind in self._again
 
     @contextmanager
     def whole(self) -> Iterator[None]:

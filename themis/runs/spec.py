@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from themis.backends.registry import EXECUTION, STORAGE_VARIABLE, is_path, open_executor, open_storage
-from themis.benchmarks import BUILT_IN, open_benchmark
+from themis.benchmarks import absolute_name, is_known, open_benchmark
 from themis.core.codec import check_value
 from themis.core.errors import ThemisError, UsageError
 from themis.core.options import join_query, split_query
 from themis.core.run_ids import checked_run_id
 from themis.evaluation.budget import over_budget
-from themis.metrics import open_metrics
+from themis.metrics import is_harmless, metric_reference, open_metrics
 from themis.models import open_model
+from themis.profiles import load_profiles
 
 
 @dataclass
@@ -26,10 +27,11 @@ class RunSpec:
     """One evaluation to run. Every field is a name or a number, so that it can travel."""
 
     benchmark: str
-    """A name, or the path of a JSONL file."""
+    """A name or the path of a file, with options, see :func:`themis.benchmarks.open_benchmark`."""
     model: str
     """A name with options, see :func:`themis.models.open_model`."""
     prompt: str | None = None
+    """A template, or chat messages as JSON."""
     system: str | None = None
     metrics: list[str] | None = None
     sampling: dict[str, Any] = field(default_factory=dict)
@@ -106,7 +108,7 @@ class RunSpec:
         """The ``themis eval`` command that does the same, ready for a shell."""
         words = ["themis", "eval", self.benchmark, "--model", self.model]
         options: list[tuple[str, Any]] = [
-            ("--prompt", self.prompt),
+            ("--prompt", _shell_prompt(self.prompt)),
             ("--system", self.system),
             ("--limit", self.limit),
             ("--epochs", self.epochs if self.epochs != 1 else None),
@@ -122,7 +124,8 @@ class RunSpec:
             if value is not None:
                 words += _option(name, value)
         for metric in self.metrics or []:
-            words += _option("--metric", metric)
+            # A comma would end its name.
+            words += _option("--metric", metric.replace(",", "%2C"))
         for name, value in self.sampling.items():
             words += _option("--sampling", f"{name}={json.dumps(value)}")
         for name, value in self.budget.items():
@@ -145,6 +148,11 @@ class RunSpec:
             return cls(**json.loads(text))
         except (ValueError, TypeError) as exc:
             raise UsageError(f"This is not a run's specification: {exc}") from exc
+
+
+def _shell_prompt(prompt: str | None) -> str | None:
+    # Behind one at sign a command line looks for a file.
+    return f"@{prompt}" if prompt is not None and prompt.startswith("@") else prompt
 
 
 def _option(name: str, value: Any) -> list[str]:
@@ -170,22 +178,30 @@ class Again(NamedTuple):
 def spec_of(metadata: dict[str, Any]) -> Again:
     """The specification by which a stored run could be asked again, as a new run.
 
-    What a store says is data: a model is kept only where it runs no code, calls no server and uses no key.
+    What a store says is data: models and metrics are kept only where they run no code, call no server and
+    use no key, an endpoint of the user's own profiles excepted; a benchmark where no other package brings it.
     The path of a data set is kept, to be shown; its questions go to a model only when the spec is run.
     """
     asked, where = _object(metadata, "asked"), _object(metadata, "where")
     model, dataset = _object(asked, "model"), _object(asked, "dataset")
-    name = str(asked.get("benchmark") or "")
     template = _object(asked, "prompt").get("template")
     system, executor = asked.get("system"), where.get("executor")
-    wanted = {"model": str(where.get("model") or model.get("name") or ""), "executor": str(executor or "")}
-    kept = {field: value for field, value in wanted.items() if _is_harmless(value)}
+    wanted = {
+        # The source's name says all that the short one leaves out.
+        "benchmark": str(dataset.get("source") or asked.get("benchmark") or ""),
+        "model": str(where.get("model") or model.get("name") or ""),
+        "executor": str(executor or ""),
+    }
+    allowed = {"benchmark": is_known, "model": _is_harmless_model, "executor": _is_harmless}
+    kept = {field: value for field, value in wanted.items() if allowed[field](value)}
+    metrics = [metric_reference(str(each), stored) for each, stored in _object(asked, "metrics").items()]
+    wanted["metrics"] = ",".join(each.replace(",", "%2C") for each in metrics if not is_harmless(each))
     spec = RunSpec(
-        benchmark=name if name in BUILT_IN else str(dataset.get("source") or name),
+        benchmark=kept.get("benchmark", ""),
         model=kept.get("model", ""),
-        prompt=template if isinstance(template, str) else None,
+        prompt=_template_text(template),
         system=system if isinstance(system, str) else None,
-        metrics=[str(each) for each in _object(asked, "metrics")] or None,
+        metrics=[each for each in metrics if is_harmless(each)] or None,
         sampling=dict(_object(asked, "sampling")),
         limit=asked.get("limit"),
         epochs=asked.get("epochs") or 1,
@@ -194,13 +210,23 @@ def spec_of(metadata: dict[str, Any]) -> Again:
         timeout=_as_stored(where.get("timeout"), int, float),
         seed=asked.get("seed"),
     )
-    return Again(spec, {field: value for field, value in wanted.items() if field not in kept})
+    return Again(spec, {field: value for field, value in wanted.items() if value and field not in kept})
 
 
 def _is_harmless(name: str) -> bool:
     # Others may run code, or say where questions and keys go, however that is spelled.
     try:
         return split_query(name)[0] in ("", "fake-math-llm", *EXECUTION)
+    except UsageError:
+        return False
+
+
+def _is_harmless_model(name: str) -> bool:
+    if _is_harmless(name):
+        return True
+    try:
+        # Address and key of an endpoint are the user's own, and no option of its name changes them.
+        return split_query(name)[0].partition(":")[0] in load_profiles().endpoints
     except UsageError:
         return False
 
@@ -215,9 +241,20 @@ def _object(document: dict[str, Any], name: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _template_text(template: Any) -> str | None:
+    if isinstance(template, list):
+        return json.dumps(template, ensure_ascii=False)
+    return template if isinstance(template, str) else None
+
+
 def _absolute_benchmark(name: str) -> str:
-    path = Path(name).expanduser()
-    return _absolute_path(name) if name not in BUILT_IN and os.path.isfile(path) else name
+    try:
+        return absolute_name(name)
+    except FileNotFoundError as exc:
+        raise UsageError(
+            f"{name!r:.200} starts from the folder this was started in, which is gone. Give a path from the "
+            "root."
+        ) from exc
 
 
 def _absolute(storage: str | None) -> str | None:
