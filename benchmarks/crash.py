@@ -1,6 +1,6 @@
 """``kill -9`` inside ``evaluate`` at random moments, then resume: nothing lost, nothing asked twice.
 
-    python benchmarks/crash.py [--kills 20] [--samples 400] [--seed 1]
+    python benchmarks/crash.py [--kills 20] [--samples 400] [--seed 1] [--rescore]
 
 A child evaluates with a store that notes every record whose save returned, and a model that notes every
 question it is asked. It is killed, and the run is resumed; then it must hold that
@@ -8,6 +8,12 @@ question it is asked. It is killed, and the run is resumed; then it must hold th
 - every record whose save had returned is there exactly once, and none is missing,
 - no question whose answer was stored before the kill is asked again,
 - the report equals that of a run that nobody disturbed, but for times and what was kept.
+
+With ``--rescore`` the child scores a stored run anew, and is killed; then it must hold that
+
+- each record has all of its old scores or all of the new ones, and none whose save had returned is old,
+- the run says that it was completed only if every record is new; else a resume is refused,
+- the same rescoring again scores only what is old, and reports as one that nobody disturbed.
 """
 
 from __future__ import annotations
@@ -56,26 +62,53 @@ class NotedModel:
         return str(total if total % 5 else total + 1)
 
 
-def child(folder: Path, samples: int, pause: float) -> None:
-    """One session of the run, in a process that may be killed."""
-    from themis import evaluate
+def noted_storage(folder: Path) -> Any:
+    """A store that notes every record whose save returned: generations and evaluations, each in its file."""
     from themis.backends import LocalStorageBackend
 
     class NotedStorage(LocalStorageBackend):
         def save_generation_records(self, run_id: str, records: Any) -> None:
             held = list(records)
             super().save_generation_records(run_id, held)
-            os.write(noted, "".join(f"{record.id}\n" for record in held).encode())
+            note("saved", held)
 
-    noted = os.open(folder / "saved", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        def save_evaluation_records(self, run_id: str, records: Any) -> None:
+            held = list(records)
+            super().save_evaluation_records(run_id, held)
+            note("saved-scores", held)
+
+    def note(name: str, records: list[Any]) -> None:
+        os.write(files[name], "".join(f"{record.id}\n" for record in records).encode())
+
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    files = {name: os.open(folder / name, flags) for name in ("saved", "saved-scores")}
+    return NotedStorage(folder / "store")
+
+
+def child(folder: Path, samples: int, pause: float) -> None:
+    """One session of the run, in a process that may be killed."""
+    from themis import evaluate
+
     evaluate(
         rows(samples),
         model=NotedModel(folder, pause),
         model_id="noted",
-        storage_backend=NotedStorage(folder / "store"),
+        storage_backend=noted_storage(folder),
         run_id=RUN_ID,
         max_workers=8,
     )
+
+
+def kill_child(folder: Path, options: list[str], noted: Path, samples: int, chance: random.Random) -> None:
+    """Start a child, and kill it at some time after it has noted so many of its samples in a file."""
+    until, pause = chance.randrange(samples), chance.choice((0.0, 0.001, 0.004))
+    words = [sys.executable, __file__, "--child", str(folder), "--pause", str(pause), *options]
+    process = subprocess.Popen([*words, "--samples", str(samples)], stderr=subprocess.PIPE)
+    while process.poll() is None and lines(noted) < until:
+        time.sleep(0.000_2)
+    time.sleep(chance.uniform(0.0, 0.01))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
 
 
 def kill_and_resume(folder: Path, samples: int, chance: random.Random) -> str:
@@ -83,28 +116,11 @@ def kill_and_resume(folder: Path, samples: int, chance: random.Random) -> str:
     from themis import evaluate
     from themis.backends import LocalStorageBackend
 
-    pause = chance.choice((0.0, 0.001, 0.004))
     asked = folder / "asked"
-    until = chance.randrange(samples)
-    command = [
-        sys.executable,
-        __file__,
-        "--child",
-        str(folder),
-        "--samples",
-        str(samples),
-        "--pause",
-        str(pause),
-    ]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE)
-    while process.poll() is None and lines(asked) < until:
-        time.sleep(0.000_2)
-    time.sleep(chance.uniform(0.0, 0.01))
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    kill_child(folder, [], asked, samples, chance)
 
     storage = LocalStorageBackend(folder / "store")
-    saved = (folder / "saved").read_text().split("\n")[:-1] if lines(folder / "saved") else []
+    saved = noted_ids(folder / "saved")
     stored = [record.id for record in storage.load_generation_records(RUN_ID)]
     assert len(stored) == len(set(stored)), "a record is there twice"
     missing = set(saved) - set(stored)
@@ -139,6 +155,85 @@ def kill_and_resume(folder: Path, samples: int, chance: random.Random) -> str:
     return f"killed with {len(saved)} of {samples} saved ({len(stored)} stored), {report.counts['kept']} kept"
 
 
+def noted_metric(folder: Path, pause: float) -> Any:
+    """Another ExactMatch: it finds everything wrong, and notes every answer that it is given."""
+    from themis.metrics import Metric, Score
+
+    class Noted(Metric):
+        name, version = "ExactMatch", "noted"
+
+        def score(self, response: str, reference: Any) -> Score:
+            os.write(scored, b"x\n")
+            time.sleep(pause)
+            return Score(-1)
+
+    scored = os.open(folder / "scored", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    return Noted()
+
+
+def rescoring_child(folder: Path, pause: float) -> None:
+    """One rescoring of the run, in a process that may be killed."""
+    from themis.evaluation import rescore
+
+    metrics = [noted_metric(folder, pause), "Includes"]
+    rescore(RUN_ID, metrics=metrics, storage_backend=noted_storage(folder), max_workers=8)
+
+
+def kill_and_rescore(folder: Path, samples: int, chance: random.Random) -> str:
+    """One round of a rescoring; as :func:`kill_and_resume`."""
+    from themis import evaluate
+    from themis.backends import LocalStorageBackend
+    from themis.core.errors import RunConflict
+    from themis.evaluation import rescore
+
+    asked: dict[str, Any] = {"model": NotedModel(folder, 0.0), "model_id": "noted", "run_id": RUN_ID}
+    for name in ("store", "other"):
+        evaluate(rows(samples), **asked, metrics=["ExactMatch"], storage=str(folder / name))
+    kill_child(folder, ["--rescore"], folder / "scored", samples, chance)
+
+    storage = LocalStorageBackend(folder / "store")
+    saved = noted_ids(folder / "saved-scores")
+    records = storage.load_evaluation_records(RUN_ID).values()
+    kinds = {(each.revision, *sorted(each.scores), each.metric_versions["ExactMatch"]) for each in records}
+    assert kinds <= {(1, "ExactMatch", "1"), (2, "ExactMatch", "Includes", "noted")}, f"mixed: {kinds}"
+    old = {each.id for each in records if each.revision == 1}
+    assert len(records) == samples, "records are missing"
+    assert not old & set(saved), "records whose save returned are old"
+    metadata = storage.load_run_metadata(RUN_ID)
+    new = says_new(metadata)
+    assert new or metadata["status"] == "running" or len(old) == samples, "half done, it looks whole"
+    assert not (new and old), "it says that it is done, and is not"
+    if metadata.get("rescoring"):
+        try:
+            evaluate(rows(samples), **asked, metrics=["ExactMatch"], storage_backend=storage)
+        except RunConflict:
+            pass
+        else:
+            raise AssertionError("half rescored, it was resumed")
+
+    before = lines(folder / "scored")
+    metrics = [noted_metric(folder, 0.0), "Includes"]
+    report = rescore(RUN_ID, metrics=metrics, storage_backend=storage).report
+    again = lines(folder / "scored") - before
+    assert again == (samples if new else len(old)), f"{again} were scored, and {len(old)} were left"
+    assert {each.scores["ExactMatch"] for each in storage.load_evaluation_records(RUN_ID).values()} == {-1}
+    storage.close()
+    undisturbed = rescore(RUN_ID, metrics=metrics, storage=str(folder / "other")).report
+    ours, theirs = comparable(report.to_dict()), comparable(undisturbed.to_dict())
+    assert ours == theirs, f"the reports differ: {ours} {theirs}"
+    return f"killed with {samples - len(old)} of {samples} rescored, {again} scored after that"
+
+
+def says_new(metadata: dict[str, Any]) -> bool:
+    """Whether a run's metadata say that it was scored by the noted metric."""
+    return bool(metadata["asked"]["metrics"]["ExactMatch"]["version"] == "noted")
+
+
+def noted_ids(path: Path) -> list[str]:
+    """What a child noted whole before it was killed."""
+    return path.read_text().split("\n")[:-1] if lines(path) else []
+
+
 def lines(path: Path) -> int:
     """How many lines a file has; none if there is no file."""
     try:
@@ -159,9 +254,13 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--samples", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rescore", action="store_true", help="kill a rescoring instead")
     parser.add_argument("--pause", type=float, default=0.0, help=argparse.SUPPRESS)
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    if asked.child and asked.rescore:
+        rescoring_child(asked.child, asked.pause)
+        return
     if asked.child:
         child(asked.child, asked.samples, asked.pause)
         return
@@ -169,7 +268,8 @@ def main() -> None:
     for number in range(1, asked.kills + 1):
         with tempfile.TemporaryDirectory() as folder:
             os.environ["THEMIS_STATE_DIR"] = f"{folder}/state"
-            print(f"{number:>3}: {kill_and_resume(Path(folder), asked.samples, chance)}", flush=True)
+            kill = kill_and_rescore if asked.rescore else kill_and_resume
+            print(f"{number:>3}: {kill(Path(folder), asked.samples, chance)}", flush=True)
     print(f"{asked.kills} kills: nothing lost, nothing twice, every report as if undisturbed")
 
 

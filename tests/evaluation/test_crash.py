@@ -1,4 +1,4 @@
-"""``kill -9`` in the middle of a run, by the rounds of ``benchmarks/crash.py``."""
+"""``kill -9`` in the middle of a run or its rescoring, by the rounds of ``benchmarks/crash.py``."""
 
 from __future__ import annotations
 
@@ -25,4 +25,12 @@ def crash() -> ModuleType:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_nothing_is_lost_and_nothing_asked_twice(seed: int, crash: ModuleType, tmp_path: Path) -> None:
     seen = crash.kill_and_resume(tmp_path, 400, random.Random(seed))
+    assert seen.startswith("killed with ")
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_killed_rescoring_never_looks_whole_and_is_gone_on_with(
+    seed: int, crash: ModuleType, tmp_path: Path
+) -> None:
+    seen = crash.kill_and_rescore(tmp_path, 400, random.Random(seed))
     assert seen.startswith("killed with ")

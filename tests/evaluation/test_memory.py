@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.evaluation.doubles import RUN, ask
-from themis.backends import MemoryStorageBackend
+from themis.backends import LocalStorageBackend, MemoryStorageBackend
 from themis.core.entities import EvaluationRecord, GenerationRecord
+from themis.evaluation import rescore
 
 MOST_BYTES = 150
 """A sample, the interpreter's own rounding up of sets and dicts included."""
@@ -93,3 +95,26 @@ def test_the_reports_size_does_not_grow_with_the_samples() -> None:
         ask(Questions(count), lambda prompt: prompt[-5], store, prompt="{question}")
         sizes.append(len(store._runs[RUN].report or b""))
     assert sizes[1] - sizes[0] < 50
+
+
+def test_rescoring_takes_about_as_much_as_resuming_however_often_it_was_done(tmp_path: Path) -> None:
+    store, questions = LocalStorageBackend(tmp_path), Questions(3_000)
+    asked: dict[str, Any] = {"prompt": "{question}", "metrics": ["ExactMatch"]}
+    ask(questions, model, store, **asked)
+    resumed = _peak(lambda: ask(questions, model, store, **asked))
+    rescored = [
+        _peak(lambda: rescore(RUN, metrics=["Includes"], storage_backend=store, max_workers=1))
+        for _ in range(4)
+    ]
+    print(f"resumed {resumed / 1e6:.1f} MB, rescored", *(f"{each / 1e6:.1f} MB" for each in rescored))
+    assert max(rescored) < 1.4 * resumed
+
+
+def _peak(work: Callable[[], Any]) -> int:
+    gc.collect()
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

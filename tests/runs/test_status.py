@@ -130,3 +130,8 @@ def test_beating_without_finishing_is_stalled() -> None:
 def test_every_word_is_either_live_or_ended_or_to_be_resumed() -> None:
     assert LIVE.isdisjoint(ENDED)
     assert {"paused", "crashed", "unknown"}.isdisjoint(LIVE | ENDED)
+
+
+def test_a_run_that_is_rescored_says_so() -> None:
+    reason = "rescoring by Includes"
+    assert status_of({**running(), "status_reason": reason}, now=NOW) == Status("running", reason)

@@ -43,7 +43,10 @@ def evaluate(given: argparse.Namespace) -> int:
     return _detached(spec, as_json=given.json) if given.detach else _here(spec, as_json=given.json)
 
 
-def _look_here_too() -> None:
+def look_here_too(*names: str) -> None:
+    """Find modules in the folder where the command was given, if one of the names is ``python:…``."""
+    if not any(name.startswith("python:") for name in names):
+        return
     # Last, so that a file here stands in for nothing else: a launched run finds its module the same way.
     with suppress(FileNotFoundError):
         sys.path.append(os.getcwd())
@@ -52,9 +55,8 @@ def _look_here_too() -> None:
 def checked_spec(given: argparse.Namespace) -> RunSpec:
     """What the options ask for. Raises :class:`themis.cli.output.Problems` with all that is wrong."""
     problems: dict[str, str] = {}
-    metrics = _metrics(given.metric)
-    if any(name.startswith("python:") for name in (given.model, *(metrics or []))):
-        _look_here_too()
+    metrics = named_metrics(given.metric)
+    look_here_too(given.model, *(metrics or []))
     spec = RunSpec(
         benchmark=given.benchmark,
         model=given.model,
@@ -94,7 +96,8 @@ def _prompt(given: str | None, problems: dict[str, str]) -> str | None:
         return None
 
 
-def _metrics(given: list[str] | None) -> list[str] | None:
+def named_metrics(given: list[str] | None) -> list[str] | None:
+    """The metrics of an option that may be given several times, and may name several each time."""
     values = given or []
     if len(values) == 1:
         return split_names(values[0]) or None

@@ -111,7 +111,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.set_defaults(place=None, parser=parser)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
     _command(commands, "eval", _eval, "ask a model every question of a benchmark", "eval:evaluate")
-    _command(commands, "runs", _runs, "list, show, follow, delete and export runs")
+    _command(commands, "runs", _runs, "list, show, follow, rescore, delete and export runs")
     what = "where records can live and how work can be spread"
     _command(commands, "backends", _backends, what, "backends:list_backends")
     _command(commands, "profiles", _profiles, "the endpoints that profiles.toml names")
@@ -148,11 +148,10 @@ def _eval(parser: _Parser) -> None:
     option("--limit", type=_whole, metavar="N", help="ask only the first N samples")
     option("--epochs", type=_whole, metavar="N", default=1, help="ask every sample N times")
     option("--storage", metavar="NAME", help="where records go: a name, path or URI")
-    option("--executor", metavar="NAME", help="how work is spread")
+    _add_spreading(parser)
     option("--run-id", metavar="ID", help="the run's id; an existing run is resumed")
     option("--no-resume", action="store_true", help="refuse to go on with an existing run")
     option("--timeout", type=_seconds, metavar="S", help="how long one sample may take: 30, 500ms, 2m")
-    option("--max-workers", type=_whole, metavar="N", help="ask at most N samples at once")
     option("--seed", type=_whole, metavar="N", help="handed to the model")
     option("--model-id", metavar="ID", help="the identity under which answers are stored")
     option("--budget", action="append", default=[], metavar="KIND=N", help="pause at tokens, cost or seconds")
@@ -166,6 +165,7 @@ def _runs(parser: _Parser) -> None:
     _command(verbs, "show", _show, "what a run asked, and what came of it", "show:show_run")
     _command(verbs, "delete", _delete, "delete runs for good", "runs:delete_runs")
     _command(verbs, "export", _export, "every sample with its scores", "export:export_run")
+    _command(verbs, "rescore", _rescore, "score stored answers anew, by other metrics", "rescore:rescore_run")
     _command(verbs, "watch", _one_run, "follow a run to its end", "follow:watch_run")
     _command(verbs, "cancel", _one_run, "end a launched run for good", "follow:cancel_run")
     _command(verbs, "pause", _one_run, "end a launched run, to be resumed", "follow:pause_run")
@@ -198,6 +198,16 @@ def _export(parser: _Parser) -> None:
     parser.add_argument("--format", choices=("jsonl", "csv"), help="by default as the file's name ends")
     parser.add_argument("-o", "--output", metavar="FILE", default="-", help="a file; - is standard output")
     parser.add_argument("--force", action="store_true", help="replace the file if it is there")
+
+
+def _rescore(parser: _Parser) -> None:
+    _one_run(parser)
+    what = "a metric to set or replace; again, or M,M, for several. Others are carried over"
+    parser.add_argument(
+        "--metrics", "--metric", dest="metric", action="append", metavar="M", required=True, help=what
+    )
+    _add_spreading(parser)
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be scored")
 
 
 def _one_run(parser: _Parser) -> None:
@@ -234,6 +244,11 @@ def _test(parser: _Parser) -> None:
 def _check(parser: _Parser) -> None:
     parser.add_argument("name", metavar="NAME", help="a name, path or URI")
     parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
+
+
+def _add_spreading(parser: _Parser) -> None:
+    parser.add_argument("--executor", metavar="NAME", help="how work is spread")
+    parser.add_argument("--max-workers", type=_whole, metavar="N", help="at most N samples at once")
 
 
 def _add_common(parser: _Parser) -> None:

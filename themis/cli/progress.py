@@ -173,7 +173,11 @@ def title(metadata: dict[str, Any]) -> str:
     total = (metadata.get("progress") or {}).get("total")
     answers = output.plural(total, "answer") if isinstance(total, int) else "answers"
     model = output.cut(str((asked.get("model") or {}).get("name")), 60)
-    return f"{answers} of {model} to {output.cut(str(asked.get('benchmark')), 60)}"
+    return f"{_verb(metadata)}{answers} of {model} to {output.cut(str(asked.get('benchmark')), 60)}"
+
+
+def _verb(metadata: dict[str, Any]) -> str:
+    return "scoring anew " if "rescoring" in metadata else ""
 
 
 def _of(total: int | None) -> str:

@@ -77,6 +77,12 @@ def _facts(store: Store, view: RunView, report: ExperimentReport | None) -> Iter
     yield "run", output.address(store.name, view.run_id)
     word, reason = view.status
     yield "status", f"{word}: {reason}" if reason else word
+    half = _dict(metadata, "rescoring")
+    if half and not view.status.live:
+        from themis.evaluation.plan import rescoring_command  # hardly any run needs it
+
+        command = rescoring_command(view.run_id, _dict(half, "metrics"))
+        yield "unfinished", f"scores are partly new; {command} completes them"
     if asked.get("benchmark"):
         limit = f", the first {output.count(asked['limit'])}" if asked.get("limit") else ""
         epochs = f", {asked['epochs']} times each" if asked.get("epochs") not in (None, 1) else ""

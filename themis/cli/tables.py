@@ -49,3 +49,16 @@ def counts_lines(
             f"errors  {output.count(failed.get('count'))} {output.cut(str(kind), 40)} ({shown}{more})"
         )
     return lines
+
+
+def change_table(before: Mapping[str, Mapping[str, Any]], after: Mapping[str, Mapping[str, Any]]) -> str:
+    """Metric, mean before and after, and count; of summaries or reports."""
+    rows = []
+    for name, metric in after.items():
+        old = before.get(name)
+        was, now = old.get("mean") if isinstance(old, Mapping) else None, metric.get("mean")
+        known = output.is_number(was) and output.is_number(now)
+        change = f"{now - was:+.3f}" if known and was is not None and now is not None else output.UNKNOWN
+        count = output.count(metric.get("count", metric.get("n")))
+        rows.append((str(name), output.number(was), output.number(now), change, count))
+    return output.table(("METRIC", "BEFORE", "AFTER", "CHANGE", "N"), rows, right={1, 2, 3, 4})

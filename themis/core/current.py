@@ -47,14 +47,11 @@ def generation_key(generation: GenerationRecord) -> str:
 
 
 def _current(records: Iterable[Any], name: str) -> dict[str, Any]:
-    loaded = list(records)
-    current = {getattr(record, name): record for record in loaded}
-    if len(current) == len(loaded):
-        return current
-    current.clear()
-    for record in loaded:
+    # One by one, so that what was rescored ten times takes no more memory than what was scored once.
+    current: dict[str, Any] = {}
+    for record in records:
         key = getattr(record, name)
-        held = current.get(key)
-        if held is None or rank(record) >= rank(held):
+        held = current.setdefault(key, record)
+        if held is not record and rank(record) >= rank(held):
             current[key] = record
     return current

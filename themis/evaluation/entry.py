@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from themis.backends.execution.base import ExecutionBackend
-from themis.backends.registry import open_executor, open_storage
 from themis.backends.storage.base import StorageBackend
 from themis.backends.storage.foreign import whole
 from themis.benchmarks import Benchmark, open_benchmark
@@ -21,13 +19,19 @@ from themis.core.entities import ExperimentReport
 from themis.core.errors import UsageError
 from themis.core.options import redacted
 from themis.core.run_ids import checked_run_id, make_run_id
-from themis.core.safe_text import storable
 from themis.evaluation.hold import held
 from themis.evaluation.plan import Question
 from themis.evaluation.run import Run
 from themis.evaluation.session import OnProgress
-from themis.evaluation.stop import StopSignal
-from themis.metrics import DEFAULT, JudgingMetric, Metric, open_metrics, split_names
+from themis.evaluation.surroundings import (
+    close_judges,
+    given_executor,
+    given_metrics,
+    given_stop,
+    given_store,
+    lock_name,
+)
+from themis.metrics import DEFAULT, Metric
 from themis.models import Model, open_model
 
 
@@ -140,8 +144,7 @@ def evaluate_as(
     _check_counts(limit, epochs, timeout, max_workers, seed)
     chosen = open_benchmark(benchmark)
     asked_model = open_model(model, model_id)
-    given_metrics = _as_list(metrics if metrics is not None else chosen.metrics or DEFAULT)
-    opened_metrics = open_metrics(given_metrics)
+    opened_metrics, ours = given_metrics(metrics if metrics is not None else chosen.metrics or DEFAULT)
     question = Question(
         benchmark=chosen,
         model=asked_model,
@@ -154,16 +157,14 @@ def evaluate_as(
     )
     made = checked_run_id(run_id) if run_id is not None else make_run_id(chosen.name, asked_model.name)
     with ExitStack() as opened:
-        store, store_name = _store(storage_backend, storage, opened)
-        spread, executor_name = _executor(execution_backend, executor, asked_model, opened)
+        store, store_name = given_store(storage_backend, storage, opened)
+        spread, executor_name = given_executor(execution_backend, executor, opened, asked_model.executor)
         if asked_model is not model:
             # Before the executor lets go of the loops that its connections live in.
             opened.callback(asked_model.close)
-        for metric, given in zip(opened_metrics, given_metrics, strict=True):
-            if metric is not given and isinstance(metric, JudgingMetric):
-                opened.callback(metric.close)
+        close_judges(ours, opened)
         asked_model.begin()
-        opened.enter_context(held(_lock_name(store, store_name), made))
+        opened.enter_context(held(lock_name(store, store_name), made))
         where = {
             "storage": store_name,
             "executor": executor_name,
@@ -179,74 +180,11 @@ def evaluate_as(
             executor=spread,
             where=where,
             budget=budget,
-            stop=_stop_signal(cancel, opened),
+            stop=given_stop(cancel, opened),
             on_start=place.on_start,
         )
         run.prepare(resume=resume)
         return run.execute(timeout=timeout, max_workers=max_workers, on_progress=on_progress)
-
-
-def _as_list(metrics: str | Iterable[str | Metric | Callable[[str, Any], Any]]) -> list[Any]:
-    return split_names(metrics) if isinstance(metrics, str) else list(metrics)
-
-
-def _store(backend: StorageBackend | None, name: str | None, opened: ExitStack) -> tuple[StorageBackend, str]:
-    if backend is not None:
-        if name is not None:
-            raise UsageError("Give storage_backend= or storage=, not both.")
-        if not isinstance(backend, StorageBackend):
-            raise UsageError(
-                f"storage_backend is {backend!r:.100}, not a StorageBackend; for a name use storage=."
-            )
-        return backend, redacted(storable(repr(backend)))
-    store = open_storage(name)
-    opened.callback(store.close)
-    # A stranger's repr may say where the object is in memory, which names nothing elsewhere.
-    text = repr(store)
-    return store, redacted(storable(name or "" if " at 0x" in text else text))
-
-
-def _lock_name(store: StorageBackend, name: str) -> str:
-    # What lies in memory is in this object only, whatever other stores in memory are called.
-    in_memory = type(store).__module__ == "themis.backends.storage.memory"
-    return f"memory of process {os.getpid()} at {id(store):x}" if in_memory else name
-
-
-def _executor(
-    backend: ExecutionBackend | None, name: str | None, model: Model, opened: ExitStack
-) -> tuple[ExecutionBackend, str]:
-    if backend is not None:
-        if name is not None:
-            raise UsageError("Give execution_backend= or executor=, not both.")
-        if not isinstance(backend, ExecutionBackend):
-            raise UsageError(
-                f"execution_backend is {backend!r:.100}, not an ExecutionBackend; for a name use executor=."
-            )
-        return backend, type(backend).__name__
-    chosen = name or model.executor or "threads"
-    executor = open_executor(chosen)
-    opened.callback(executor.shutdown)
-    return executor, chosen
-
-
-def _stop_signal(cancel: threading.Event | None, opened: ExitStack) -> StopSignal:
-    if isinstance(cancel, StopSignal):
-        return cancel
-    stop = StopSignal()
-    if cancel is not None and cancel.is_set():
-        stop.cancel()
-    elif cancel is not None:
-        over = threading.Event()
-        opened.callback(over.set)
-        threading.Thread(target=_relay, args=(cancel, stop, over), daemon=True).start()
-    return stop
-
-
-def _relay(cancel: threading.Event, stop: StopSignal, over: threading.Event) -> None:
-    while not over.is_set():
-        if cancel.wait(0.05):
-            stop.cancel()
-            return
 
 
 def _check_counts(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +22,7 @@ from themis.core.safe_text import storable_value
 from themis.evaluation.aggregate import RunAggregate
 from themis.evaluation.host import NO_SIGNAL_S, boot_id, host_name, is_gone
 from themis.evaluation.task import Work
-from themis.metrics.base import Metric
+from themis.metrics import Metric, metric_reference
 from themis.models.base import Model
 
 _UNKNOWN = (
@@ -62,11 +63,16 @@ class Question:
             "epochs": self.epochs,
             "seed": self.seed,
         }
-        try:
-            check_value(asked)
-        except RecordRefused as exc:
-            raise UsageError(f"What is asked cannot be stored: {exc}") from exc
-        return dict(storable_value(asked))
+        return storable_asked(asked)
+
+
+def storable_asked(asked: dict[str, Any]) -> dict[str, Any]:
+    """``asked``, or a part of it, as metadata may hold it. Raises :class:`UsageError` if they cannot."""
+    try:
+        check_value(asked)
+    except RecordRefused as exc:
+        raise UsageError(f"What is asked cannot be stored: {exc}") from exc
+    return dict(storable_value(asked))
 
 
 def deciding(asked: dict[str, Any]) -> dict[str, Any]:
@@ -99,6 +105,8 @@ class Earlier:
     """Identity of an error to its evaluation."""
     unscored: dict[str, GenerationRecord] = field(default_factory=dict)
     """Identity to an answer that lacks its scores."""
+    revisions: dict[str, int] = field(default_factory=dict)
+    """Identity of such an answer to the revision of scores that lack a metric."""
     hashes: dict[str, str] = field(default_factory=dict)
     """Identity to sample hash, where the source has no fingerprint to compare."""
 
@@ -121,7 +129,8 @@ def check_may_go_on(
         metadata = storage.load_run_metadata(run_id)
     except RunNotFound:
         metadata = {}
-    _check_not_run_elsewhere(run_id, metadata)
+    check_not_run_elsewhere(run_id, metadata)
+    check_not_half_rescored(run_id, metadata)
     before = metadata.get("asked")
     if not isinstance(before, dict):
         # A stranger's records have no key and are known by their id; ours were answers to something.
@@ -146,11 +155,12 @@ def check_may_go_on(
 
 _HINTS = {
     "model": " A lambda or partial can be resumed only with the same model_id=.",
-    "metrics": " A metric that is a lambda or partial cannot be resumed; one made with def can.",
+    "metrics": " A metric that is a lambda or partial cannot be resumed; one made with def can. "
+    "Stored answers can be scored by other metrics: themis runs rescore.",
 }
 
 
-def _check_not_run_elsewhere(run_id: str, metadata: dict[str, Any]) -> None:
+def check_not_run_elsewhere(run_id: str, metadata: dict[str, Any]) -> None:
     """Raise :class:`RunHeld` while the run beats in another process, unless that is proven to be gone.
 
     The lock of :mod:`themis.evaluation.hold` reaches no further than this user on this host.
@@ -173,6 +183,26 @@ def _check_not_run_elsewhere(run_id: str, metadata: dict[str, Any]) -> None:
     )
 
 
+def check_not_half_rescored(run_id: str, metadata: dict[str, Any], named: Container[str] = ()) -> None:
+    """Scores of two versions of a metric must not be mixed: a rescoring is completed before anything else.
+
+    Raises :class:`RunConflict` if one was cut short whose metrics are not all ``named``.
+    """
+    half = metadata.get("rescoring")
+    metrics = half.get("metrics") if isinstance(half, dict) else None
+    if isinstance(metrics, dict) and not all(name in named for name in metrics):
+        raise RunConflict(
+            f"The run {run_id!r} is half rescored by {', '.join(metrics):.200}. Complete that first, by the "
+            f"same call or by: {rescoring_command(run_id, metrics)}"
+        )
+
+
+def rescoring_command(run_id: str, metrics: dict[str, Any]) -> str:
+    """What scores a run anew by metrics as ``asked.metrics`` has them: for a person to look at."""
+    references = [metric_reference(str(name), stored) for name, stored in metrics.items()]
+    return shlex.join(["themis", "runs", "rescore", run_id, *(f"--metric={each}" for each in references)])
+
+
 def read_earlier(
     storage: StorageBackend, run_id: str, aggregate: RunAggregate, *, keep_hashes: bool
 ) -> Earlier:
@@ -191,11 +221,14 @@ def read_earlier(
             if evaluation is not None:
                 earlier.errors[generation.id] = evaluation
             continue
-        if evaluation is not None and matches(evaluation, generation) and names <= evaluation.scores.keys():
+        own = evaluation if matches(evaluation, generation) else None
+        if own is not None and names <= own.scores.keys():
             earlier.kept.add(generation.id)
-            aggregate.add(evaluation, kept=True)
+            aggregate.add(own, kept=True)
         else:
             earlier.unscored[generation.id] = generation
+            if own is not None:
+                earlier.revisions[generation.id] = own.revision
         if keep_hashes and generation.sample_hash is not None:
             earlier.hashes[generation.id] = generation.sample_hash
     return earlier
@@ -229,7 +262,9 @@ def work_of(question: Question, earlier: Earlier) -> Iterator[Work]:
         if identity not in earlier.kept:
             attempt = earlier.redo.get(identity, 0) + 1
             answered = earlier.unscored.get(identity)
-            yield Work(identity, sample, epoch, attempt, answered, time.time())
+            # Scores of a lower revision than those they take the place of would not count.
+            revision = earlier.revisions.get(identity, 0) + 1
+            yield Work(identity, sample, epoch, attempt, answered, time.time(), revision)
 
 
 def _check_same(identity: str, sample: Sample, earlier: Earlier) -> None:

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import sys
-import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 from themis.backends.execution.base import ExecutionBackend
 from themis.backends.storage.base import StorageBackend
 from themis.core.entities import SCHEMA_VERSION, ExperimentReport
-from themis.core.errors import BenchmarkError, RunConflict, RunNotFound, StorageError, StoreFull, described
-from themis.core.safe_text import storable, storable_value
 from themis.evaluation.aggregate import RunAggregate
 from themis.evaluation.budget import over_budget
-from themis.evaluation.host import boot_id, host_name, process_started
 from themis.evaluation.plan import Earlier, Question, asked_hash, check_may_go_on, read_earlier, work_of
 from themis.evaluation.progress import Meter
-from themis.evaluation.report import make_report, make_summary
-from themis.evaluation.session import OnProgress, Session, stored_progress
-from themis.evaluation.stop import INTERRUPTED, StopSignal, interrupts, register, unregister
+from themis.evaluation.session import OnProgress, OnStart, Session
+from themis.evaluation.sitting import Sitting
+from themis.evaluation.stop import StopSignal
+from themis.evaluation.surroundings import this_process
 from themis.evaluation.task import AwaitedSampleTask, SampleTask
 from themis.metrics.base import JudgingMetric
 
 
-class Run:
+class Run(Sitting):
     """One session of one run: what is asked, where it goes, and how it ends."""
 
     def __init__(
@@ -40,16 +34,12 @@ class Run:
         where: dict[str, Any],
         budget: dict[str, float] | None,
         stop: StopSignal,
-        on_start: Callable[[dict[str, Any]], None] | None,
+        on_start: OnStart | None,
     ) -> None:
-        self.run_id = run_id
+        super().__init__(run_id, storage, executor, stop, on_start)
         self.question = question
-        self.storage = storage
-        self.executor = executor
         self.where = where
         self.budget = budget
-        self.stop = stop
-        self.on_start = on_start
         self.over_budget = over_budget(budget)
         self.earlier = Earlier()
         self.metadata: dict[str, Any] = {}
@@ -80,7 +70,7 @@ class Run:
         # A judge that is slow must not turn an answer into a time-out: then the model keeps its own deadline.
         judging = [metric.timeout for metric in question.metrics if isinstance(metric, JudgingMetric)]
         deadline = None if timeout is None else timeout + sum(judging)
-        meter = Meter(
+        self.meter = Meter(
             self.run_id,
             question.benchmark.total(question.limit, question.epochs),
             self.aggregate,
@@ -104,7 +94,7 @@ class Run:
             work=work_of(question, self.earlier),
             metadata=self.metadata,
             aggregate=self.aggregate,
-            meter=meter,
+            meter=self.meter,
             stop=self.stop,
             max_workers=max_workers,
             timeout=deadline,
@@ -113,92 +103,15 @@ class Run:
             over_budget=self.over_budget,
             unredone=self.earlier.errors,
         )
-        register(token, self.stop)
-        try:
-            with interrupts(self.stop):
-                session.run()
-        except BaseException as exc:
-            # An executor of a stranger's may still hold work; whatever it starts now is not asked.
-            self.stop.pause("the run ended early")
-            self._end_badly(exc, meter)
-            raise
-        finally:
-            if not self.stop.is_set():
-                unregister(token)
-        return self._end(meter, on_progress)
+        return self._sit(session, token, on_progress)
 
-    def _end(self, meter: Meter, on_progress: OnProgress | None) -> ExperimentReport:
-        status, reason = "completed", None
-        if self.stop.is_set() and not self._all_done(meter):
-            status, reason = self.stop.status, self.stop.reason
-        self._count_unredone()
-        self.metadata["ended_at"] = time.time()
-        report = make_report(self.run_id, status, self.metadata, self.aggregate)
-        try:
-            self.storage.flush()
-            self.storage.save_report(self.run_id, report)
-            self._save_end(status, reason, meter)
-            self.storage.flush()
-        except BaseException as exc:
-            self._end_badly(exc, meter)
-            raise
-        if on_progress is not None:
-            on_progress(meter.snapshot(status, reason))
-        if reason == INTERRUPTED and threading.current_thread() is threading.main_thread():
-            raise KeyboardInterrupt
-        return report
-
-    def _count_unredone(self) -> None:
+    def _concluded(self, status: str, reason: str | None) -> tuple[str, str | None]:
         # Errors of earlier sessions that nobody came to ask again are still errors of the run.
         for evaluation in self.earlier.errors.values():
             self.aggregate.add(evaluation, kept=True)
         self.earlier.errors.clear()
-
-    def _all_done(self, meter: Meter) -> bool:
-        return meter.total is not None and self.aggregate.done >= meter.total
-
-    def _end_badly(self, exc: BaseException, meter: Meter) -> None:
-        """Say in the store, if it still listens, that the run stopped and why."""
-        status, reason = _ending(exc)
-        self._count_unredone()
         self.metadata["ended_at"] = time.time()
-        try:
-            self.storage.flush()
-        except Exception as second:  # the first error is the one to raise
-            exc.add_note(f"The last records may not be durable: {second}")
-        if isinstance(exc, RunNotFound):
-            return  # it was deleted: saying how it ended would bring it back
-        try:
-            self._save_end(status, reason, meter)
-        except Exception as second:
-            exc.add_note(f"The run could not be marked {status}: {second}")
-
-    def _save_end(self, status: str, reason: str | None, meter: Meter) -> None:
-        meter.in_flight = 0
-        snapshot = meter.snapshot(status, reason)
-        self.metadata.update(
-            status=status,
-            status_reason=None if reason is None else storable(reason)[:500],
-            updated_at=time.time(),
-            progress=stored_progress(snapshot),
-            summary=storable_value(make_summary(self.aggregate, meter.total)),
-        )
-        self.storage.save_run_metadata(self.run_id, self.metadata)
-
-
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-def _ending(exc: BaseException) -> tuple[str, str]:
-    if isinstance(exc, (BenchmarkError, RunConflict)):
-        return "failed", str(exc)
-    if isinstance(exc, KeyboardInterrupt):
-        return "paused", INTERRUPTED
-    if isinstance(exc, StoreFull) or (isinstance(exc, OSError) and exc.errno in _FULL):
-        return "paused", "disk full"
-    if isinstance(exc, StorageError):
-        return "paused", f"store: {exc}"
-    return "paused", described(exc)
+        return status, reason
 
 
 def _metadata(
@@ -209,8 +122,6 @@ def _metadata(
     before: dict[str, Any],
 ) -> dict[str, Any]:
     now = time.time()
-    from themis import __version__
-
     metadata = {
         "run_id": run_id,
         "schema_version": SCHEMA_VERSION,
@@ -223,17 +134,7 @@ def _metadata(
         "updated_at": now,
         "asked": asked,
         "asked_hash": asked_hash(asked),
-        "where": {
-            **where,
-            "host": host_name(),
-            "boot_id": boot_id(),
-            "pid": os.getpid(),
-            "pid_started": process_started(os.getpid()),
-            "user": storable(os.environ.get("USER") or str(os.getuid())),
-            "python": sys.version.partition(" ")[0],
-            "themis": __version__,
-            "git_commit": None,
-        },
+        "where": {**where, **this_process()},
         "lease_epoch": before.get("lease_epoch", 0),
         "budget": budget,
         "summary": before.get("summary"),

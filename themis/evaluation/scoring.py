@@ -80,16 +80,16 @@ class Scorer:
             return scores
         return Scores({name: scores.values[name] for name in self.versions}, scores.details)
 
-    def record(self, generation: GenerationRecord, sample: Any, scores: Scores | None) -> EvaluationRecord:
+    def record(
+        self, generation: GenerationRecord, sample: Any, scores: Scores | None, revision: int = 1
+    ) -> EvaluationRecord:
         """The evaluation record of a generation; ``None`` for one that is an error and has no scores.
 
         ``sample`` brings ``id``, ``hash``, ``group``, ``tags`` and ``reference``.
         """
         error = None
         if scores is None:
-            scores = Scores(dict.fromkeys(self.versions), {})
-            kind = generation.error or {}
-            error = {"kind": kind.get("kind", "bad_response"), "stage": kind.get("stage", "call")}
+            scores, error = Scores(dict.fromkeys(self.versions), {}), error_of(generation)
         timing, usage = generation.timing, generation.usage
         return EvaluationRecord(
             generation_key(generation),
@@ -108,9 +108,20 @@ class Scorer:
             usage.get("output_tokens") if usage else None,
             generation.cost,
             generation.attempt,
-            1,
+            revision,
             time.time(),
         )
+
+
+def is_error(generation: GenerationRecord) -> bool:
+    """Whether there is no answer to be scored."""
+    return generation.error is not None or generation.response is None
+
+
+def error_of(generation: GenerationRecord) -> dict[str, Any]:
+    """The field ``error`` of the evaluation of a generation that is one."""
+    error = generation.error or {}
+    return {"kind": error.get("kind", "bad_response"), "stage": error.get("stage", "call")}
 
 
 def _take(scores: Scores, name: str, score: Score) -> None:

@@ -19,13 +19,14 @@ from themis.backends.storage.base import StorageBackend
 from themis.core.entities import EvaluationRecord, GenerationRecord
 from themis.core.errors import ExecutionError, RecordRefused, RunNotFound, StorageError
 from themis.core.progress import ProgressSnapshot
-from themis.core.safe_text import storable, storable_value
+from themis.core.safe_text import storable_value
 from themis.evaluation.aggregate import RunAggregate
 from themis.evaluation.options import accepted
 from themis.evaluation.progress import Meter
+from themis.evaluation.refused import refused
 from themis.evaluation.report import make_summary
 from themis.evaluation.stop import StopSignal
-from themis.evaluation.task import Outcome, SampleTask, Work
+from themis.evaluation.task import Outcome, Task
 
 TICK_S = 0.1
 """Progress is told at most this often."""
@@ -38,6 +39,8 @@ SAVE_EVERY_S = 0.05
 """An outcome waits at most this long, or a tick, for others to be saved with."""
 
 OnProgress = Callable[[ProgressSnapshot], None]
+OnStart = Callable[[dict[str, Any]], None]
+"""Called with the run's metadata once they are in the store."""
 
 
 @dataclass
@@ -47,15 +50,16 @@ class Session:
     run_id: str
     storage: StorageBackend
     executor: ExecutionBackend
-    task: SampleTask
-    work: Iterator[Work]
+    task: Task
+    work: Iterator[Any]
+    """What the task is called with; each piece has the ``id`` of its sample."""
     metadata: dict[str, Any]
     aggregate: RunAggregate
     meter: Meter
     stop: StopSignal
     max_workers: int | None = None
     timeout: float | None = None
-    on_start: Callable[[dict[str, Any]], None] | None = None
+    on_start: OnStart | None = None
     on_progress: OnProgress | None = None
     over_budget: Callable[[RunAggregate], str | None] | None = None
     clock: Callable[[], float] = time.monotonic
@@ -141,7 +145,7 @@ class Session:
             results() if executor.ticks else read_beside(results, TICK_S, loop=not executor.keeps_timeout)
         )
 
-    def _handed_out(self) -> Iterator[Work]:
+    def _handed_out(self) -> Iterator[Any]:
         # An executor that knows no cancel simply gets no more work.
         stopped, meter = self.stop.is_set, self.meter
         out = self._out
@@ -211,7 +215,7 @@ class Session:
         try:
             self.storage.save_evaluation_record(self.run_id, evaluation)
         except RecordRefused as exc:
-            evaluation = refused_scores(evaluation)
+            evaluation = self.task.refused_scores(evaluation)
             self._save_harmless(self.storage.save_evaluation_record, evaluation, exc)
         return evaluation
 
@@ -269,56 +273,3 @@ def stored_progress(snapshot: ProgressSnapshot) -> dict[str, Any]:
     """A snapshot as the metadata holds it: without its history, texts as documents demand."""
     progress = {key: value for key, value in snapshot.__dict__.items() if key != "history"}
     return dict(storable_value(progress))
-
-
-def refused(
-    generation: GenerationRecord, evaluation: EvaluationRecord, why: str
-) -> tuple[GenerationRecord, EvaluationRecord]:
-    """Error records in place of two that the store would not take, with nothing that it could mind."""
-    error = {
-        "kind": "refused_by_store",
-        "stage": "store",
-        "message": _plain(why)[:2_000],
-        "status": None,
-        "calls": 1,
-    }
-    usage, timing = generation.usage, generation.timing
-    return (
-        GenerationRecord(
-            id=generation.id,
-            prompt=_plain(str(generation.prompt)),
-            response=None,
-            metadata={},
-            sample_id=generation.sample_id,
-            epoch=generation.epoch,
-            sample_hash=generation.sample_hash,
-            cache_key=generation.cache_key,
-            attempt=generation.attempt,
-            error=error,
-            usage=usage,
-            timing=timing,
-        ),
-        refused_scores(evaluation),
-    )
-
-
-def refused_scores(evaluation: EvaluationRecord) -> EvaluationRecord:
-    """An error record in place of an evaluation that the store would not take."""
-    return EvaluationRecord(
-        cache_key=evaluation.cache_key,
-        id=evaluation.id,
-        scores=dict.fromkeys(evaluation.scores),
-        sample_id=evaluation.sample_id,
-        epoch=evaluation.epoch,
-        sample_hash=evaluation.sample_hash,
-        group=evaluation.group,
-        tags=[_plain(tag) for tag in evaluation.tags],
-        metric_versions=evaluation.metric_versions,
-        error={"kind": "refused_by_store", "stage": "store"},
-        attempt=evaluation.attempt,
-        scored_at=evaluation.scored_at,
-    )
-
-
-def _plain(text: str) -> str:
-    return storable(text)[:10_000]

@@ -6,14 +6,15 @@ import threading
 import time
 from queue import Empty, SimpleQueue
 from threading import Event
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from themis.benchmarks.prompts import PromptTemplate
 from themis.benchmarks.sample import Sample
 from themis.core.entities import EvaluationRecord, GenerationRecord
 from themis.core.errors import BenchmarkError, ModelError, described
 from themis.core.hashing import canonical_json, hash_text, quoted
-from themis.evaluation.scoring import MOST_SCORE, Scorer
+from themis.evaluation.refused import refused_scores
+from themis.evaluation.scoring import MOST_SCORE, Scorer, is_error
 from themis.evaluation.stop import stop_of
 from themis.metrics.base import Metric
 from themis.models.base import Answer, Model, Prompt, Request
@@ -33,6 +34,8 @@ class Work(NamedTuple):
     answered: GenerationRecord | None
     """The stored answer that only lacks its scores."""
     queued_at: float
+    revision: int = 1
+    """Of the evaluation to be made: more than that of incomplete scores which it takes the place of."""
 
 
 class Outcome(NamedTuple):
@@ -44,6 +47,22 @@ class Outcome(NamedTuple):
     evaluation: EvaluationRecord | None
     fatal: str | None = None
     """Why no other sample will be answered either, where the model knows; the run pauses with it."""
+
+
+class Task(Protocol):
+    """What an executor spreads: called with a piece of work, it gives the outcome, and never raises.
+
+    It may also offer ``acall``, see :class:`AwaitedSampleTask`.
+    """
+
+    def __call__(self, work: Any) -> Outcome:
+        """The outcome of one piece of work."""
+
+    def failed(self, work: Any, kind: str, message: str) -> Outcome:
+        """The outcome of work that its executor gave up."""
+
+    def refused_scores(self, evaluation: EvaluationRecord) -> EvaluationRecord:
+        """What is to be stored in place of an evaluation that the store would not take."""
 
 
 class SampleTask:
@@ -81,7 +100,7 @@ class SampleTask:
         if stop is not None and stop.is_set():
             return Outcome(work.id, None, None)
         if work.answered is not None:
-            return Outcome(work.id, None, self.evaluated(work.answered, work.sample))
+            return Outcome(work.id, None, self.evaluated(work.answered, work.sample, work.revision))
         generation, fatal = self._asked(work, stop)
         if generation is None:
             return Outcome(work.id, None, None, fatal)
@@ -98,6 +117,10 @@ class SampleTask:
         spent = self.timeout if kind == "timeout" else None
         generation = self._record(work, prompt, None, error, work.queued_at, spent)
         return Outcome(work.id, generation, self.evaluated(generation, work.sample))
+
+    def refused_scores(self, evaluation: EvaluationRecord) -> EvaluationRecord:
+        """An error, as nothing is known of what the store minds."""
+        return refused_scores(evaluation)
 
     def _asked(self, work: Work, stop: Event | None) -> tuple[GenerationRecord | None, str | None]:
         started = time.time()
@@ -189,10 +212,10 @@ class SampleTask:
             timing,
         )
 
-    def evaluated(self, generation: GenerationRecord, sample: Sample) -> EvaluationRecord:
+    def evaluated(self, generation: GenerationRecord, sample: Sample, revision: int = 1) -> EvaluationRecord:
         """The scores of a generation. An error has none; a metric that raises gives none, and the reason."""
-        scores = None if _is_error(generation) else self.scorer.scores(generation, sample.reference)
-        return self.scorer.record(generation, sample, scores)
+        scores = None if is_error(generation) else self.scorer.scores(generation, sample.reference)
+        return self.scorer.record(generation, sample, scores, revision)
 
 
 class AwaitedSampleTask(SampleTask):
@@ -204,7 +227,8 @@ class AwaitedSampleTask(SampleTask):
         if stop is not None and stop.is_set():
             return Outcome(work.id, None, None)
         if work.answered is not None:
-            return Outcome(work.id, None, await self._evaluated_awaited(work.answered, work.sample))
+            evaluation = await self._evaluated_awaited(work.answered, work.sample, work.revision)
+            return Outcome(work.id, None, evaluation)
         started = time.time()
         request = self._request(work, stop, started)
         generation: GenerationRecord | None
@@ -227,11 +251,13 @@ class AwaitedSampleTask(SampleTask):
             return Outcome(work.id, None, None, fatal)
         return Outcome(work.id, generation, await self._evaluated_awaited(generation, work.sample), fatal)
 
-    async def _evaluated_awaited(self, generation: GenerationRecord, sample: Sample) -> EvaluationRecord:
-        if not self.scorer.judges or _is_error(generation):
-            return self.evaluated(generation, sample)
+    async def _evaluated_awaited(
+        self, generation: GenerationRecord, sample: Sample, revision: int = 1
+    ) -> EvaluationRecord:
+        if not self.scorer.judges or is_error(generation):
+            return self.evaluated(generation, sample, revision)
         scores = await self.scorer.scores_awaited(generation, sample.reference)
-        return self.scorer.record(generation, sample, scores)
+        return self.scorer.record(generation, sample, scores, revision)
 
     async def _answer_awaited(self, request: Request) -> Answer:
         if not self.own_deadline:
@@ -292,10 +318,6 @@ def _checked(answer: Any) -> Answer:
     if type(waited) not in (float, int) or type(answer.retry_s) not in (float, int):
         raise ModelError(f"The answer's wait_s is {waited!r:.100}, not seconds.", kind="bad_response")
     return answer
-
-
-def _is_error(generation: GenerationRecord) -> bool:
-    return generation.error is not None or generation.response is None
 
 
 def _error(

@@ -36,8 +36,9 @@ def status_of(metadata: dict[str, Any], *, now: float | None = None) -> Status:
     reason = metadata.get("status_reason")
     if not isinstance(word, str):
         return Status("unknown", "it has records but no metadata")
+    reason = reason if isinstance(reason, str) else None
     if word != "running":
-        return Status(word, reason if isinstance(reason, str) else None)
+        return Status(word, reason)
     where = _object(metadata, "where")
     if _is_gone(where):
         return Status("crashed", f"process {where.get('pid')} is gone")
@@ -47,7 +48,7 @@ def status_of(metadata: dict[str, Any], *, now: float | None = None) -> Status:
         if where.get("host") == host_name() and where.get("boot_id") != boot_id():
             return Status("crashed", "its host was started anew since")
         return Status("no signal", f"no signal for {moment - beat:.0f} s")
-    return _stalled(metadata, moment) or Status("running")
+    return _stalled(metadata, moment) or Status("running", reason)
 
 
 def _stalled(metadata: dict[str, Any], moment: float) -> Status | None:

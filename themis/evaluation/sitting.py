@@ -1,0 +1,137 @@
+"""One sitting at a run: a session under its stop signal, and how that ends.
+
+What asking a run's samples (:mod:`themis.evaluation.run`) and scoring its answers anew
+(:mod:`themis.evaluation.rescoring`) have in common.
+"""
+
+from __future__ import annotations
+
+import errno
+import threading
+import time
+from abc import ABC, abstractmethod
+from typing import Any
+
+from themis.backends.execution.base import ExecutionBackend
+from themis.backends.storage.base import StorageBackend
+from themis.core.entities import ExperimentReport
+from themis.core.errors import BenchmarkError, RunConflict, RunNotFound, StorageError, StoreFull, described
+from themis.core.safe_text import storable, storable_value
+from themis.evaluation.aggregate import RunAggregate
+from themis.evaluation.progress import Meter
+from themis.evaluation.report import make_report, make_summary
+from themis.evaluation.session import OnProgress, OnStart, Session, stored_progress
+from themis.evaluation.stop import INTERRUPTED, StopSignal, interrupts, register, unregister
+
+
+class Sitting(ABC):
+    """Whatever happens in it, the store is told how the run stands, if it still listens."""
+
+    metadata: dict[str, Any]
+    aggregate: RunAggregate
+    meter: Meter
+
+    def __init__(
+        self,
+        run_id: str,
+        storage: StorageBackend,
+        executor: ExecutionBackend,
+        stop: StopSignal,
+        on_start: OnStart | None,
+    ) -> None:
+        self.run_id = run_id
+        self.storage = storage
+        self.executor = executor
+        self.stop = stop
+        self.on_start = on_start
+
+    @abstractmethod
+    def _concluded(self, status: str, reason: str | None) -> tuple[str, str | None]:
+        """The status and reason to be stored when the work ended so; brings the metadata to their end.
+
+        Called again with another status if the end itself could not be stored.
+        """
+
+    def _keep_report(self, report: ExperimentReport) -> None:
+        """Save the report at the end of the sitting."""
+        self.storage.save_report(self.run_id, report)
+
+    def _sit(self, session: Session, token: str, on_progress: OnProgress | None) -> ExperimentReport:
+        """Run the session to its end, and say how it ended."""
+        register(token, self.stop)
+        try:
+            with interrupts(self.stop):
+                session.run()
+        except BaseException as exc:
+            # An executor of a stranger's may still hold work; whatever it starts now is not asked.
+            self.stop.pause("the run ended early")
+            self._end_badly(exc)
+            raise
+        finally:
+            if not self.stop.is_set():
+                unregister(token)
+        return self._end(on_progress)
+
+    def _end(self, on_progress: OnProgress | None) -> ExperimentReport:
+        ended, why = "completed", None
+        if self.stop.is_set() and not self._all_done():
+            ended, why = self.stop.status, self.stop.reason
+        status, reason = self._concluded(ended, why)
+        report = make_report(self.run_id, status, self.metadata, self.aggregate)
+        try:
+            self.storage.flush()
+            self._keep_report(report)
+            self._save_end(status, reason)
+            self.storage.flush()
+        except BaseException as exc:
+            self._end_badly(exc)
+            raise
+        if on_progress is not None:
+            on_progress(self.meter.snapshot(status, reason))
+        if why == INTERRUPTED and threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
+        return report
+
+    def _all_done(self) -> bool:
+        return self.meter.total is not None and self.aggregate.done >= self.meter.total
+
+    def _end_badly(self, exc: BaseException) -> None:
+        """Say in the store, if it still listens, that the run stopped and why."""
+        status, reason = self._concluded(*_ending(exc))
+        try:
+            self.storage.flush()
+        except Exception as second:  # the first error is the one to raise
+            exc.add_note(f"The last records may not be durable: {second}")
+        if isinstance(exc, RunNotFound):
+            return  # it was deleted: saying how it ended would bring it back
+        try:
+            self._save_end(status, reason)
+        except Exception as second:
+            exc.add_note(f"The run could not be marked {status}: {second}")
+
+    def _save_end(self, status: str, reason: str | None) -> None:
+        self.meter.in_flight = 0
+        snapshot = self.meter.snapshot(status, reason)
+        self.metadata.update(
+            status=status,
+            status_reason=None if reason is None else storable(reason)[:500],
+            updated_at=time.time(),
+            progress=stored_progress(snapshot),
+            summary=storable_value(make_summary(self.aggregate, self.meter.total)),
+        )
+        self.storage.save_run_metadata(self.run_id, self.metadata)
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def _ending(exc: BaseException) -> tuple[str, str]:
+    if isinstance(exc, (BenchmarkError, RunConflict)):
+        return "failed", str(exc)
+    if isinstance(exc, KeyboardInterrupt):
+        return "paused", INTERRUPTED
+    if isinstance(exc, StoreFull) or (isinstance(exc, OSError) and exc.errno in _FULL):
+        return "paused", "disk full"
+    if isinstance(exc, StorageError):
+        return "paused", f"store: {exc}"
+    return "paused", described(exc)
