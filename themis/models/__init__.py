@@ -18,9 +18,10 @@ __all__ = ["Answer", "Model", "Prompt", "Request", "model_names", "open_model"]
 def open_model(model: str | Model | Callable[[Any], Any], model_id: str | None = None) -> Model:
     """The model that a name, a function or a ready model means; ``model_id`` replaces its identity.
 
-    Names: ``fake-math-llm?latency=50ms``, ``openai:NAME?base_url=…``, ``python:module:function``, and
-    ``ENDPOINT`` or ``ENDPOINT:MODEL`` for an endpoint of the user's profiles. Raises :class:`UnknownName`
-    with the names there are, :class:`UsageError` for options a model does not have.
+    Names: ``fake-math-llm?latency=50ms``, ``openai:NAME?base_url=…``, ``litellm:PROVIDER/NAME``,
+    ``python:module:function``, and ``ENDPOINT`` or ``ENDPOINT:MODEL`` for an endpoint of the user's profiles.
+    Raises :class:`UnknownName` with the names there are, :class:`UsageError` for options a model does not
+    have, :class:`MissingExtra` with the command that installs what is missing.
     """
     opened = _opened(model)
     if model_id is not None:
@@ -36,7 +37,13 @@ def model_names() -> list[str]:
         endpoints = sorted(load_profiles().endpoints)
     except UsageError:
         endpoints = []  # said by whoever uses one
-    return [*endpoints, "fake-math-llm", "openai:NAME?base_url=…", "python:module:function"]
+    return [
+        *endpoints,
+        "fake-math-llm",
+        "openai:NAME?base_url=…",
+        "litellm:PROVIDER/NAME",
+        "python:module:function",
+    ]
 
 
 def _opened(model: str | Model | Callable[[Any], Any]) -> Model:
@@ -64,6 +71,10 @@ def _opened(model: str | Model | Callable[[Any], Any]) -> Model:
         from themis.models.openai_compatible import OpenAICompatibleModel
 
         return build(OpenAICompatibleModel, {"model": rest, **options}, f"model {base!r}")
+    if kind == "litellm" and colon:
+        from themis.models.litellm_model import LiteLLMModel
+
+        return build(LiteLLMModel, {"model": rest, **options}, f"model {base!r}")
     endpoint = load_profiles().endpoints.get(kind)
     if endpoint is not None:
         from themis.models.openai_compatible import OpenAICompatibleModel

@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
@@ -75,13 +75,11 @@ class OpenAICompatibleModel(Model):
         if not model:
             raise UsageError("Name the model: openai:NAME?base_url=…")
         self.base_url: str = (base_url or DEFAULT_BASE_URL).rstrip("/")
-        address = _address(self.base_url)
         self.key = None if key is None else check_reference(key)
         if key is None and base_url is None:
             self.key = DEFAULT_KEY
-        self._on_this_machine = _is_loopback(address.host)
-        if self.key and address.scheme == "http" and not self._on_this_machine:
-            raise UsageError(f"A key would go to {address.host} over plain http. Use https.")
+        address = checked_address(self.base_url, self.key)
+        self._on_this_machine = address.is_loopback
         if api not in APIS:
             raise UsageError(f"api={api!r:.60} is not {' or '.join(APIS)}.")
         if timeout is not None and not timeout > 0:
@@ -221,7 +219,7 @@ class OpenAICompatibleModel(Model):
         key = self._key()
         within_s = self.call_s if request.timeout is None else min(self.call_s, request.timeout)
         asked = _messages(request) if self.api == "chat" else _text(request)
-        body = {"model": self.name, **asked, **_options(request)}
+        body = {"model": self.name, **asked, **options_of(request)}
         return _Call(self._url, body, key, within_s)
 
     async def _lanes_here(self) -> Lanes[httpx2.AsyncClient]:
@@ -288,17 +286,27 @@ class _Call:
         return ModelError(f"{self.request.url}: {exc or type(exc).__name__}", kind="connection")
 
 
-class _Address:
+class Address(NamedTuple):
     """Scheme, host and port of a base URL."""
 
-    def __init__(self, scheme: str, host: str, port: int | None) -> None:
-        self.scheme, self.host, self.port = scheme, host, port
+    scheme: str
+    host: str
+    port: int | None
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is on this machine."""
+        try:
+            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.host}" + (f":{self.port}" if self.port else "")
 
 
-def _address(base_url: str) -> _Address:
+def checked_address(base_url: str, key: str | None) -> Address:
+    """Where a base URL leads. Raises :class:`UsageError` where a key would be given away, or it is none."""
     try:
         parts = urlsplit(base_url)
         host, port = parts.hostname, parts.port
@@ -308,7 +316,10 @@ def _address(base_url: str) -> _Address:
         raise UsageError("base_url holds a user or password; give a key reference: key=env:NAME")
     if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
         raise UsageError(f"base_url={base_url!r} is not a plain http or https address.")
-    return _Address(parts.scheme, host, port)
+    address = Address(parts.scheme, host, port)
+    if key and parts.scheme == "http" and not address.is_loopback:
+        raise UsageError(f"A key would go to {host} over plain http. Use https.")
+    return address
 
 
 def _identity(model: str, place: str, api: str) -> str:
@@ -328,7 +339,8 @@ def _text(request: Request) -> dict[str, Any]:
     return {"prompt": prompt}
 
 
-def _options(request: Request) -> dict[str, Any]:
+def options_of(request: Request) -> dict[str, Any]:
+    """What a request sets beside its prompt."""
     seed = {} if request.seed is None else {"seed": request.seed}
     return {**seed, **request.sampling}
 
@@ -337,13 +349,4 @@ def _is_here(loop: asyncio.AbstractEventLoop) -> bool:
     try:
         return asyncio.get_running_loop() is loop
     except RuntimeError:
-        return False
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
         return False

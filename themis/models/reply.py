@@ -105,13 +105,13 @@ class Reply(NamedTuple):
         code = error.get("code") if isinstance(error, dict) else None
         said = self._without_key(error if isinstance(error, str) else json.dumps(error))[:MOST_QUOTED]
         status = int(code) if isinstance(code, (int, str)) and re.fullmatch(r"[45]\d\d", str(code)) else None
-        kind = _kind(status, said) if status is not None else "bad_response"
+        kind = kind_of(status, said) if status is not None else "bad_response"
         text = f"The server answered with an error: {said}"
         return ModelError(text, kind=kind, status=200, retry_after=self._retry_after())
 
     def _refusal(self) -> ModelError:
         text = self._quoted()
-        kind = _kind(self.status, text)
+        kind = kind_of(self.status, text)
         if 300 <= self.status < 400:
             place = self._without_key(str(self.headers.get("location")))[:MOST_QUOTED]
             text = f"it redirects to {place}, which is not followed"
@@ -122,27 +122,36 @@ class Reply(NamedTuple):
         return self._without_key(self.content.decode("utf-8", "replace"))[:MOST_QUOTED]
 
     def _without_key(self, text: str) -> str:
-        # Before it is cut: a part of a key is not found any more.
-        for form in () if self.key is None else (self.key, json.dumps(self.key)[1:-1]):
-            text = text.replace(form, "…")
-        return text
+        return without_key(text, self.key)
 
     def _retry_after(self) -> float | None:
-        """Seconds that the server asks to wait: said plainly, as a date, or by when its limits are reset."""
-        headers = self.headers
-        told: float | None = _number(headers.get("retry-after-ms"), 0.001)
-        if told is None:
-            told = _number(headers.get("retry-after"))
-        if told is None:
-            told = _until(headers.get("retry-after", ""))
-        if told is None and self.status == 429:
-            used_up = [name for name in _RESETS if headers.get(f"x-ratelimit-remaining-{name}") == "0"]
-            resets = [_duration(headers.get(f"x-ratelimit-reset-{name}", "")) for name in used_up]
-            told = max((each for each in resets if each is not None), default=None)
-        return told if told is not None and 0 <= told < MOST_RETRY_AFTER_S else None
+        return retry_after_of(self.headers, self.status)
 
 
-def _kind(status: int, text: str) -> str:
+def without_key(text: str, key: str | None) -> str:
+    """A server's text, fit to be stored and shown: it may quote the key that it was sent."""
+    # Before it is cut: a part of a key is not found any more.
+    for form in () if key is None else (key, json.dumps(key)[1:-1]):
+        text = text.replace(form, "…")
+    return text
+
+
+def retry_after_of(headers: Mapping[str, str], status: int | None) -> float | None:
+    """Seconds that a server asks to wait: said plainly, as a date, or by when its limits are reset."""
+    told: float | None = _number(headers.get("retry-after-ms"), 0.001)
+    if told is None:
+        told = _number(headers.get("retry-after"))
+    if told is None:
+        told = _until(headers.get("retry-after", ""))
+    if told is None and status == 429:
+        used_up = [name for name in _RESETS if headers.get(f"x-ratelimit-remaining-{name}") == "0"]
+        resets = [_duration(headers.get(f"x-ratelimit-reset-{name}", "")) for name in used_up]
+        told = max((each for each in resets if each is not None), default=None)
+    return told if told is not None and 0 <= told < MOST_RETRY_AFTER_S else None
+
+
+def kind_of(status: int, text: str) -> str:
+    """The error kind of a status, and of what was said with it."""
     if status == 429:
         return "quota" if any(word in text for word in _NO_QUOTA) else "rate_limit"
     if status == 400 and _FILTERED in text:

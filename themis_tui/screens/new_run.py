@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -291,7 +292,7 @@ def _offered(name: str) -> list[str]:
     if name == "benchmark":
         return benchmark_names()
     if name == "model":
-        return [each.partition("NAME")[0].partition("module")[0] for each in model_names()]
+        return [re.split("NAME|PROVIDER|module", each)[0] for each in model_names()]
     if name == "storage":
         return storage_names()
     if name == "executor":
