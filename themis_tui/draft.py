@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -18,6 +19,7 @@ class Draft:
     benchmark: str = "demo"
     model: str = "fake-math-llm"
     prompt: str = ""
+    sampling: str = ""
     metrics: str = ""
     limit: str = ""
     epochs: str = ""
@@ -38,11 +40,14 @@ class Draft:
         texts = {
             name: _text(getattr(spec, name))
             for name in (each.name for each in fields(cls))
-            if name not in ("rest", "note", "metrics")
+            if name not in ("rest", "note", "metrics", "sampling")
         }
         if texts["epochs"] == "1":
             texts["epochs"] = ""
-        return cls(**texts, metrics=", ".join(spec.metrics or []), rest=spec)
+        pairs = [f"{name}={json.dumps(value)}" for name, value in spec.sampling.items()]
+        plain = all(not isinstance(value, (dict, list, str)) for value in spec.sampling.values())
+        sampling = ", ".join(pairs) if plain else json.dumps(spec.sampling)
+        return cls(**texts, sampling=sampling, metrics=", ".join(spec.metrics or []), rest=spec)
 
     @classmethod
     def from_stored(cls, spec: RunSpec, unconfirmed: dict[str, str]) -> Draft:
@@ -68,13 +73,17 @@ class Draft:
         numbers["epochs"] = 1 if numbers["epochs"] is None else numbers["epochs"]
         rest = self.rest or RunSpec("", "")
         names = split_names(self.metrics)
+        try:
+            sampling = _pairs(self.sampling)
+        except ValueError as exc:
+            sampling, wrong["sampling"] = {}, str(exc)
         spec = RunSpec(
             benchmark=self.benchmark.strip(),
             model=self.model.strip(),
             prompt=self.prompt or None,
             system=rest.system,
             metrics=names or None,
-            sampling=rest.sampling,
+            sampling=sampling,
             storage=self.storage.strip() or None,
             executor=self.executor.strip() or None,
             run_id=self.run_id.strip() or None,
@@ -83,6 +92,25 @@ class Draft:
             **numbers,
         )
         return spec, wrong
+
+
+def _pairs(text: str) -> dict[str, Any]:
+    """``temperature=0, stop=x``, or a JSON object. Raises ``ValueError`` with what is wrong."""
+    if text.strip().startswith("{"):
+        try:
+            return dict(json.loads(text))
+        except ValueError as exc:
+            raise ValueError(f"this is no JSON object: {exc}") from None
+    found: dict[str, Any] = {}
+    for each in filter(None, map(str.strip, text.split(","))):
+        name, equals, value = map(str.strip, each.partition("="))
+        if not name or not equals:
+            raise ValueError(f"{each!r:.60} is not of the form name=value")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
 
 
 def _text(value: object) -> str:

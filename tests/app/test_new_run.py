@@ -181,6 +181,30 @@ def test_a_draft_means_the_spec_it_was_made_from():
     again, wrong = Draft.from_spec(spec).spec()
     assert not wrong
     assert again == spec
+    assert Draft.from_spec(spec).sampling == "temperature=0"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("", {}),
+        ("temperature=0, max_tokens = 256", {"temperature": 0, "max_tokens": 256}),
+        ("stop=x,seed=null", {"stop": "x", "seed": None}),
+        ('{"stop": ["a", "b"]}', {"stop": ["a", "b"]}),
+    ],
+)
+def test_sampling_is_typed_as_pairs_or_json(typed, meant):
+    spec, wrong = Draft(sampling=typed).spec()
+    assert (spec.sampling, wrong) == (meant, {})
+    assert Draft.from_spec(spec).spec()[0].sampling == meant
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [("hot", "'hot' is not of the form name=value"), ("{", "no JSON object"), ("=1", "form")],
+)
+def test_sampling_that_is_none_is_told(typed, says):
+    assert says in Draft(sampling=typed).spec()[1]["sampling"]
 
 
 @pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")

@@ -43,6 +43,7 @@ FIELDS = (
     ("benchmark", "benchmark", "demo, gsm8k, mmlu?subject=anatomy, or a file: .jsonl .csv .parquet"),
     ("model", "model", "an endpoint of your profiles, openai:NAME?base_url=…"),
     ("prompt", "prompt", "the benchmark's own; or {question} Answer shortly."),
+    ("sampling", "sampling", "the model's own; or temperature=0, max_tokens=256"),
     ("metrics", "metrics", "the benchmark's own; or ExactMatch, Includes"),
     ("limit", "limit", "all samples"),
     ("epochs", "epochs", "1"),
@@ -315,8 +316,9 @@ def _previewed(preview: Preview, *, wide: bool) -> list[Content]:
     said = [line(("first prompts", "$accent"), "   ", scored)]
     if wide and preview.about:
         said = [line((preview.about, "$foreground")), line(), *said]
-    for first in preview.prompts:
-        said.append(line())
+    for number, first in enumerate(preview.prompts):
+        if number or wide:
+            said.append(line())
         said.append(line((first.sample_id, "$dim"), ("   wanted ", "$faint"), as_text(first.reference)[:80]))
         said.append(block(_prompt_text(first.prompt)[:2_000], "$foreground"))
     if not preview.prompts:
@@ -327,7 +329,7 @@ def _previewed(preview: Preview, *, wide: bool) -> list[Content]:
 def _step_line(step: CheckStep) -> Content:
     sign, tone = (VERDICT["right"], "$dim") if step.ok else (VERDICT["wrong"], "$bad")
     took = figures.seconds(step.seconds) if step.seconds else ""
-    return line((f"{sign} {step.name:<13}", tone), (f"{took:>7}  ", "$faint"), (step.message, tone))
+    return line((f"{sign} {step.name:<12}", tone), (f"{took:>6}  ", "$faint"), (step.message, tone))
 
 
 def _prompt_text(prompt: Any) -> str:

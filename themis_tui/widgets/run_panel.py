@@ -11,10 +11,10 @@ from themis.core.progress import ProgressSnapshot
 from themis.runs.watch import RunView
 from themis_tui import figures
 from themis_tui.glyphs import DOT
-from themis_tui.text import Part, line, lines
+from themis_tui.text import Part, cut, line, lines
 from themis_tui.widgets.steady import Steady
 
-LABEL = 13
+LABEL = 15
 MOST_METRICS = 4
 DRAWN_INTERVAL = 30
 SEP = f" {DOT} "
@@ -95,7 +95,7 @@ def _metric(name: str, metric: dict[str, Any], width: int) -> Content:
     mean, low, high = metric.get("mean"), metric.get("low"), metric.get("high")
     parts: list[Part] = [_label(name), (f"{figures.score(mean):<6}", "bold")]
     if mean is not None:
-        before, drawn, after = figures.interval(mean, low, high, min(DRAWN_INTERVAL, width - 44))
+        before, drawn, after = figures.interval(mean, low, high, min(DRAWN_INTERVAL, width - 46))
         if drawn:
             parts += [(f"  {before}", "$raised"), (drawn, "$accent"), (after, "$raised")]
         if low is not None and high is not None:
@@ -140,4 +140,4 @@ def _executor(view: RunView, progress: ProgressSnapshot) -> Content:
 
 
 def _label(name: str) -> Part:
-    return f"{name[: LABEL - 2]:<{LABEL}}", "$dim"
+    return cut(name, LABEL - 2) + "  ", "$dim"
