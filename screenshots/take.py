@@ -134,8 +134,8 @@ async def take(folder: Path, size: tuple[int, int], theme: str) -> None:
         await _picture(pilot, folder / "sample.svg")
         await pilot.press("escape", "escape", "plus")
         await _until(pilot, lambda: isinstance(app.screen, NewRunScreen) and app.screen.checked)
-        await pilot.press("tab", "tab", *"{question} Think first.", "tab", "tab", *"50")
-        await _until(pilot, lambda: app.screen.checked.spec.limit == 50 and app.screen.checked.prompts)
+        await pilot.press("tab", "tab", *"{question} Think first.", "tab", "tab", "tab", *"50")
+        await _until(pilot, lambda: app.screen.checked.spec.limit == 50 and app.screen.checked.preview)
         await _picture(pilot, folder / "new_run.svg")
 
 
