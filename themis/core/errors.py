@@ -11,6 +11,7 @@
     ├── SecretUnavailable           a reference to a secret leads to none
     ├── StorageError                a store could not do what was asked
     │   ├── RunNotFound             no such run, or nothing of that kind   (also FileNotFoundError)
+    │   ├── StoreReadonly           the user's profile keeps it from being changed
     │   ├── AccessDenied            the store is there and says no         (also PermissionError)
     │   ├── StoreUnreachable        the store is not there                 (also ConnectionError)
     │   ├── StoreFull               no room left                           (also OSError)
@@ -85,6 +86,10 @@ class RunNotFound(StorageError, FileNotFoundError):
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
+
+
+class StoreReadonly(StorageError):
+    """The user's profile says that nothing in this store is to be changed from here."""
 
 
 class AccessDenied(StorageError, PermissionError):

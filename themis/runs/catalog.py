@@ -9,7 +9,7 @@ from typing import Any
 from themis.backends.registry import default_storage, open_storage
 from themis.backends.storage.base import StorageBackend, created_at
 from themis.backends.storage.foreign import whole
-from themis.core.errors import RunNotFound, UsageError
+from themis.core.errors import RunNotFound, StoreReadonly, UsageError
 from themis.runs.status import Status, status_of
 
 
@@ -19,6 +19,18 @@ class Store:
 
     name: str
     backend: StorageBackend
+    readonly: bool = False
+    """Whether the user's profile keeps it from being changed from here."""
+    protected: bool = False
+    """Whether deleting in it wants its name typed."""
+
+    def check_writable(self, what: str) -> None:
+        """Raise :class:`StoreReadonly` if ``what``, such as ``"deleting runs"``, must not be done here."""
+        if self.readonly:
+            raise StoreReadonly(
+                f"The store {self.name} is readonly in your profiles, so {what} is refused. Take readonly out "
+                "of its profile, or work on a copy."
+            )
 
 
 @dataclass(frozen=True)
