@@ -15,6 +15,7 @@ import json
 import random
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +40,7 @@ class Endpoint:
         self.status = status
         self.random = random.Random(seed)
         self.requests = 0
+        self.first_at: float | None = None
         self.in_flight = self.most_in_flight = 0
         self.done: Counter[str] = Counter()
         self.answered: set[str] = set()
@@ -57,6 +59,7 @@ class Endpoint:
         """For ``GET /stats``."""
         return {
             "requests": self.requests,
+            "first_at": self.first_at,
             "answered": len(self.answered),
             "after_answer": self.after_answer,
             "most_in_flight": self.most_in_flight,
@@ -103,6 +106,7 @@ class Connection(asyncio.Protocol):
         """A question: begin to answer it."""
         endpoint = self.endpoint
         endpoint.requests += 1
+        endpoint.first_at = endpoint.first_at or time.time()
         endpoint.in_flight += 1
         endpoint.most_in_flight = max(endpoint.most_in_flight, endpoint.in_flight)
         endpoint.after_answer += prompt in endpoint.answered
