@@ -384,7 +384,7 @@ def test_a_form_filled_in_faster_than_it_is_drawn(world):
     with opened(size=(110, 30)) as terminal:
         terminal.press("+")
         terminal.until(lambda text: "‹ new run" in text and "to ask" in text)
-        terminal.send("\t\x1b[F?latency=9ms\t{question} Now.\t\t7\x7f8\t2\t")
+        terminal.send("\t\x1b[F?latency=9ms\t{question} Now.\t\t\t7\x7f8\t2\t")
         text = terminal.until(lambda text: "16 samples to ask" in text)
         for typed in (
             r"model +fake-math-llm\?latency=9ms",
