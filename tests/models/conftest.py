@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from themis.models.base import Request
+from themis.models.retry import MOST_CALLS
 
 
 class Server:
@@ -92,6 +93,8 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def pause_awaited(seconds: float, request: Request) -> None:
         waited.append(seconds)
 
+    # No time passes, which alone would end these.
+    monkeypatch.setattr("themis.models.retry.MOST_LIMITS", MOST_CALLS)
     monkeypatch.setattr("themis.models.retry.pause", lambda seconds, request: waited.append(seconds))
     monkeypatch.setattr("themis.models.retry.pause_awaited", pause_awaited)
     return waited

@@ -177,16 +177,59 @@ def full(gate: Gate) -> list[object]:
     return slots
 
 
-def test_nobody_waits_longer_than_its_time() -> None:
+def test_who_gives_up_in_a_thread_leaves_no_turn_behind() -> None:
+    gate, stop = Gate(), threading.Event()
+    slots = full(gate)
+    stop.set()
+    for _ in range(8):
+        with pytest.raises(ModelError), gate.slot(request(stop=stop)):
+            pytest.fail("let in")
+    entered = []
+
+    def work() -> None:
+        with pytest.raises(ModelError), gate.slot(request()):
+            entered.append(1)
+            raise ModelError("broken", kind="server")
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    failure = ModelError("broken", kind="server")
+    for slot in slots:
+        with pytest.raises(ModelError):
+            slot.__exit__(ModelError, failure, None)
+            raise failure
+    for thread in threads:
+        thread.join(10)
+    assert len(entered) == 8
+
+
+async def test_who_gives_up_on_a_loop_leaves_no_turn_behind() -> None:
     gate = Gate()
     slots = full(gate)
-    with (
-        pytest.raises(ModelError, match="wait for a first answer") as caught,
-        gate.slot(request(timeout=0.01)),
-    ):
-        pytest.fail("let in")
-    assert slots
-    assert caught.value.kind == "timeout"
+    entered = 0
+
+    async def work() -> None:
+        nonlocal entered
+        async with gate.slot_awaited(request()):
+            entered += 1
+            raise ModelError("broken", kind="server")
+
+    given_up = [asyncio.create_task(work()) for _ in range(8)]
+    await asyncio.sleep(0)
+    tasks = [asyncio.create_task(work()) for _ in range(8)]
+    await asyncio.sleep(0)
+    for task in given_up:
+        task.cancel()
+    await asyncio.gather(*given_up, return_exceptions=True)
+    failure = ModelError("broken", kind="server")
+    for slot in slots:
+        with pytest.raises(ModelError):
+            slot.__exit__(ModelError, failure, None)
+            raise failure
+    async with asyncio.timeout(10):
+        await asyncio.gather(*tasks, return_exceptions=True)
+    assert entered == 8
 
 
 async def test_nobody_waits_for_a_run_that_is_over() -> None:

@@ -70,6 +70,9 @@ class Model(ABC):
     base_url: str | None = None
     awaits: bool = False
     """Whether it can be asked by ``answer_awaited``: many at once on one event loop."""
+    keeps_time: bool = False
+    """Whether it is sure to answer or fail within a request's time-out, so that nobody else has to see to it.
+    What it waits for a first answer of its endpoint does not count."""
     executor: str | None = None
     """The executor that suits it, where the caller names none."""
 

@@ -42,25 +42,18 @@ class Gate:
     def slot(self, request: Request) -> Iterator[float]:
         """Room for one request; gives the seconds that were waited for it.
 
-        Raises :class:`ModelError`: the refusal that is fatal, with ``calls`` 0; kind ``interrupted`` once the
-        run has ended; ``timeout`` when the request's time was up.
+        Raises :class:`ModelError` with ``calls`` 0: the refusal that is fatal, or kind ``interrupted`` once
+        the run has ended. Waiting ends with the first answer, so it has no other bound.
         """
         began = None
         while not self._entered():
             began = began or time.monotonic()
             woken = threading.Event()
-            if self._wait_for(woken.set):
+            with self._turn(woken.set):
                 while not woken.wait(LOOK_EVERY_S):
-                    _check_waiting(request, began)
-        try:
+                    _check_stop(request)
+        with self._request():
             yield 0.0 if began is None else time.monotonic() - began
-        except ModelError as exc:
-            self._leave(exc)
-            raise
-        except BaseException:
-            self._leave(None)
-            raise
-        self._succeed()
 
     @asynccontextmanager
     async def slot_awaited(self, request: Request) -> AsyncIterator[float]:
@@ -68,18 +61,11 @@ class Gate:
         began = None
         while not self._entered():
             began = began or time.monotonic()
-            await self._woken(request, began)
-        try:
+            await self._woken(request)
+        with self._request():
             yield 0.0 if began is None else time.monotonic() - began
-        except ModelError as exc:
-            self._leave(exc)
-            raise
-        except BaseException:
-            self._leave(None)
-            raise
-        self._succeed()
 
-    async def _woken(self, request: Request, began: float) -> None:
+    async def _woken(self, request: Request) -> None:
         import asyncio  # loaded long ago if this is awaited, and needed by nothing else here
 
         loop, woken = asyncio.get_running_loop(), asyncio.Event()
@@ -90,20 +76,47 @@ class Gate:
             except RuntimeError:  # the loop is over, and who waited with it
                 self._pass_on()
 
-        if not self._wait_for(wake):
-            return
-        try:
+        with self._turn(wake):
             while not woken.is_set():
-                _check_waiting(request, began)
+                _check_stop(request)
                 try:
                     async with asyncio.timeout(LOOK_EVERY_S):
                         await woken.wait()
                 except TimeoutError:
                     continue
+
+    @contextmanager
+    def _turn(self, wake: Callable[[], Any]) -> Iterator[None]:
+        """A place among those who wait; given up, it is gone, and a turn that had come goes to the next."""
+        with self._lock:
+            free = self._tried or self._fatal is not None or self._in_flight < MOST_UNTRIED
+            if not free:
+                self._waiting.append(wake)
+        if free:
+            wake()
+        try:
+            yield
         except BaseException:
-            # Its turn may have come meanwhile, and would be lost.
-            self._pass_on()
+            with self._lock:
+                waits = wake in self._waiting
+                if waits:
+                    self._waiting.remove(wake)
+            if not waits:
+                self._pass_on()
             raise
+
+    @contextmanager
+    def _request(self) -> Iterator[None]:
+        """One request in flight, and what came of it."""
+        try:
+            yield
+        except ModelError as exc:
+            self._leave(exc)
+            raise
+        except BaseException:
+            self._leave(None)
+            raise
+        self._succeed()
 
     def _entered(self) -> bool:
         with self._lock:
@@ -113,14 +126,6 @@ class Gate:
             if not self._tried and self._in_flight >= MOST_UNTRIED:
                 return False
             self._in_flight += 1
-            return True
-
-    def _wait_for(self, wake: Callable[[], Any]) -> bool:
-        """Be woken when there may be room; false if there may be some now."""
-        with self._lock:
-            if self._tried or self._fatal is not None or self._in_flight < MOST_UNTRIED:
-                return False
-            self._waiting.append(wake)
             return True
 
     def _succeed(self) -> None:
@@ -161,11 +166,6 @@ def _cause(failure: ModelError) -> str:
     return text.removeprefix(f"HTTP {failure.status}: ")
 
 
-def _check_waiting(request: Request, began: float) -> None:
+def _check_stop(request: Request) -> None:
     if request.stop is not None and request.stop.is_set():
-        raise ModelError("The run was stopped.", kind="interrupted")
-    if request.timeout is not None and time.monotonic() - began >= request.timeout:
-        raise ModelError(
-            f"Not asked within {request.timeout:.3g} s: {MOST_UNTRIED} requests wait for a first answer.",
-            kind="timeout",
-        )
+        raise ModelError("The run was stopped.", kind="interrupted", calls=0)

@@ -8,46 +8,41 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
-from typing import Generic, TypeVar
 
 import httpx2
 
-C = TypeVar("C", httpx2.Client, httpx2.AsyncClient)
 
+class Lanes:
+    """As many clients as are in use at once, all of one loop; the one put back last is taken first."""
 
-class Lanes(Generic[C]):
-    """As many clients as are in use at once; the one put back last is taken first. Safe for threads."""
-
-    def __init__(self, make: Callable[[], C]) -> None:
-        self._make: Callable[[], C] = make
-        self._free: list[C] = []
+    def __init__(self, make: Callable[[], httpx2.AsyncClient]) -> None:
+        self._make = make
+        self._free: list[httpx2.AsyncClient] = []
 
     @contextmanager
-    def one(self) -> Iterator[C]:
+    def one(self) -> Iterator[httpx2.AsyncClient]:
         """A client that nobody else uses meanwhile."""
-        try:
-            client = self._free.pop()
-        except IndexError:
-            client = self._make()
+        client = self._free.pop() if self._free else self._make()
         try:
             yield client
         finally:
             self._free.append(client)
 
-    def emptied(self) -> list[C]:
-        """The clients that are not in use, to be closed."""
+    async def close(self) -> None:
+        """Close the clients that are not in use."""
         free, self._free = self._free, []
-        return free
+        for client in free:
+            await client.aclose()
 
 
 class LoopLanes:
-    """The lanes of one event loop, which closes them at its end."""
+    """The lanes of one event loop, which closes them when it shuts its asynchronous generators down."""
 
     def __init__(self, make: Callable[[], httpx2.AsyncClient]) -> None:
         self._life = self._lived(make)
-        self._lanes: Lanes[httpx2.AsyncClient] | None = None
+        self._lanes: Lanes | None = None
 
-    async def opened(self) -> Lanes[httpx2.AsyncClient]:
+    async def opened(self) -> Lanes:
         """The lanes; the loop in which they are first used takes care of them from then on."""
         if self._lanes is None:
             self._lanes = await anext(self._life)
@@ -57,13 +52,10 @@ class LoopLanes:
         """Close what is not in use; to be called in its loop."""
         await self._life.aclose()
 
-    async def _lived(
-        self, make: Callable[[], httpx2.AsyncClient]
-    ) -> AsyncGenerator[Lanes[httpx2.AsyncClient], None]:
-        # Event loops close the asynchronous generators that were begun in them; no other hook is theirs.
+    async def _lived(self, make: Callable[[], httpx2.AsyncClient]) -> AsyncGenerator[Lanes, None]:
+        # Loops take care of the asynchronous generators that were begun in them; no other hook is theirs.
         lanes = Lanes(make)
         try:
             yield lanes
         finally:
-            for client in lanes.emptied():
-                await client.aclose()
+            await lanes.close()

@@ -6,22 +6,23 @@ import asyncio
 import functools
 import ipaddress
 import json
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary
 
 import httpx2
 
+from themis.backends.execution.loop_thread import LoopThread
 from themis.core.check_step import CheckStep
 from themis.core.errors import ModelError, SecretUnavailable, UsageError
 from themis.models.base import Answer, Model, Request, check_answer
 from themis.models.gate import Gate
 from themis.models.lanes import Lanes, LoopLanes
 from themis.models.reply import Reply
-from themis.models.retry import ask_again, ask_again_awaited
+from themis.models.retry import ask_again_awaited
 from themis.profiles.endpoint import APIS, Endpoint
 from themis.profiles.secrets import check_reference, resolved
 
@@ -56,8 +57,8 @@ class OpenAICompatibleModel(Model):
 
     awaits = True
     executor = "async"
-    _lanes: Lanes[httpx2.Client]
-    _awaited: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopLanes]
+    keeps_time = True
+    _loop: LoopThread | None
 
     def __init__(
         self,
@@ -107,10 +108,10 @@ class OpenAICompatibleModel(Model):
         return made
 
     def answer(self, request: Request) -> Answer:
-        return ask_again(self._ask, request, gate=self._gate)
+        return self._beside().wait_for(self.answer_awaited(request))
 
     async def answer_awaited(self, request: Request) -> Answer:
-        return await ask_again_awaited(self._ask_awaited, request, gate=self._gate)
+        return await ask_again_awaited(self._ask, request, gate=self._gate)
 
     def check(self) -> Iterator[CheckStep]:
         began = time.perf_counter()
@@ -122,7 +123,7 @@ class OpenAICompatibleModel(Model):
         yield CheckStep("key", True, time.perf_counter() - began, self.key or "none is sent")
         began = time.perf_counter()
         try:
-            reply = self._models(key)
+            reply = self._beside().wait_for(self._models(key))
         except ModelError as exc:
             yield CheckStep("connect", False, time.perf_counter() - began, str(exc))
             return
@@ -142,14 +143,17 @@ class OpenAICompatibleModel(Model):
         self._gate.reset()
 
     def close(self) -> None:
-        for client in self._lanes.emptied():
-            client.close()
-        for loop, lanes in list(self._awaited.items()):
+        with self._lock:
+            beside, self._loop = self._loop, None
+            lanes = dict(self._lanes)
+            self._lanes.clear()
+        for loop, each in lanes.items():
             # Connections are closed in their own loop; those of a loop that is over went with it.
             if loop.is_running() and not _is_here(loop):
                 with suppress(TimeoutError, RuntimeError):
-                    asyncio.run_coroutine_threadsafe(lanes.close(), loop).result(CLOSE_WITHIN_S)
-        self._awaited.clear()
+                    asyncio.run_coroutine_threadsafe(each.close(), loop).result(CLOSE_WITHIN_S)
+        if beside is not None:
+            beside.stop()
 
     def __getstate__(self) -> dict[str, Any]:
         kept = ("base_url", "key", "api", "call_s", "name", "identity", "_on_this_machine")
@@ -162,27 +166,32 @@ class OpenAICompatibleModel(Model):
     def _prepare(self) -> None:
         self._url = httpx2.URL(f"{self.base_url}/{_PATHS[self.api]}")
         self._gate = Gate()
-        self._lanes = Lanes(lambda: httpx2.Client(**self._client_options))
-        self._awaited = WeakKeyDictionary()
+        self._lock = threading.Lock()
+        self._loop = None
+        self._lanes: dict[asyncio.AbstractEventLoop, LoopLanes] = {}
+
+    def _beside(self) -> LoopThread:
+        """The loop for those who call and do not await."""
+        with self._lock:
+            if self._loop is None or not self._loop.runs:
+                self._loop = LoopThread()
+            return self._loop
 
     # One call
 
-    def _ask(self, request: Request) -> Answer:
-        call = self._call(request)
-        try:
-            with self._lanes.one() as client:
-                response = client.send(call.request, stream=True)
-                try:
-                    for chunk in response.iter_bytes():
-                        call.take(chunk)
-                finally:
-                    response.close()
-                return call.reply(response).answer()
-        except httpx2.HTTPError as exc:
-            raise call.failure(exc) from None
+    async def _ask(self, request: Request) -> Answer:
+        key = self._key()
+        asked = _messages(request) if self.api == "chat" else _text(request)
+        body = {"model": self.name, **asked, **options_of(request)}
+        within_s = self.call_s if request.timeout is None else min(self.call_s, request.timeout)
+        return (await self._sent(_Call(self._url, body, key, within_s))).answer()
 
-    async def _ask_awaited(self, request: Request) -> Answer:
-        call = self._call(request)
+    async def _models(self, key: str | None) -> Reply:
+        """What the server says of the models it has; whatever it says, it is there."""
+        url = httpx2.URL(f"{self.base_url}/models")
+        return await self._sent(_Call(url, None, key, min(self.call_s, CONNECT_S)))
+
+    async def _sent(self, call: _Call) -> Reply:
         lanes = await self._lanes_here()
         try:
             async with asyncio.timeout(call.within_s):
@@ -193,20 +202,8 @@ class OpenAICompatibleModel(Model):
                             call.take(chunk)
                     finally:
                         await response.aclose()
-                    return call.reply(response).answer()
+                    return call.reply(response)
         except (httpx2.HTTPError, TimeoutError) as exc:
-            raise call.failure(exc) from None
-
-    def _models(self, key: str | None) -> Reply:
-        """What the server says of the models it has; whatever it says, it is there."""
-        url = httpx2.URL(f"{self.base_url}/models")
-        call = _Call(url, None, key, min(self.call_s, CONNECT_S))
-        try:
-            with self._lanes.one() as client:
-                response = client.send(call.request)
-                call.take(response.content)
-                return call.reply(response)
-        except httpx2.HTTPError as exc:
             raise call.failure(exc) from None
 
     def _key(self) -> str | None:
@@ -215,20 +212,14 @@ class OpenAICompatibleModel(Model):
         except SecretUnavailable as exc:
             raise ModelError(str(exc), kind="auth") from None
 
-    def _call(self, request: Request) -> _Call:
-        key = self._key()
-        within_s = self.call_s if request.timeout is None else min(self.call_s, request.timeout)
-        asked = _messages(request) if self.api == "chat" else _text(request)
-        body = {"model": self.name, **asked, **options_of(request)}
-        return _Call(self._url, body, key, within_s)
-
-    async def _lanes_here(self) -> Lanes[httpx2.AsyncClient]:
+    async def _lanes_here(self) -> Lanes:
         loop = asyncio.get_running_loop()
-        lanes = self._awaited.get(loop)
+        lanes = self._lanes.get(loop)
         if lanes is None:
-            lanes = self._awaited.setdefault(
-                loop, LoopLanes(lambda: httpx2.AsyncClient(**self._client_options))
-            )
+            with self._lock:
+                for each in [each for each in self._lanes if each.is_closed()]:
+                    del self._lanes[each]
+                lanes = self._lanes[loop] = LoopLanes(lambda: httpx2.AsyncClient(**self._client_options))
         return await lanes.opened()
 
     @functools.cached_property
@@ -252,7 +243,6 @@ class _Call:
     ) -> None:
         self.within_s = within_s
         self._key = key
-        self._until = time.monotonic() + within_s
         self._content = bytearray()
         headers = dict(_HEADERS)
         if key is not None:
@@ -271,8 +261,6 @@ class _Call:
         self._content += chunk
         if len(self._content) > MOST_BYTES:
             raise ModelError(f"The answer is longer than {MOST_BYTES:,} bytes.", kind="bad_response")
-        if time.monotonic() > self._until:
-            raise self.failure(TimeoutError())
 
     def reply(self, response: httpx2.Response) -> Reply:
         """What came back, whole."""

@@ -17,6 +17,8 @@ from themis.models.gate import Gate
 AGAIN = frozenset({"rate_limit", "server", "connection", "timeout"})
 """Error kinds that may go away by themselves."""
 MOST_CALLS = 20
+MOST_LIMITS = 1_000
+"""Calls that end in a rate limit, which are counted apart."""
 MOST_WAIT_S = 60.0
 MOST_JITTER_S = 1.0
 """Added at most to a wait that the server asked for."""
@@ -35,10 +37,12 @@ def ask_again(
     """Ask, and ask again after a failure of a kind in ``again``, within the request's time.
 
     A wait that the server asked for is honoured, with jitter added; else waits grow, with full jitter. A wait
-    for longer than there is time is not begun. Every call passes ``gate``. The answer's ``wait_s`` holds the
-    seconds waited, ``retry_s`` those of calls that failed, and ``usage`` counts the tokens of all. Raises the
-    last :class:`ModelError` of the model, with its ``calls``; one of kind ``interrupted`` if the run ended
-    meanwhile.
+    for longer than there is time is not begun. Every call passes ``gate``; what the first waits there is no
+    part of the request's time. ``most_calls`` does not count limits that were kept to: time ends these.
+
+    The answer's ``wait_s`` holds the seconds waited, ``retry_s`` those of calls that failed, and ``usage``
+    counts the tokens of all. Raises the last :class:`ModelError` of the model, with its ``calls``; one of kind
+    ``interrupted`` if the run ended meanwhile.
     """
     asking = _Asking(request, most_calls, again)
 
@@ -110,7 +114,7 @@ class _Asking:
         self._again = again
         self._began = time.monotonic()
         self._allowed = UNLIMITED_S if request.timeout is None else request.timeout
-        self._calls = 0
+        self._calls = self._limits = 0
         self._wait_s = self._retry_s = 0.0
         self._failure: ModelError | None = None
         self._told_first = False
@@ -159,9 +163,11 @@ class _Asking:
             yield self._request._replace(call=self._calls, timeout=max(0.001, self._left()))
         except ModelError as exc:
             self._failure = exc
+            self._limits += exc.kind == "rate_limit"
             if not exc.calls:
                 self._calls -= 1  # it was not made
-            if exc.kind in self._again:
+                self._wait_s += time.monotonic() - began
+            elif exc.kind in self._again:
                 self._retry_s += time.monotonic() - began - (self._wait_s - waited)
             if exc.usage is not None:
                 self._usage.append(exc.usage)
@@ -170,7 +176,9 @@ class _Asking:
     def let_in(self, request: Request, waited: float) -> Request:
         """The request, after it waited so many seconds to be made."""
         self._wait_s += waited
-        return request._replace(timeout=max(0.001, self._left())) if waited else request
+        if self._calls == 1:
+            self._began += waited
+        return request._replace(timeout=max(0.001, self._left()))
 
     @contextmanager
     def waiting(self, seconds: float) -> Iterator[Request]:
@@ -199,7 +207,8 @@ class _Asking:
     def _is_over(self, state: tenacity.RetryCallState) -> bool:
         stop = self._request.stop
         return (
-            state.attempt_number >= self._most_calls
+            state.attempt_number - self._limits >= self._most_calls
+            or self._limits >= MOST_LIMITS
             or self._left() <= 0
             or (stop is not None and stop.is_set())
         )

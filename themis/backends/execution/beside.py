@@ -77,5 +77,6 @@ def _event_loop() -> Iterator[None]:
     try:
         yield
     finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
         asyncio.set_event_loop(None)
         loop.close()

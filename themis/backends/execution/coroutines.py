@@ -12,6 +12,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from themis.backends.execution.base import TICK, ExecutionBackend, ExecutorStatus, R, T, TaskFailure
+from themis.backends.execution.loop_thread import GRACE_S, LoopThread
 from themis.backends.execution.threads import (
     DEFAULT_WORKERS,
     Piece,
@@ -30,8 +31,6 @@ LOOK_AGAIN_S = 0.05
 """How often whoever waits looks for a cancel, and for a loop that stands still."""
 HAND_OVER_S = 0.002
 """Results that come within this are read together: waking the reader holds up the loop."""
-GRACE_S = 0.5
-"""Seconds beyond its deadline that a coroutine has to end after it was cancelled, and the loop to say so."""
 
 _END = object()
 
@@ -56,7 +55,7 @@ class AsyncExecutionBackend(ExecutionBackend):
         self.max_concurrent = self._concurrency = at_least_one(max_concurrent, "max_concurrent")
         self.max_threads = at_least_one(max_threads, "max_threads")
         self._threads = ThreadExecutionBackend(max_threads)
-        self._loop: _Loop | None = None
+        self._loop: LoopThread | None = None
         self._starting = threading.Lock()
         self._maps: set[_Map] = set()
 
@@ -90,14 +89,14 @@ class AsyncExecutionBackend(ExecutionBackend):
             self._maps.discard(work)
             work.close()
 
-    def loop(self) -> _Loop:
+    def loop(self) -> LoopThread:
         """The loop that new work goes to."""
         with self._starting:
             if self._loop is None or not self._loop.runs:
-                self._loop = _Loop()
+                self._loop = LoopThread()
             return self._loop
 
-    def leave(self, loop: _Loop) -> bool:
+    def leave(self, loop: LoopThread) -> bool:
         """Send no more work to a loop that stands still; whether that is news. It ends if it moves again."""
         with self._starting:
             if self._loop is not loop:
@@ -142,51 +141,12 @@ class AsyncExecutionBackend(ExecutionBackend):
         return f"AsyncExecutionBackend(max_concurrent={self.max_concurrent})"
 
 
-class _Loop:
-    """An event loop in a daemon thread."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self.runs = True
-        self._thread = threading.Thread(target=self._run, name="themis-loop", daemon=True)
-        self._thread.start()
-
-    def call(self, function: Callable[..., Any], *arguments: Any) -> bool:
-        """Have ``function`` called on the loop; whether it still takes calls."""
-        try:
-            self._loop.call_soon_threadsafe(function, *arguments)
-        except RuntimeError:  # it is closed
-            return False
-        return True
-
-    def stop(self) -> None:
-        """End it after what it is doing now; what is awaited there is cancelled."""
-        self.runs = False
-        self.call(self._loop.stop)
-
-    def _run(self) -> None:
-        loop = self._loop
-        asyncio.set_event_loop(loop)
-        try:
-            loop.run_forever()
-            left = asyncio.all_tasks(loop)
-            for task in left:
-                task.cancel()
-            if left:
-                loop.run_until_complete(asyncio.wait(left, timeout=GRACE_S))
-            loop.run_until_complete(loop.shutdown_asyncgens())
-        finally:
-            self.runs = False
-            asyncio.set_event_loop(None)
-            loop.close()
-
-
 class _Awaited(Piece):
     """One item that a coroutine works on."""
 
     __slots__ = ("handle", "loop", "task")
 
-    def __init__(self, item: Any, loop: _Loop) -> None:
+    def __init__(self, item: Any, loop: LoopThread) -> None:
         super().__init__(item, time.monotonic())
         self.loop = loop
         self.task: asyncio.Task[Any] | None = None
@@ -312,7 +272,7 @@ class _Map:
 
     # On the loop
 
-    def _fill(self, loop: _Loop) -> None:
+    def _fill(self, loop: LoopThread) -> None:
         self._called_to_fill = False
         while (
             len(self.running) < self.concurrency and loop.runs and not self.exhausted and not self.stopped()
