@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 import tenacity
 
+from themis import evaluate
 from themis.backends import open_storage
 from themis.models import retry
 
@@ -55,3 +56,12 @@ def test_mended_it_goes_on(executor: str, unruly, tmp_path: Path) -> None:
         report = unruly.asked(base_url, 60, tmp_path, executor)
         assert unruly.stats(base_url)["requests"] == 60
     assert (report.status, report.counts["answered"], report.failures) == ("completed", 60, {})
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_what_waits_for_a_first_answer_is_not_late(executor: str, unruly, tmp_path: Path) -> None:
+    rows = [{"id": f"q{n}", "question": f"{n}?", "answer": "12"} for n in range(40)]
+    with unruly.served("--latency", "0.5") as base_url:
+        model = f"openai:mock?base_url={base_url}"
+        report = evaluate(rows, model=model, storage="memory", executor=executor, timeout=0.9)
+    assert report.counts["answered"] == 40

@@ -17,7 +17,7 @@ from themis.core.directories import cache_dir
 from themis.core.errors import ModelError, UsageError
 from themis.metrics import open_metrics
 from themis.metrics.judge import RUBRIC, ModelJudge
-from themis.models import Answer, Model, Request
+from themis.models import Answer, Model, Request, open_model
 
 CACHE = "judgements.1.sqlite"
 
@@ -158,24 +158,47 @@ class Asleep(Judge):
 async def test_a_judge_that_never_answers_is_given_up() -> None:
     model = Asleep(awaits=True)
     judge = ModelJudge(model, timeout=0.05)
-    one, two = await asyncio.gather(*(judge.judge_awaited("p", "x", "y") for _ in range(2)))
-    assert one.value is two.value is None
-    assert "no judgement within 0.05 s" in one.detail
-    assert len(model.asked) == 1
+    ends = await asyncio.gather(
+        *(judge.judge_awaited("p", "x", "y") for _ in range(2)), return_exceptions=True
+    )
+    assert [(type(each), each.kind) for each in ends] == [(ModelError, "timeout")] * 2
+    assert "no judgement within 0.05 s" in str(ends[0])
+
+
+async def test_one_who_is_cancelled_leaves_the_judgement_to_the_others() -> None:
+    asked = 0
+
+    async def slow_at_first(prompt: str) -> str:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(60 if asked == 1 else 0)
+        return "SCORE: 1"
+
+    judge = ModelJudge(open_model(slow_at_first, "slow-at-first"))
+    first = asyncio.create_task(judge.judge_awaited("p", "x", "y"))
+    await asyncio.sleep(0)
+    while not asked:
+        await asyncio.sleep(0.001)
+    second = asyncio.create_task(judge.judge_awaited("p", "x", "y"))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert (await second).value == 1
+    assert asked == 2
 
 
 @pytest.mark.parametrize(
     "error", [ModelError("401 no", kind="auth"), ValueError("broken"), ModelError("late", kind="timeout")]
 )
 @pytest.mark.parametrize("awaits", [True, False])
-async def test_a_judge_that_fails_gives_no_score_and_the_reason(error: Exception, awaits: bool) -> None:
+async def test_a_judge_that_cannot_be_had_says_so(error: Exception, awaits: bool) -> None:
     model = Judge(awaits=awaits)
     model.error = error
     judge = ModelJudge(model)
-    value, detail = await judge.judge_awaited("p", "x", "y")
-    assert value is None
-    assert str(error) in detail
-    assert judge.judge("p", "x", "y").value is None
+    with pytest.raises(ModelError, match=str(error)) as caught:
+        await judge.judge_awaited("p", "x", "y")
+    assert caught.value.kind == getattr(error, "kind", "model")
+    with pytest.raises(ModelError, match=str(error)):
+        judge.judge("p", "x", "y")
     model.error = None
     assert judge.judge("p", "x", "y").value == 1
 

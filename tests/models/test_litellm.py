@@ -106,7 +106,7 @@ def test_a_key_goes_along_and_into_no_error(stand_in, monkeypatch) -> None:
 def test_other_failures_are_told_by_their_kind(stand_in, waits) -> None:
     model = open_model("litellm:openai/m")
     for failure, kind, calls in (
-        (KeyError("x"), "connection", MOST_CALLS),
+        (OSError("x"), "connection", MOST_CALLS),
         (type("ContentPolicyViolationError", (Exception,), {"status_code": 400})("no"), "filtered", 1),
         (type("NotFoundError", (Exception,), {"status_code": 404})("no"), "not_found", 1),
     ):
@@ -116,7 +116,17 @@ def test_other_failures_are_told_by_their_kind(stand_in, waits) -> None:
         assert (caught.value.kind, caught.value.calls) == (kind, calls)
 
 
+def test_sampling_names_no_address_and_no_key(stand_in) -> None:
+    model = open_model("litellm:openai/m")
+    for name in ("api_base", "base_url", "api_key", "extra_headers", "num_retries", "model"):
+        with pytest.raises(UsageError, match=f"sampling cannot set '{name}'"):
+            model.check_sampling({name: "http://elsewhere"})
+    model.check_sampling({"temperature": 0})
+
+
 def test_what_it_cannot_mean(stand_in) -> None:
+    with pytest.raises(UsageError, match="over plain http"):
+        open_model("litellm:openai/m?base_url=http://h/v1")
     with pytest.raises(UsageError, match="names no provider"):
         open_model("litellm:claude")
     with pytest.raises(UsageError, match="over plain http"):

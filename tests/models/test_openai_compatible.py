@@ -219,6 +219,35 @@ def test_an_error_beside_empty_choices_is_an_error(server, model, body: Any) -> 
     assert "no" in str(caught)
 
 
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [("insufficient_quota", "quota"), ("invalid_api_key", "auth"), ("content_filter", "filtered")],
+)
+def test_a_code_may_be_a_word(server, model, code: str, kind: str) -> None:
+    server.body = {"error": {"message": "no", "code": code}}
+    assert failure(model).kind == kind
+
+
+@pytest.mark.parametrize("content", [None, "", []])
+def test_an_error_in_a_choice_without_text_is_an_error(server, model, content: Any) -> None:
+    error = {"message": "no", "code": 403}
+    choice = {"message": {"content": content}, "error": error, "finish_reason": "error"}
+    server.body = {"choices": [choice]}
+    assert failure(model).kind == "auth"
+
+
+def test_a_message_that_is_none_is_told(server, model) -> None:
+    server.body = {"choices": [{"text": "a", "message": "x"}]}
+    assert failure(model).kind == "bad_response"
+
+
+def test_sampling_replaces_neither_model_nor_prompt(model) -> None:
+    for name in ("model", "messages", "prompt", "stream"):
+        with pytest.raises(UsageError, match=f"sampling cannot set '{name}'"):
+            model.check_sampling({"temperature": 0, name: "x"})
+    model.check_sampling({"temperature": 0, "min_tokens": 3})
+
+
 def test_a_passing_error_in_a_good_status_is_asked_again(server, model, waits) -> None:
     server.body, server.headers = {"error": {"message": "busy", "code": 429}}, {"retry-after": "2"}
     caught = failure(model)
@@ -358,13 +387,14 @@ def test_one_request_may_be_given_less_time_than_the_answer(server, waits) -> No
     assert len(server.requests) == 2
 
 
-def test_an_answer_that_trickles_is_left_at_the_deadline(server, model) -> None:
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n", b""])
+def test_an_answer_that_trickles_is_left_at_the_deadline(server, model, head: bytes) -> None:
     leave = threading.Event()
 
     def trickle(handler) -> bool:
-        handler.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
+        handler.wfile.write(head or b"HTTP/1.1 200 OK\r\n")
         while not leave.wait(0.02):
-            handler.wfile.write(b"{")
+            handler.wfile.write(b"{" if head else b"x: y\r\n")
             handler.wfile.flush()
         return True
 
@@ -631,6 +661,18 @@ def test_no_part_of_a_key_is_left_where_an_error_is_cut(
         model.close()
         assert "sk-" not in str(error)
         assert "xxx" in str(error)
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_key_is_found_however_it_is_written(server, monkeypatch, waits, status: int) -> None:
+    monkeypatch.setenv("KEY_OF_MINE", "sk-a/b+c")
+    forms = ["sk-a/b+c", "sk-a\\/b+c", "sk-a%2Fb%2Bc"]
+    server.status, server.body = status, "{} {} {}".format(*forms).encode()
+    model = OpenAICompatibleModel("m", base_url=server.url, key="env:KEY_OF_MINE")
+    assert "sk-a" not in str(failure(model))
+    server.status, server.body = 200, server.said("it is sk-a/b+c")
+    assert ask(model).text == "it is …"
+    model.close()
 
 
 def test_nothing_is_read_or_opened_before_it_is_asked(monkeypatch) -> None:

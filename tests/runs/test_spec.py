@@ -397,3 +397,9 @@ def test_an_endpoint_of_the_user_is_asked_again(monkeypatch: pytest.MonkeyPatch,
     assert spec_of({"where": {"model": "lba"}}).unconfirmed == {"model": "lba"}
     (tmp_path / "profiles.toml").write_text("[")
     assert spec_of({"where": {"model": "lab"}}).unconfirmed == {"model": "lab"}
+
+
+def test_options_of_sampling_that_may_be_orders_are_not_taken_over() -> None:
+    again = spec_of({"asked": {"sampling": {"temperature": 0, "api_base": "http://elsewhere"}}})
+    assert again.spec.sampling == {"temperature": 0}
+    assert again.unconfirmed["sampling"] == '{"api_base": "http://elsewhere"}'

@@ -24,6 +24,7 @@ from themis.evaluation.plan import Question
 from themis.evaluation.run import Run
 from themis.evaluation.session import OnProgress
 from themis.evaluation.surroundings import (
+    begin_judging,
     close_judges,
     given_executor,
     given_metrics,
@@ -144,6 +145,7 @@ def evaluate_as(
     _check_counts(limit, epochs, timeout, max_workers, seed)
     chosen = open_benchmark(benchmark)
     asked_model = open_model(model, model_id)
+    asked_model.check_sampling(sampling or {})
     opened_metrics, ours = given_metrics(metrics if metrics is not None else chosen.metrics or DEFAULT)
     question = Question(
         benchmark=chosen,
@@ -164,6 +166,7 @@ def evaluate_as(
             opened.callback(asked_model.close)
         close_judges(ours, opened)
         asked_model.begin()
+        begin_judging(question.metrics)
         opened.enter_context(held(lock_name(store, store_name), made))
         where = {
             "storage": store_name,

@@ -21,6 +21,7 @@ from themis.core.hashing import hash_json
 from themis.core.safe_text import storable_value
 from themis.evaluation.aggregate import RunAggregate
 from themis.evaluation.host import NO_SIGNAL_S, boot_id, host_name, is_gone
+from themis.evaluation.scoring import lacks_judgement
 from themis.evaluation.task import Work
 from themis.metrics import Metric, metric_reference
 from themis.models.base import Model
@@ -222,7 +223,7 @@ def read_earlier(
                 earlier.errors[generation.id] = evaluation
             continue
         own = evaluation if matches(evaluation, generation) else None
-        if own is not None and names <= own.scores.keys():
+        if own is not None and names <= own.scores.keys() and not lacks_judgement(own):
             earlier.kept.add(generation.id)
             aggregate.add(own, kept=True)
         else:

@@ -54,6 +54,7 @@ from themis.evaluation.sitting import Sitting
 from themis.evaluation.stop import StopSignal
 from themis.evaluation.surroundings import (
     Metrics,
+    begin_judging,
     close_judges,
     given_executor,
     given_metrics,
@@ -131,6 +132,7 @@ def rescore(
     if max_workers is not None and (type(max_workers) is not int or max_workers < 1):
         raise UsageError(f"max_workers is {max_workers!r}; it must be a whole number of at least 1.")
     named, ours = _named(metrics)
+    begin_judging(named)
     judging = any(isinstance(metric, JudgingMetric) for metric in named)
     with ExitStack() as opened:
         store, store_name = given_store(storage_backend, storage, opened)
@@ -217,6 +219,7 @@ class Rescoring(Sitting):
         self.left: dict[str, EvaluationRecord] = {}
         """Cache key to the evaluation that is to be renewed."""
         self._finished = False
+        self._scoring: Session | None = None
 
     def prepare(self) -> RescoringPlan:
         """Look at what is stored. Writes nothing; raises as :func:`rescore`."""
@@ -300,8 +303,8 @@ class Rescoring(Sitting):
         total = self.aggregate.done + len(self.left)
         self.meter = Meter(self.run_id, total, self.aggregate, self.executor)
         token = os.urandom(16).hex()
-        session = self._session(token, max_workers, on_progress)
-        report = self._sit(session, token, on_progress)
+        self._scoring = self._session(token, max_workers, on_progress)
+        report = self._sit(self._scoring, token, on_progress)
         means = _object(_object(self.before, "summary"), "metrics")
         return Rescored(self.plan, self._finished, report, means, self.aggregate.unscored())
 
@@ -339,6 +342,9 @@ class Rescoring(Sitting):
         return f"rescoring by {', '.join(self.named)}"[:300]
 
     def _concluded(self, status: str, reason: str | None) -> tuple[str, str | None]:
+        scoring = self._scoring
+        if status == "completed" and scoring is not None and scoring.left:
+            status, reason = "paused", f"{scoring.left} answers were not judged: {scoring.left_why}"
         self._finished = status == "completed"
         if not self._finished:
             self.metadata |= {

@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 from themis.core.current import matches
 from themis.core.entities import EvaluationRecord, GenerationRecord
-from themis.evaluation.scoring import Scorer, Scores, error_of, is_error
+from themis.core.errors import described
+from themis.evaluation.scoring import Scorer, Scores, error_of, is_error, lacks_judgement
 from themis.evaluation.stop import stop_of
 from themis.evaluation.task import Outcome
 from themis.metrics.base import Metric
+from themis.models.base import STOP
 
 NOT_STORED = "the store refused what the metric says of it"
 
@@ -27,7 +29,8 @@ class Scored(NamedTuple):
     @property
     def is_error(self) -> bool:
         """Whether it has no scores, and gets none."""
-        return is_error(self.generation) or self.evaluation.error is not None
+        error = self.evaluation.error
+        return is_error(self.generation) or (error is not None and not lacks_judgement(self.evaluation))
 
 
 class RescoringTask:
@@ -44,6 +47,8 @@ class RescoringTask:
         stop = stop_of(self.token)
         if stop is not None and stop.is_set():
             return Outcome(work.id, None, None)
+        if self.scorer.judges:
+            STOP.set(stop)
         if work.is_error:
             return self._renewed(work, self._unscored())
         return self._renewed(work, self.scorer.scores(work.generation, work.evaluation.reference))
@@ -65,10 +70,17 @@ class RescoringTask:
 
     def _renewed(self, work: Scored, scores: Scores) -> Outcome:
         _, generation, before = work
+        if scores.failure is not None:
+            # It keeps the scores that it has until the judge can be had.
+            return Outcome(work.id, None, None, scores.failure.fatal, described(scores.failure))
         named = self.scorer.versions
         carried, error = before.scores, before.error
         if not matches(before, generation):  # of an attempt that was redone since: an error, as this one is
             carried, error = dict.fromkeys(before.scores), error_of(generation)
+        elif lacks_judgement(before) and not any(
+            value is None for name, value in carried.items() if name not in named
+        ):
+            error = None  # what it lacked, it has now
         details = {name: each for name, each in before.details.items() if name not in named}
         renewed = replace(
             before,
@@ -91,5 +103,7 @@ class AwaitedRescoringTask(RescoringTask):
         stop = stop_of(self.token)
         if (stop is not None and stop.is_set()) or work.is_error:
             return self(work)
+        if self.scorer.judges:
+            STOP.set(stop)
         scores = await self.scorer.scores_awaited(work.generation, work.evaluation.reference)
         return self._renewed(work, scores)

@@ -67,9 +67,9 @@ class Run(Sitting):
         """Ask what is left to ask, and say how it ended."""
         question = self.question
         token = os.urandom(16).hex()
-        # A judge that is slow must not turn an answer into a time-out: then the model keeps its own deadline.
+        # Neither a slow judge nor the wait for an endpoint's first answer must turn answers into time-outs.
         judging = [metric.timeout for metric in question.metrics if isinstance(metric, JudgingMetric)]
-        deadline = None if timeout is None else timeout + sum(judging)
+        deadline = None if timeout is None or question.model.keeps_time else timeout + sum(judging)
         self.meter = Meter(
             self.run_id,
             question.benchmark.total(question.limit, question.epochs),
@@ -89,7 +89,7 @@ class Run(Sitting):
                 seed=question.seed,
                 timeout=timeout,
                 token=token,
-                own_deadline=bool(judging) or not self.executor.keeps_timeout,
+                own_deadline=not self.executor.keeps_timeout,
             ),
             work=work_of(question, self.earlier),
             metadata=self.metadata,

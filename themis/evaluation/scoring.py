@@ -8,11 +8,15 @@ from typing import Any, NamedTuple
 from themis.core.codec import check_value
 from themis.core.current import generation_key
 from themis.core.entities import EvaluationRecord, GenerationRecord
-from themis.core.errors import RecordRefused, described
+from themis.core.errors import ModelError, RecordRefused, described
 from themis.metrics.base import JudgingMetric, Metric, Score
 
 MOST_DETAIL = 2_000
 """Characters kept of a detail that JSON does not know."""
+SLOW_S = 0.01
+"""Seconds of scoring one answer above which metrics are called beside an event loop, not on it."""
+SCORE = "score"
+"""The stage of an error that left an answer without its scores."""
 MOST_SCORE = 1e100
 """Scores beyond this would overflow the sums of a report."""
 
@@ -23,6 +27,8 @@ class Scores(NamedTuple):
     values: dict[str, float | int | bool | None]
     details: dict[str, Any]
     """Metric name to what was extracted, or to why there is no score."""
+    failure: ModelError | None = None
+    """Why a judge could not be had; asked again, it may be."""
 
 
 class Scorer:
@@ -32,6 +38,8 @@ class Scorer:
         self.versions = {metric.name: metric.version for metric in metrics}
         self._plain = [(each.name, each.score) for each in metrics if not isinstance(each, JudgingMetric)]
         self._judging = [each for each in metrics if isinstance(each, JudgingMetric)]
+        self._slow = False
+        """Whether plain metrics have been seen to take so long that they would hold up a loop."""
 
     @property
     def judges(self) -> bool:
@@ -43,22 +51,35 @@ class Scorer:
         scores = self._plain_scores(generation, reference)
         for metric in self._judging:
             try:
-                score = metric.judge(generation.prompt, generation.response or "", reference)
-                _take(scores, metric.name, score)
+                _take(scores, metric, metric.judge(generation.prompt, generation.response or "", reference))
+            except ModelError as exc:
+                scores = _failed(scores, metric, exc)
             except Exception as exc:  # a metric's fault leaves this score out, with the reason
                 _leave_out(scores, metric.name, exc)
         return self._in_order(scores)
 
     async def scores_awaited(self, generation: GenerationRecord, reference: Any) -> Scores:
-        """As :meth:`scores`, but judges are awaited."""
-        scores = self._plain_scores(generation, reference)
+        """As :meth:`scores`, but judges are awaited, and metrics that take long hold up no loop."""
+        scores = await self._plain_awaited(generation, reference)
         for metric in self._judging:
+            response = generation.response or ""
             try:
-                score = await metric.judge_awaited(generation.prompt, generation.response or "", reference)
-                _take(scores, metric.name, score)
+                _take(scores, metric, await metric.judge_awaited(generation.prompt, response, reference))
+            except ModelError as exc:
+                scores = _failed(scores, metric, exc)
             except Exception as exc:  # as above
                 _leave_out(scores, metric.name, exc)
         return self._in_order(scores)
+
+    async def _plain_awaited(self, generation: GenerationRecord, reference: Any) -> Scores:
+        if self._slow:
+            from themis.backends.execution.loop_thread import in_thread  # hardly any run needs it
+
+            return await in_thread(self._plain_scores, generation, reference)
+        began = time.perf_counter()
+        scores = self._plain_scores(generation, reference)
+        self._slow = time.perf_counter() - began > SLOW_S
+        return scores
 
     def _plain_scores(self, generation: GenerationRecord, reference: Any) -> Scores:
         response = generation.response or ""
@@ -78,7 +99,7 @@ class Scorer:
         # The first metric is the headline, whichever kind it is of.
         if not self._judging:
             return scores
-        return Scores({name: scores.values[name] for name in self.versions}, scores.details)
+        return scores._replace(values={name: scores.values[name] for name in self.versions})
 
     def record(
         self, generation: GenerationRecord, sample: Any, scores: Scores | None, revision: int = 1
@@ -90,6 +111,8 @@ class Scorer:
         error = None
         if scores is None:
             scores, error = Scores(dict.fromkeys(self.versions), {}), error_of(generation)
+        elif scores.failure is not None:
+            error = {"kind": scores.failure.kind, "stage": SCORE}
         timing, usage = generation.timing, generation.usage
         return EvaluationRecord(
             generation_key(generation),
@@ -124,10 +147,20 @@ def error_of(generation: GenerationRecord) -> dict[str, Any]:
     return {"kind": error.get("kind", "bad_response"), "stage": error.get("stage", "call")}
 
 
-def _take(scores: Scores, name: str, score: Score) -> None:
-    scores.values[name] = _number(score.value)
+def lacks_judgement(evaluation: EvaluationRecord) -> bool:
+    """Whether its answer was not scored because a judge could not be had."""
+    return evaluation.error is not None and evaluation.error.get("stage") == SCORE
+
+
+def _take(scores: Scores, metric: Metric, score: Score) -> None:
+    scores.values[metric.name] = _number(score.value)
     if score.detail is not None:
-        scores.details[name] = _kept(score.detail)
+        scores.details[metric.name] = _kept(score.detail)
+
+
+def _failed(scores: Scores, metric: Metric, exc: ModelError) -> Scores:
+    _leave_out(scores, metric.name, exc)
+    return scores._replace(failure=scores.failure or exc)
 
 
 def _leave_out(scores: Scores, name: str, exc: Exception) -> None:

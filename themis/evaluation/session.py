@@ -66,6 +66,10 @@ class Session:
     unredone: dict[str, EvaluationRecord] = field(default_factory=dict)
     """Errors of earlier sessions that were not asked again yet, by identity."""
 
+    left: int = 0
+    """Outcomes that were left as they are, though the run went on."""
+    left_why: str | None = None
+
     _batch: list[Outcome] = field(default_factory=list)
     _out: set[str] = field(default_factory=set)
     """Identities handed out that have not come back."""
@@ -111,6 +115,9 @@ class Session:
                     except KeyError:
                         continue  # an executor that tries again may give a result twice
                     batch.append(outcome)
+                    if outcome.left is not None:
+                        self.left += 1
+                        self.left_why = outcome.left
                     if outcome.fatal is not None and not self.stop.is_set():
                         self.stop.pause(outcome.fatal)
                     if len(batch) < MOST_BATCH and clock() - self._saved_at < SAVE_EVERY_S:
@@ -193,7 +200,7 @@ class Session:
 
     def _save_singly(self, batch: list[Outcome]) -> tuple[list[GenerationRecord], list[EvaluationRecord]]:
         generations, evaluations = [], []
-        for _, generation, evaluation, _ in batch:
+        for _, generation, evaluation, *_ in batch:
             if generation is not None and evaluation is not None:
                 generation, evaluation = self._save_answer(generation, evaluation)
                 generations.append(generation)

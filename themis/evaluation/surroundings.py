@@ -76,6 +76,13 @@ def given_metrics(metrics: Metrics) -> tuple[list[Metric], list[Metric]]:
     return named, [metric for metric, each in zip(named, given, strict=True) if metric is not each]
 
 
+def begin_judging(metrics: list[Metric]) -> None:
+    """Have judges forget what refused them in an earlier run."""
+    for metric in metrics:
+        if isinstance(metric, JudgingMetric):
+            metric.begin()
+
+
 def close_judges(metrics: list[Metric], opened: ExitStack) -> None:
     """Have ``opened`` let go of the connections of judges, before an executor in whose loops they live."""
     for metric in metrics:

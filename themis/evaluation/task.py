@@ -14,10 +14,10 @@ from themis.core.entities import EvaluationRecord, GenerationRecord
 from themis.core.errors import BenchmarkError, ModelError, described
 from themis.core.hashing import canonical_json, hash_text, quoted
 from themis.evaluation.refused import refused_scores
-from themis.evaluation.scoring import MOST_SCORE, Scorer, is_error
+from themis.evaluation.scoring import MOST_SCORE, Scorer, Scores, is_error
 from themis.evaluation.stop import stop_of
 from themis.metrics.base import Metric
-from themis.models.base import Answer, Model, Prompt, Request
+from themis.models.base import STOP, Answer, Model, Prompt, Request
 
 MOST_MESSAGE = 2_000
 """Characters kept of an error's message."""
@@ -47,6 +47,8 @@ class Outcome(NamedTuple):
     evaluation: EvaluationRecord | None
     fatal: str | None = None
     """Why no other sample will be answered either, where the model knows; the run pauses with it."""
+    left: str | None = None
+    """Why it was left as it is, where that is not the end of the run."""
 
 
 class Task(Protocol):
@@ -99,12 +101,14 @@ class SampleTask:
         stop = stop_of(self.token)
         if stop is not None and stop.is_set():
             return Outcome(work.id, None, None)
+        if self.scorer.judges:
+            STOP.set(stop)
         if work.answered is not None:
-            return Outcome(work.id, None, self.evaluated(work.answered, work.sample, work.revision))
+            return self._scored(work, work.answered, None, work.revision)
         generation, fatal = self._asked(work, stop)
         if generation is None:
             return Outcome(work.id, None, None, fatal)
-        return Outcome(work.id, generation, self.evaluated(generation, work.sample), fatal)
+        return self._scored(work, generation, fatal)
 
     def failed(self, work: Work, kind: str, message: str) -> Outcome:
         """The outcome of work that its executor gave up: past its deadline, or its worker lost."""
@@ -116,7 +120,7 @@ class SampleTask:
         error = {"kind": kind, "stage": "call", "message": message, "status": None, "calls": 1}
         spent = self.timeout if kind == "timeout" else None
         generation = self._record(work, prompt, None, error, work.queued_at, spent)
-        return Outcome(work.id, generation, self.evaluated(generation, work.sample))
+        return self._scored(work, generation, None)
 
     def refused_scores(self, evaluation: EvaluationRecord) -> EvaluationRecord:
         """An error, as nothing is known of what the store minds."""
@@ -129,9 +133,10 @@ class SampleTask:
             return request, None
         clock = time.perf_counter()
         try:
-            answer = _checked(
-                _in_time(self.model, request) if self.own_deadline else self.model.answer(request)
-            )
+            in_time = self.own_deadline and not self.model.keeps_time
+            answer = _checked(_in_time(self.model, request) if in_time else self.model.answer(request))
+            if self._is_late(clock):
+                raise _late(request)
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as exc:  # whatever a model raises is this sample's error, not the run's
@@ -164,7 +169,8 @@ class SampleTask:
         if not isinstance(exc, ModelError):
             error = _error("model", "call", exc)
             return self._record(work, request.prompt, None, error, started, spent), None
-        if exc.kind == "interrupted" or (exc.fatal is not None and not exc.calls):
+        stopped = request.stop is None or request.stop.is_set()
+        if (exc.kind == "interrupted" and stopped) or (exc.fatal is not None and not exc.calls):
             return None, exc.fatal
         error = _error(exc.kind, "call", exc, exc.status, exc.calls)
         waited, retried = exc.wait_s, exc.retry_s
@@ -212,10 +218,39 @@ class SampleTask:
             timing,
         )
 
-    def evaluated(self, generation: GenerationRecord, sample: Sample, revision: int = 1) -> EvaluationRecord:
-        """The scores of a generation. An error has none; a metric that raises gives none, and the reason."""
-        scores = None if is_error(generation) else self.scorer.scores(generation, sample.reference)
-        return self.scorer.record(generation, sample, scores, revision)
+    def _is_late(self, clock: float) -> bool:
+        # The executor's deadline leaves time for judges too, so a model that takes it is not seen there.
+        return (
+            self.scorer.judges
+            and self.timeout is not None
+            and not self.model.keeps_time
+            and time.perf_counter() - clock > self.timeout
+        )
+
+    def _scored(
+        self, work: Work, generation: GenerationRecord, fatal: str | None, revision: int = 1
+    ) -> Outcome:
+        scores = None
+        if not is_error(generation):
+            scores = self.scorer.scores(generation, work.sample.reference)
+        return self._outcome(work, generation, scores, fatal, revision)
+
+    def _outcome(
+        self,
+        work: Work,
+        generation: GenerationRecord,
+        scores: Scores | None,
+        fatal: str | None,
+        revision: int,
+    ) -> Outcome:
+        new = None if generation is work.answered else generation
+        failure = None if scores is None else scores.failure
+        if failure is None:
+            return Outcome(work.id, new, self.scorer.record(generation, work.sample, scores, revision), fatal)
+        fatal = fatal or failure.fatal
+        if not failure.calls or failure.kind == "interrupted":
+            return Outcome(work.id, new, None, fatal)  # the answer is kept; a resume scores it
+        return Outcome(work.id, new, self.scorer.record(generation, work.sample, scores, revision), fatal)
 
 
 class AwaitedSampleTask(SampleTask):
@@ -226,9 +261,10 @@ class AwaitedSampleTask(SampleTask):
         stop = stop_of(self.token)
         if stop is not None and stop.is_set():
             return Outcome(work.id, None, None)
+        if self.scorer.judges:
+            STOP.set(stop)
         if work.answered is not None:
-            evaluation = await self._evaluated_awaited(work.answered, work.sample, work.revision)
-            return Outcome(work.id, None, evaluation)
+            return await self._scored_awaited(work, work.answered, None, work.revision)
         started = time.time()
         request = self._request(work, stop, started)
         generation: GenerationRecord | None
@@ -249,18 +285,18 @@ class AwaitedSampleTask(SampleTask):
                 generation = self._answered(work, request, answer, started, clock)
         if generation is None:
             return Outcome(work.id, None, None, fatal)
-        return Outcome(work.id, generation, await self._evaluated_awaited(generation, work.sample), fatal)
+        return await self._scored_awaited(work, generation, fatal)
 
-    async def _evaluated_awaited(
-        self, generation: GenerationRecord, sample: Sample, revision: int = 1
-    ) -> EvaluationRecord:
-        if not self.scorer.judges or is_error(generation):
-            return self.evaluated(generation, sample, revision)
-        scores = await self.scorer.scores_awaited(generation, sample.reference)
-        return self.scorer.record(generation, sample, scores, revision)
+    async def _scored_awaited(
+        self, work: Work, generation: GenerationRecord, fatal: str | None, revision: int = 1
+    ) -> Outcome:
+        scores = None
+        if not is_error(generation):
+            scores = await self.scorer.scores_awaited(generation, work.sample.reference)
+        return self._outcome(work, generation, scores, fatal, revision)
 
     async def _answer_awaited(self, request: Request) -> Answer:
-        if not self.own_deadline:
+        if self.model.keeps_time or not (self.own_deadline or self.scorer.judges):
             return await self.model.answer_awaited(request)
         import asyncio  # as below
 
@@ -285,7 +321,7 @@ def _in_time(model: Model, request: Request) -> Answer:
 
     threading.Thread(target=ask, name="themis-answer", daemon=True).start()
     try:
-        answer, error = done.get(timeout=request.timeout)
+        answer, error = done.get(timeout=min(request.timeout or threading.TIMEOUT_MAX, threading.TIMEOUT_MAX))
     except Empty:
         raise _late(request) from None
     if error is not None:

@@ -63,7 +63,11 @@ class JudgingMetric(Metric):
 
     @abstractmethod
     def judge(self, prompt: str | list[Any], response: str, reference: Any) -> Score:
-        """The score of ``response`` to ``prompt``. What is raised counts as no score, with the reason."""
+        """The score of ``response`` to ``prompt``.
+
+        Raises :class:`ModelError` where the judge could not be had: then the answer is left to be scored
+        again. Anything else that is raised counts as no score, with the reason.
+        """
 
     @abstractmethod
     async def judge_awaited(self, prompt: str | list[Any], response: str, reference: Any) -> Score:
@@ -71,6 +75,9 @@ class JudgingMetric(Metric):
 
     def score(self, response: str, reference: Any) -> Score:
         return self.judge("", response, reference)
+
+    def begin(self) -> None:
+        """A run begins: refusals that an earlier one met no longer count."""
 
     def close(self) -> None:
         """Let go of connections."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from themis.metrics.base import JudgingMetric, Score
 from themis.metrics.judgements import cached_judgement, keep_judgement
 from themis.metrics.verdicts import read_verdict
 from themis.models import Model, Request, open_model
+from themis.models.base import STOP
 
 RUBRIC = """\
 1 if the answer says what the reference answer says; its wording, and what else it says that is true, do not
@@ -43,6 +45,8 @@ SCORE: followed by a number from 0 to 1."""
 
 _FIELD = re.compile(r"\{(rubric|prompt|reference|response)\}")
 _VERSION = "1"
+MOST_FAILURE = 2_000
+"""Characters kept of why a judge failed."""
 MOST_SAID = 500
 """Characters kept of what a judge said that holds no verdict."""
 
@@ -54,8 +58,8 @@ class ModelJudge(JudgingMetric):
     asked: a text with ``{rubric}``, ``{prompt}``, ``{response}`` and ``{reference}``, which ends by asking
     for a verdict such as ``SCORE: 0.5`` or ``GRADE: C`` (C, P or I), see
     :func:`themis.metrics.verdicts.read_verdict`. Its identity, rubric, prompt and sampling decide the
-    version. What it says is kept on this machine and not asked for again. A judge that cannot be had, or
-    gives no verdict, gives no score, with the reason.
+    version. What it says is kept on this machine and not asked for again. A judge that gives no verdict gives
+    no score, with the reason; one that cannot be had leaves the answer to be scored later.
     """
 
     name = "ModelJudge"
@@ -98,43 +102,52 @@ class ModelJudge(JudgingMetric):
 
     def judge(self, prompt: str | list[Any], response: str, reference: Any) -> Score:
         request = self._request(prompt, response, reference)
-        said, ours = self._said(request)
-        if ours:
-            with self._settling(said, request):
-                text = cached_judgement(request.sample_id)
-                if text is None:
-                    text = self.model.answer(request).text
-                    _keep(request, text)
-                said.set_result(text)
-        try:
-            return _score(said.result(timeout=self.timeout))
-        except TimeoutError:
-            return Score(None, f"no judgement within {self.timeout:g} s")
-        except ModelError as exc:
-            return Score(None, _failed(exc))
+        until = time.monotonic() + self.timeout
+        while True:
+            said, ours = self._said(request)
+            if ours:
+                with self._settling(said, request):
+                    text = cached_judgement(request.sample_id)
+                    if text is None:
+                        text = self.model.answer(request).text
+                        _keep(request, text)
+                    said.set_result(text)
+            try:
+                return _score(said.result(timeout=max(0.0, until - time.monotonic())))
+            except TimeoutError:
+                raise self._late() from None
+            except _GivenUp:
+                continue
 
     async def judge_awaited(self, prompt: str | list[Any], response: str, reference: Any) -> Score:
         import asyncio  # takes longer to load than a small run takes
 
+        from themis.backends.execution.loop_thread import in_thread
+
         if not self.model.awaits:
-            return await asyncio.to_thread(self.judge, prompt, response, reference)
+            return await in_thread(self.judge, prompt, response, reference)
         request = self._request(prompt, response, reference)
-        said, ours = self._said(request)
         try:
             async with asyncio.timeout(self.timeout):
-                if ours:
-                    with self._settling(said, request):
-                        text = await asyncio.to_thread(cached_judgement, request.sample_id)
-                        if text is None:
-                            text = (await self.model.answer_awaited(request)).text
-                            await asyncio.to_thread(_keep, request, text)
-                        said.set_result(text)
-                # Others wait for it too, whom this one's being cancelled must not reach.
-                return _score(await asyncio.shield(asyncio.wrap_future(said)))
+                while True:
+                    said, ours = self._said(request)
+                    if ours:
+                        with self._settling(said, request):
+                            text = await in_thread(cached_judgement, request.sample_id)
+                            if text is None:
+                                text = (await self.model.answer_awaited(request)).text
+                                await in_thread(_keep, request, text)
+                            said.set_result(text)
+                    try:
+                        # Others wait for it too, whom this one's being cancelled must not reach.
+                        return _score(await asyncio.shield(asyncio.wrap_future(said)))
+                    except _GivenUp:
+                        continue
         except TimeoutError:
-            return Score(None, f"no judgement within {self.timeout:g} s")
-        except ModelError as exc:
-            return Score(None, _failed(exc))
+            raise self._late() from None
+
+    def begin(self) -> None:
+        self.model.begin()
 
     def close(self) -> None:
         self.model.close()
@@ -160,7 +173,10 @@ class ModelJudge(JudgingMetric):
         # In one pass, so that braces in what is put in mean nothing.
         asked = _FIELD.sub(lambda field: quoted[field[1]], self.prompt)
         key = hash_json([_VERSION, self.model.identity, self.sampling, asked])
-        return Request(asked, self.sampling, key, timeout=self.timeout)
+        return Request(asked, self.sampling, key, timeout=self.timeout, stop=STOP.get())
+
+    def _late(self) -> ModelError:
+        return ModelError(f"no judgement within {self.timeout:g} s", kind="timeout")
 
     def _said(self, request: Request) -> tuple[Future[str], bool]:
         """What the judge is being asked already; else whoever gets ``True`` has to ask it."""
@@ -176,10 +192,11 @@ class ModelJudge(JudgingMetric):
         """Whatever happens, those who wait for ``said`` get to know."""
         try:
             yield
-        except BaseException as exc:
-            said.set_exception(exc if isinstance(exc, ModelError) else ModelError(described(exc)))
-            if not isinstance(exc, Exception):
-                raise
+        except Exception as exc:
+            said.set_exception(_failed(exc))
+        except BaseException:  # cancelled: whoever waits for it asks again
+            said.set_exception(_GivenUp())
+            raise
         finally:
             with self._lock:
                 self._being_asked.pop(request.sample_id, None)
@@ -198,8 +215,14 @@ def _score(said: str) -> Score:
     return Score(verdict.score, verdict.reason)
 
 
-def _failed(exc: ModelError) -> str:
-    return f"the judge failed ({exc.kind}): {described(exc)}"[:2_000]
+def _failed(exc: Exception) -> ModelError:
+    known = exc if isinstance(exc, ModelError) else ModelError(described(exc))
+    said = f"the judge failed ({known.kind}): {described(known)}"[:MOST_FAILURE]
+    return ModelError(said, kind=known.kind, status=known.status, calls=known.calls, fatal=known.fatal)
+
+
+class _GivenUp(Exception):
+    """Whoever asked the judge was cancelled."""
 
 
 def _as_text(value: Any) -> str:

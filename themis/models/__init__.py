@@ -9,10 +9,10 @@ from typing import Any
 
 from themis.core.errors import UnknownName, UsageError
 from themis.core.options import build, split_query
-from themis.models.base import Answer, Model, Prompt, Request
+from themis.models.base import PLAIN_SAMPLING, Answer, Model, Prompt, Request
 from themis.profiles import load_profiles, profiles_path
 
-__all__ = ["Answer", "Model", "Prompt", "Request", "model_names", "open_model"]
+__all__ = ["PLAIN_SAMPLING", "Answer", "Model", "Prompt", "Request", "model_names", "open_model"]
 
 
 def open_model(model: str | Model | Callable[[Any], Any], model_id: str | None = None) -> Model:

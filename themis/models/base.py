@@ -5,12 +5,22 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from threading import Event
 from typing import Any, NamedTuple
 
 from themis.core.check_step import CheckStep
 from themis.core.errors import ModelError, described
+
+PLAIN_SAMPLING = frozenset(
+    {
+        *("temperature", "top_p", "top_k", "min_p", "max_tokens", "max_completion_tokens", "stop", "seed"),
+        *("presence_penalty", "frequency_penalty", "repetition_penalty", "repeat_penalty", "logit_bias"),
+        *("reasoning_effort", "verbosity", "response_format", "logprobs", "top_logprobs", "n"),
+    }
+)
+"""Options of sampling that name no address, no key and nothing of a client's."""
 
 Prompt = str | list[dict[str, Any]]
 """Text, or chat messages with ``role`` and ``content``."""
@@ -21,6 +31,10 @@ MOST_SHOWN = 60
 """Characters of it that are shown."""
 LOOK_EVERY_S = 0.2
 """How often whoever is awaited looks whether the run has ended."""
+
+
+STOP: ContextVar[Event | None] = ContextVar("themis_stop", default=None)
+"""The stop signal of the run that this thread or task works for, for whoever is handed no request."""
 
 
 class Request(NamedTuple):
@@ -87,6 +101,9 @@ class Model(ABC):
     async def answer_awaited(self, request: Request) -> Answer:
         """``answer`` as a coroutine that waits without holding up its loop; only where it ``awaits``."""
         raise TypeError(f"{self.name} cannot be awaited.")
+
+    def check_sampling(self, sampling: dict[str, Any]) -> None:  # noqa: B027 - most take any
+        """Raise :class:`UsageError` for options that no answer may be asked with; the base takes all."""
 
     def check(self) -> Iterator[CheckStep]:
         """Try it, step by step; a step that fails is the last. The base asks it one short question."""

@@ -14,7 +14,7 @@ import threading
 from typing import Any
 
 from themis.core.errors import MissingExtra, ModelError, SecretUnavailable, UsageError
-from themis.models.base import Answer, Model, Request
+from themis.models.base import PLAIN_SAMPLING, Answer, Model, Request
 from themis.models.gate import Gate
 from themis.models.openai_compatible import CALL_S, checked_address, options_of
 from themis.models.reply import Reply, kind_of, retry_after_of, without_key
@@ -52,7 +52,8 @@ class LiteLLMModel(Model):
             raise MissingExtra("litellm models need litellm. Install it: pip install 'themis-tui[litellm]'")
         self.key = None if key is None else check_reference(key)
         self.base_url = base_url
-        place = "" if base_url is None else f"@{checked_address(base_url, self.key)}"
+        # A key of the provider's variable may go along, whether or not one is named here.
+        place = "" if base_url is None else f"@{checked_address(base_url, self.key or 'env:of-the-provider')}"
         self.call_s = CALL_S if timeout is None else timeout
         self.name = model
         self.identity = f"litellm:{model}{place}"
@@ -60,6 +61,14 @@ class LiteLLMModel(Model):
 
     def answer(self, request: Request) -> Answer:
         return ask_again(self._ask, request, gate=self._gate)
+
+    def check_sampling(self, sampling: dict[str, Any]) -> None:
+        # Others would be taken for litellm's own: addresses, keys, headers, retries.
+        wrong = [name for name in sampling if name not in PLAIN_SAMPLING]
+        if wrong:
+            raise UsageError(
+                f"sampling cannot set {wrong[0]!r} for litellm; it takes {', '.join(sorted(PLAIN_SAMPLING))}."
+            )
 
     def begin(self) -> None:
         self._gate.reset()
@@ -89,6 +98,8 @@ class LiteLLMModel(Model):
                 num_retries=0,
                 max_retries=0,
             )
+        except (TypeError, ValueError):
+            raise  # what was asked, not the connection, is at fault
         except Exception as exc:  # its errors are of many classes, and some are not its own
             raise _failure(exc, key) from None
         answer = Reply(200, {}, json.dumps(response.model_dump(mode="json")).encode(), key).answer()

@@ -35,6 +35,8 @@ MOST_BYTES = 64_000_000
 """Of one answer."""
 CLOSE_WITHIN_S = 2.0
 CHECK_TOKENS = 16
+RESERVED = frozenset({"model", "messages", "prompt", "stream", "stream_options"})
+"""Parts of a request that are no options of sampling."""
 
 _HEADERS = {
     "accept": "application/json",
@@ -112,6 +114,14 @@ class OpenAICompatibleModel(Model):
 
     async def answer_awaited(self, request: Request) -> Answer:
         return await ask_again_awaited(self._ask, request, gate=self._gate)
+
+    def check_sampling(self, sampling: dict[str, Any]) -> None:
+        wrong = [name for name in sampling if name in RESERVED]
+        if wrong:
+            raise UsageError(
+                f"sampling cannot set {wrong[0]!r}: model and prompt are named by the run, and an answer "
+                "comes whole."
+            )
 
     def check(self) -> Iterator[CheckStep]:
         began = time.perf_counter()

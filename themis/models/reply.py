@@ -6,12 +6,14 @@ passed over, and an error is one in whatever status it comes.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from themis.core.errors import ModelError
 from themis.models.base import Answer
@@ -35,6 +37,16 @@ _KINDS = {
 }
 _NO_QUOTA = ("insufficient_quota", "billing_hard_limit_reached")
 _FILTERED = "content_filter"
+_CODES = {
+    **dict.fromkeys(_NO_QUOTA, "quota"),
+    "invalid_api_key": "auth",
+    "model_not_found": "not_found",
+    "rate_limit_exceeded": "rate_limit",
+    "server_error": "server",
+    "overloaded_error": "server",
+    _FILTERED: "filtered",
+}
+"""Error codes that are words."""
 _RESETS = ("requests", "tokens")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 _UNITS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -61,6 +73,7 @@ class Reply(NamedTuple):
             choice = body["choices"][0]
             message = choice.get("message") or {}
             text = _text(message.get("content") if "text" not in choice else choice["text"])
+            more = _more(message, body)
         except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
             said = f"The server's answer cannot be read: {self._quoted()}"
             raise ModelError(said, kind="bad_response", status=200) from None
@@ -74,8 +87,10 @@ class Reply(NamedTuple):
                     usage=_usage(usage),
                 )
             text = ""
-        answer = Answer(text, finish, _word(body.get("model")), _usage(usage), _cost(usage))
-        answer.metadata = _more(message, body)
+        answer = Answer(
+            self._without_key(text), finish, _word(body.get("model")), _usage(usage), _cost(usage)
+        )
+        answer.metadata = more
         return answer
 
     def refusal(self) -> str:
@@ -99,13 +114,14 @@ class Reply(NamedTuple):
         error = body.get("error")
         if choices:
             first = choices[0]
-            error = first.get("error") if first.get("message") is None and "text" not in first else None
+            said = (first.get("message") or {}).get("content") or first.get("text")
+            error = None if said else first.get("error")
         if not error:
             return None
         code = error.get("code") if isinstance(error, dict) else None
         said = self._without_key(error if isinstance(error, str) else json.dumps(error))[:MOST_QUOTED]
         status = int(code) if isinstance(code, (int, str)) and re.fullmatch(r"[45]\d\d", str(code)) else None
-        kind = kind_of(status, said) if status is not None else "bad_response"
+        kind = kind_of(status, said) if status is not None else _CODES.get(str(code), "bad_response")
         text = f"The server answered with an error: {said}"
         return ModelError(text, kind=kind, status=200, retry_after=self._retry_after())
 
@@ -131,9 +147,16 @@ class Reply(NamedTuple):
 def without_key(text: str, key: str | None) -> str:
     """A server's text, fit to be stored and shown: it may quote the key that it was sent."""
     # Before it is cut: a part of a key is not found any more.
-    for form in () if key is None else (key, json.dumps(key)[1:-1]):
+    for form in _forms(key) if key is not None else ():
         text = text.replace(form, "…")
     return text
+
+
+@functools.lru_cache(maxsize=16)
+def _forms(key: str) -> frozenset[str]:
+    """The ways in which servers write a key down: plain, in JSON, in JSON of PHP, in an address."""
+    escaped = json.dumps(key)[1:-1]
+    return frozenset({key, escaped, escaped.replace("/", "\\/"), quote(key, safe=""), quote(key)})
 
 
 def retry_after_of(headers: Mapping[str, str], status: int | None) -> float | None:

@@ -41,8 +41,8 @@ def ask_again(
     part of the request's time. ``most_calls`` does not count limits that were kept to: time ends these.
 
     The answer's ``wait_s`` holds the seconds waited, ``retry_s`` those of calls that failed, and ``usage``
-    counts the tokens of all. Raises the last :class:`ModelError` of the model, with its ``calls``; one of kind
-    ``interrupted`` if the run ended meanwhile.
+    counts the tokens of all. Raises the last :class:`ModelError` of the model, with its ``calls``; one of
+    kind ``interrupted`` if the run ended meanwhile.
     """
     asking = _Asking(request, most_calls, again)
 

@@ -18,7 +18,7 @@ from themis.core.options import join_query, split_query
 from themis.core.run_ids import checked_run_id
 from themis.evaluation.budget import over_budget
 from themis.metrics import is_harmless, metric_reference, open_metrics
-from themis.models import open_model
+from themis.models import PLAIN_SAMPLING, open_model
 from themis.profiles import load_profiles
 
 
@@ -59,7 +59,7 @@ class RunSpec:
             "model": lambda: open_model(self.model),
             "prompt": lambda: open_benchmark(self.benchmark).template(self.prompt, self.system),
             "metrics": lambda: open_metrics(self.metrics or []),
-            "sampling": lambda: check_value(self.sampling),
+            "sampling": lambda: self._check_sampling(),
             "limit": lambda: _at_least_one(self.limit),
             "epochs": lambda: _at_least_one(self.epochs),
             "seed": lambda: _whole(self.seed),
@@ -81,6 +81,14 @@ class RunSpec:
                 at_fault = "benchmark" if name == "prompt" and isinstance(exc, ImportError) else name
                 found[at_fault] = str(exc)
         return found
+
+    def _check_sampling(self) -> None:
+        check_value(self.sampling)
+        try:
+            model = open_model(self.model)
+        except (ThemisError, ImportError):
+            return  # said at the model
+        model.check_sampling(self.sampling)
 
     def detachable(self) -> RunSpec:
         """The same run with paths made absolute, fit for a process that starts in another folder.
@@ -198,13 +206,16 @@ def spec_of(metadata: dict[str, Any]) -> Again:
     kept = {field: value for field, value in wanted.items() if allowed[field](value)}
     metrics = [metric_reference(str(each), stored) for each, stored in _object(asked, "metrics").items()]
     wanted["metrics"] = ",".join(each.replace(",", "%2C") for each in metrics if not is_harmless(each))
+    sampling = _object(asked, "sampling")
+    others = {name: value for name, value in sampling.items() if name not in PLAIN_SAMPLING}
+    wanted["sampling"] = json.dumps(others) if others else ""
     spec = RunSpec(
         benchmark=kept.get("benchmark", ""),
         model=kept.get("model", ""),
         prompt=_template_text(template),
         system=system if isinstance(system, str) else None,
         metrics=[each for each in metrics if is_harmless(each)] or None,
-        sampling=dict(_object(asked, "sampling")),
+        sampling={name: value for name, value in sampling.items() if name in PLAIN_SAMPLING},
         limit=asked.get("limit"),
         epochs=asked.get("epochs") or 1,
         executor=kept.get("executor") or None,
