@@ -20,7 +20,7 @@ from themis.benchmarks.presets import hub as hub_module
 from themis.benchmarks.presets import places as places_module
 from themis.benchmarks.presets.choices import letter_of
 from themis.benchmarks.presets.hellaswag import cleaned
-from themis.benchmarks.presets.math_500 import boxed
+from themis.benchmarks.presets.math_500 import boxed_answer
 from themis.benchmarks.presets.mmlu import SUBJECTS
 from themis.core.errors import BenchmarkError, MissingExtra, UsageError
 
@@ -270,16 +270,18 @@ def test_math_500(wheel: Path, tmp_path: Path) -> None:
         ("hence \\boxed 7$.", "7"),
         ("\\fbox{x}", "x"),
         ("\\boxed{ 4 }", "4"),
+        ("\\boxed5", "5"),
+        ("\\boxed{\\left\\{ x \\right.}", "\\left\\{ x \\right."),
     ],
 )
 def test_the_boxed_answer(solution: str, answer: str) -> None:
-    assert boxed(solution) == answer
+    assert boxed_answer(solution) == answer
 
 
 @pytest.mark.parametrize("solution", ["", "no box", "\\boxed", "\\boxed{1", "\\boxed{" * 1_000])
 def test_without_a_box_there_is_no_answer(solution: str) -> None:
     with pytest.raises(ValueError, match="box"):
-        boxed(solution)
+        boxed_answer(solution)
 
 
 def test_truthfulqa_mixes_its_options_in_one_way(wheel: Path) -> None:

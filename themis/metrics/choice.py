@@ -7,7 +7,8 @@ import string
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from themis.metrics.answers import boxed, last_part
+from themis.core.latex import boxed
+from themis.metrics.answers import last_part
 from themis.metrics.base import Metric, Score
 from themis.metrics.text import NO_REFERENCE, normalised
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from themis.core.errors import UsageError
-from themis.metrics.answers import boxed, last_part
+from themis.core.latex import boxed
+from themis.metrics.answers import last_part
 from themis.metrics.base import JudgingMetric, Score
 from themis.metrics.text import NO_REFERENCE
 
