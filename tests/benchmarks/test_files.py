@@ -75,6 +75,12 @@ def test_a_broken_table_says_where(written, content: bytes, why: str) -> None:
         samples(open_benchmark(written("q.csv", content)))
 
 
+@pytest.mark.parametrize("options", ["", "?id=qid", "?answer=answer"])
+def test_an_empty_cell_is_no_reference(written, options: str) -> None:
+    path = written("q.csv", b"qid,question,answer\n1,a,\n2,b,x\n")
+    assert [sample.reference for sample in samples(open_benchmark(path + options))] == [None, "x"]
+
+
 def test_a_table_without_rows_holds_none(written) -> None:
     benchmark = open_benchmark(written("q.csv", b"question,answer\n"))
     assert samples(benchmark) == []

@@ -6,7 +6,9 @@ import csv
 import json
 import re
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -20,7 +22,7 @@ from themis.benchmarks.presets import hub as hub_module
 from themis.benchmarks.presets import places as places_module
 from themis.benchmarks.presets.choices import letter_of
 from themis.benchmarks.presets.hellaswag import cleaned
-from themis.benchmarks.presets.math_500 import boxed
+from themis.benchmarks.presets.math_500 import boxed_answer
 from themis.benchmarks.presets.mmlu import SUBJECTS
 from themis.core.errors import BenchmarkError, MissingExtra, UsageError
 
@@ -270,16 +272,18 @@ def test_math_500(wheel: Path, tmp_path: Path) -> None:
         ("hence \\boxed 7$.", "7"),
         ("\\fbox{x}", "x"),
         ("\\boxed{ 4 }", "4"),
+        ("\\boxed5", "5"),
+        ("\\boxed{\\left\\{ x \\right.}", "\\left\\{ x \\right."),
     ],
 )
 def test_the_boxed_answer(solution: str, answer: str) -> None:
-    assert boxed(solution) == answer
+    assert boxed_answer(solution) == answer
 
 
 @pytest.mark.parametrize("solution", ["", "no box", "\\boxed", "\\boxed{1", "\\boxed{" * 1_000])
 def test_without_a_box_there_is_no_answer(solution: str) -> None:
     with pytest.raises(ValueError, match="box"):
-        boxed(solution)
+        boxed_answer(solution)
 
 
 def test_truthfulqa_mixes_its_options_in_one_way(wheel: Path) -> None:
@@ -329,25 +333,56 @@ def test_a_hub_that_fails_says_every_other_way(hub: FakeHub) -> None:
     assert hub.bars
 
 
-def test_a_hub_that_cannot_be_reached_is_not_tried_again_and_again(
-    hub: FakeHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Constants:
-        HF_HUB_OFFLINE = False
-        ENDPOINT = "http://127.0.0.1:1"
+class Constants:
+    HF_HUB_OFFLINE = False
+    ENDPOINT = "http://127.0.0.1:1"
 
-    seen: list[bool] = []
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> type[Constants]:
+    """The constants of ``huggingface_hub``, whose hub cannot be reached."""
     package = ModuleType("huggingface_hub")
     package.constants = Constants  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "huggingface_hub", package)
     monkeypatch.setattr(hub_module, "getproxies", dict)
+    monkeypatch.setattr(Constants, "HF_HUB_OFFLINE", False)
+    return Constants
+
+
+def test_a_hub_that_cannot_be_reached_is_not_tried_again_and_again(
+    hub: FakeHub, offline: type[Constants], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
     load = hub.load_dataset
     monkeypatch.setattr(
-        hub, "load_dataset", lambda *a, **k: (seen.append(Constants.HF_HUB_OFFLINE), load(*a, **k))[1]
+        hub, "load_dataset", lambda *a, **k: (seen.append(offline.HF_HUB_OFFLINE), load(*a, **k))[1]
     )
     assert len(samples(open_benchmark("gsm8k"))) == 2
     assert seen == [True]
-    assert Constants.HF_HUB_OFFLINE is False
+    assert offline.HF_HUB_OFFLINE is False
+
+
+def test_loads_at_the_same_time_leave_the_settings_as_they_were(
+    hub: FakeHub, offline: type[Constants], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = hub.load_dataset
+    both, first_done = threading.Barrier(2, timeout=30), threading.Event()
+
+    def loading(*asked: Any, **options: Any) -> Any:
+        both.wait()
+        if "gsm8k" not in asked[0]:
+            assert first_done.wait(30)
+        assert offline.HF_HUB_OFFLINE
+        return load(*asked, **options)
+
+    monkeypatch.setattr(hub, "load_dataset", loading)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = (pool.submit(samples, open_benchmark(name)) for name in ("gsm8k", "hellaswag"))
+        assert first.result(30)
+        first_done.set()
+        assert second.result(30)
+    assert offline.HF_HUB_OFFLINE is False
+    assert hub.bars
 
 
 def test_a_folder_of_that_name_is_not_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ def test_a_perfect_answer_scores_1_and_no_more() -> None:
 
 def test_the_version_is_the_signature() -> None:
     (metric,) = open_metrics(["BLEU?tokenize=char&lowercase=yes"])
-    assert metric.version == f"1 case:lc|eff:yes|tok:char|smooth:exp|version:{sacrebleu.__version__}"
+    assert metric.version == f"2 case:lc|eff:yes|tok:char|smooth:exp|version:{sacrebleu.__version__}"
     assert metric.score("THE CAT", "the cat").value == pytest.approx(1)
     assert pickle.loads(pickle.dumps(metric)).version == metric.version
 

@@ -66,6 +66,49 @@ OPTIONS = {"A": "Paris", "B": "the Moon", "C": "42", "D": "a cat"}
         ("The answer is A cat.", None),
         ("I think so", None),
         ("I think it is D.", "D"),
+        ("the answer is ‘D’", "D"),
+        ("The answer is Ｂ", "B"),
+        ("答案：Ｃ", "C"),
+        # what is said most plainly goes first, and of that the last
+        ("The answer is A. Wait, that was wrong. The answer is B.", "B"),
+        ("The answer is C. Many people choose D because it is nearer.", "C"),
+        ("The answer is D. If you choose A, you'd be wrong.", "D"),
+        ("C is correct. A is correct only if the water is cold.", "C"),
+        ("The answer is B. Vitamin C is right for colds.", "B"),
+        ("The answer is C, although A is also correct in some sense.", "C"),
+        ("The answer is (C).\n\nI hope this helps! Option: A", "C"),
+        ("If the train is late, the answer is B.", "B"),
+        ("If I had to choose, I'd choose B.", "B"),
+        ("The most likely answer is C", "C"),
+        ("They said the answer is C", "C"),
+        ("The answer is A or B. I'd go with B.", "B"),
+        ("Hepatitis B is the most likely answer? No: answer D", "D"),
+        # what is not chosen
+        ("I'd pick C. I would not pick A.", "C"),
+        ("I would not choose A. C", "C"),
+        ("Don't select B; C", "C"),
+        ("The answer is: B\nThe answer is not: C", "B"),
+        ("The answer isn't A. It is C", "C"),
+        ("The answer cannot be A or B, so C", "C"),
+        ("The answer is neither A nor B, but C", "C"),
+        ("None of the answers is A. The right one: C", "C"),
+        ("The correct answer is not A but B.", "B"),
+        ("The correct answer is C. A common wrong answer is D.", "C"),
+        ("Answer: C. The other answer: D is wrong.", "C"),
+        ("If the question asked for mass, the answer would be A. But here it is C.", "C"),
+        ("So it's option C, not option D.", "C"),
+        ("A common wrong answer is D", None),
+        ("If you choose A, you'd be wrong.", None),
+        ("Most people choose D", None),
+        ("The answer is not: C", None),
+        # a list of the options is none, whatever comes after it is
+        ("A. the control\nB. the", None),
+        ("A. how each organism died\nB", None),
+        ("(A) 1\n\n(B) 2\n\n(C) 3", None),
+        ("y) 1\nz) 2\n{) 3", None),
+        ("A. 1\nB. 2\nC. 3\nD. 4\n\nB", "B"),
+        ("A. 1\nB. 2\nThe answer is B", "B"),
+        ("B. Paris\nA. is wrong, as it is a river", "B"),
         # no choice
         ("A and B", None),
         ("The answer is A or B", None),
@@ -107,6 +150,10 @@ def test_the_text_of_an_option_stands_for_its_letter(answer: str, letter: str | 
         ("C", 0),
         (1, 1),
         (0, 0),
+        ("1", 1),
+        (" 0", 0),
+        (["0", "1"], 1),
+        ({"answer": "1", "choices": ["x", "y"]}, 1),
         (["A", 1], 1),
         ({"answer": "B", "choices": ["x", "y"]}, 1),
         ({"letter": "b", "choices": {"A": "x", "B": "y"}}, 1),
@@ -118,7 +165,9 @@ def test_a_reference_is_a_letter_an_index_or_brings_the_options(reference: Any, 
     assert Choice().score("The answer is B", reference) == (score, "B")
 
 
-@pytest.mark.parametrize("reference", [None, "", "Paris", 26, -1, True, [], {}, {"answer": None}])
+@pytest.mark.parametrize(
+    "reference", [None, "", "Paris", 26, "26", "-1", "1.5", "١", -1, True, [], {}, {"answer": None}]
+)
 def test_a_reference_without_a_letter_gives_no_score(reference: Any) -> None:
     value, detail = Choice().score("B", reference)
     assert value is None

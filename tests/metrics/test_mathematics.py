@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.metrics.hostile import HOSTILE, scored
 from themis.core.errors import UsageError
-from themis.metrics import open_metrics
+from themis.metrics import mathematics, open_metrics
 from themis.metrics.mathematics import MathVerify
 
 NEVER_DONE = r"\boxed{9^{9^{9^{9}}}}"
@@ -64,15 +66,64 @@ def test_the_detail_is_what_was_extracted(metric: MathVerify) -> None:
     assert metric.score("7", None).value is None
 
 
-def test_a_comparison_without_an_end_scores_0_and_the_next_one_is_made() -> None:
+def test_a_comparison_without_an_end_has_no_score_and_the_next_one_is_made() -> None:
     metric = MathVerify(seconds=0.5)
     started = time.perf_counter()
     value, detail = metric.score(NEVER_DONE, "3")
     assert time.perf_counter() - started < 10
-    assert value == 0
-    assert "not compared within 0.5 s" in detail
+    assert value is None
+    assert "not compared, as it did not end within 0.5 s" in detail
     assert metric.score(r"\boxed{0.5}", "1/2").value == 1
     metric.close()
+
+
+def test_where_no_process_is_free_in_time_there_is_no_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mathematics, "WAIT_S", 0.05)
+    metric = MathVerify()
+    monkeypatch.setattr(metric, "_free", threading.BoundedSemaphore(1))
+    metric._free.acquire()
+    assert metric.score("0.5", "1/2") == (
+        None,
+        "not compared, as all processes that compare were busy for 0.05 s: 0.5",
+    )
+
+
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        ("import time; time.sleep(60)", "did not start in 0.3 s"),
+        ("raise SystemExit(3)", "did not start (exit 3)"),
+        ("print(flush=True); input(); raise SystemExit(4)", "the process that compares ended (exit 4)"),
+        ("import time; print(flush=True); input(); time.sleep(60)", "it did not end within 0.1 s"),
+        ('print(flush=True); input(); print(\'{"failed": "ValueError"}\')', "it failed (ValueError)"),
+    ],
+)
+def test_what_was_not_compared_has_no_score_and_the_reason(
+    program: str, why: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "math_process.py").write_text(program)
+    monkeypatch.setattr(mathematics, "__file__", str(tmp_path / "mathematics.py"))
+    monkeypatch.setattr(mathematics, "START_S", 0.3 if "start in" in why else 30)
+    monkeypatch.setattr(mathematics, "LATE_S", 0.2)
+    metric = MathVerify(seconds=0.1)
+    started = time.perf_counter()
+    value, detail = metric.score("0.5", "1/2")
+    assert time.perf_counter() - started < 10
+    assert value is None
+    assert detail.startswith("not compared, as ")
+    assert why in detail
+    metric.close()
+
+
+def test_a_process_that_cannot_be_started_gives_no_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    value, detail = MathVerify().score("0.5", "1/2")
+    assert value is None
+    assert "no process could be started" in detail
+
+
+def test_only_a_comparison_that_ended_scores_0(metric: MathVerify) -> None:
+    assert metric.score(r"\boxed{0.5}", "1/3").value == 0
 
 
 def test_many_threads_may_ask_at_once(metric: MathVerify) -> None:
@@ -92,7 +143,7 @@ async def test_an_event_loop_goes_on_meanwhile() -> None:
             await asyncio.sleep(0.01)
 
     other = asyncio.create_task(turning())
-    assert (await metric.judge_awaited("", NEVER_DONE, "3")).value == 0
+    assert (await metric.judge_awaited("", NEVER_DONE, "3")).value is None
     assert turns > 5
     other.cancel()
     await asyncio.to_thread(metric.close)
@@ -127,7 +178,7 @@ def test_it_pickles_without_its_processes() -> None:
 
 
 def test_nothing_of_it_is_loaded_here(metric: MathVerify) -> None:
-    assert metric.version.startswith("1 math-verify ")
+    assert metric.version.startswith("2 math-verify ")
     assert metric.params == {"seconds": 5.0}
     with pytest.raises(UsageError, match="above 0"):
         open_metrics("MathVerify?seconds=0")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.metrics.hostile import HOSTILE, scored
 from themis.metrics import open_metrics
-from themis.metrics.rouge import RougeL
+from themis.metrics.rouge import MOST_WORDS, RougeL
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_f1_of_the_longest_common_subsequence(answer: str, reference: Any, f1: f
 def test_stems_count_as_equal_where_asked() -> None:
     (metric,) = open_metrics(["ROUGE-L?stem=yes"])
     assert metric.name == "ROUGE-L"
-    assert metric.version.startswith("1 rouge-score ")
+    assert metric.version.startswith("2 rouge-score ")
     assert metric.score("cats running", "cat run").value == 1
     assert pickle.loads(pickle.dumps(metric)).score("cats", "cat").value == 1
 
@@ -39,6 +39,11 @@ def test_stems_count_as_equal_where_asked() -> None:
 @pytest.mark.parametrize("reference", [None, []])
 def test_without_a_reference_there_is_no_score(reference: Any) -> None:
     assert RougeL().score("x", reference).value is None
+
+
+def test_of_long_texts_the_first_words_count() -> None:
+    words = " ".join(map(str, range(MOST_WORDS)))
+    assert RougeL().score(words + " x" * 5_000, words + " y" * 5_000).value == 1
 
 
 @pytest.mark.parametrize("kind", HOSTILE)

@@ -31,10 +31,19 @@ def score(name: str, response: str, reference: Any) -> Any:
         ("2", [], 0, 0),
         ("0.5", 0.5, 1, 1),
         ("True", True, 1, 1),
-        ("", "", 1, 1),
+        ("", "", 1, None),
+        ("42", "", 0, None),
+        ("42", " \n", 0, None),
+        ("42", ["", "41"], 0, 0),
+        ("42", ["", "42"], 1, 1),
+        ("42", ["", " "], 0, None),
+        ("No ... yes", "...", 0, 1),
+        ("No", "...", 0, 0),
     ],
 )
-def test_texts_are_compared_normalised(response: str, reference: Any, exact: int, includes: int) -> None:
+def test_texts_are_compared_normalised(
+    response: str, reference: Any, exact: int, includes: int | None
+) -> None:
     assert score("ExactMatch", response, reference) == exact
     assert score("Includes", response, reference) == includes
 
@@ -45,6 +54,11 @@ def test_without_a_reference_there_is_no_score_and_the_reason(name: str) -> None
     value, detail = metric.score("42", None)
     assert value is None
     assert "no reference" in detail
+
+
+def test_an_empty_reference_gives_the_reason() -> None:
+    (metric,) = open_metrics(["Includes"])
+    assert metric.score("42", "") == (None, "the reference is empty")
 
 
 @pytest.mark.parametrize("text", ["\x00", "\ud800", "😀" * 10_000, "‮", "." * 1_000])

@@ -29,6 +29,17 @@ from themis.metrics.verdicts import read_verdict
         ("Verdict: incorrect", 0.0),
         ("Verdict: CORRECT.", 1.0),
         ("Verdict - yes\nverdict: partially correct", 0.5),
+        ("SCORE: 0,5", 0.5),
+        ("SCORE: 80,5 %", 0.805),
+        ("SCORE: 1, as it agrees", 1.0),
+        ("SCORE： 1", 1.0),
+        ("SCORE：0.5", 0.5),
+        ("SCORE: <1>", 1.0),
+        ("SCORE: [0.5]", 0.5),
+        ("SCORE: 0.5 (score = 1 would need more)", 0.5),
+        ("**Score: 0.5**\nA score of 1, or score: 1, would need more.", 0.5),
+        ("- SCORE: 0.5\n- SCORE: 0.7", 0.7),
+        ("I say score: 0.2, no, score: 0.4", 0.4),
         # none
         ("", None),
         ("It is right.", None),
@@ -40,6 +51,8 @@ from themis.metrics.verdicts import read_verdict
         ("score: incorrect", None),
         ("Underscore: 1", None),
         ("SCORE: 1.2.3", None),
+        ("SCORE: 1,2.3", None),
+        ("SCORE: 1,2,3", None),
     ],
 )
 def test_the_last_verdict_counts(said: str, score: float | None) -> None:

@@ -20,7 +20,10 @@ BATCH = 1 << 16
 
 
 class CsvSource(FileSource):
-    """A table in UTF-8 with a header; every cell is a text. Columns without a name are left out."""
+    """A table in UTF-8 with a header; every cell is a text. Columns without a name are left out.
+
+    A cell cannot be null: an empty one in the column ``answer`` is no reference.
+    """
 
     is_json = True
 
@@ -33,7 +36,10 @@ class CsvSource(FileSource):
                     raise BenchmarkError(
                         f"{self.path}, line {line}: {len(cells)} cells where the header has {len(names)}."
                     )
-                yield {name: cells[index] for index, name in wanted}
+                row: dict[str, str | None] = {name: cells[index] for index, name in wanted}
+                if row.get("answer") == "":
+                    row["answer"] = None
+                yield row
 
     def length(self) -> int:
         with closing(self._records()) as records:

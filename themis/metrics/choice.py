@@ -4,44 +4,30 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterable, Iterator
+from collections.abc import Container
 from typing import Any, NamedTuple
 
-from themis.metrics.answers import boxed, last_part
+from themis.core.latex import boxed
+from themis.metrics.answers import last_part
 from themis.metrics.base import Metric, Score
+from themis.metrics.claims import LETTER, WRONG_AFTER, claims, is_said, names_another
 from themis.metrics.text import NO_REFERENCE, normalised
 
 MOST_LIKELY = "ABCDEFGHIJ"
 """Letters that a bare one is taken for, where the reference does not bring the options."""
 
-# Signs that may stand around a letter: (B), **B**, "B", $B$, \text{B}
-_OPEN = r"[\s*_(\"'“‘\[{$]{0,12}(?:\\(?:text|mathrm|mathbf|textbf)\{)?[\s*_(\"'“‘\[{]{0,4}"
-_LETTER = rf"{_OPEN}(?P<letter>[A-Za-z])(?![\w'’])"
-_CUES = re.compile(
-    r"(?:\b(?i:answers?|choice|option|alternative)\b[^\n.:=]{0,60}?(?:\b(?i:is|are|be|was)\b|[:=])"
-    r"|\b(?i:choose|chose|pick|select|go\s+with)\b"
-    r"|(?<![^\W_])(?i:answer)\b)"
-    r"[\s*_]{0,12}(?:(?i:most\s+likely|definitely|probably|clearly|therefore|still|the|option|choice|letter|answer)\b[\s:*_]{1,4}){0,3}"
-    + _LETTER
-)
-_IS_RIGHT = re.compile(
-    rf"(?<![\w'’]){_LETTER}[)\]*_.\"'’”]{{0,4}}\s+(?i:is|seems|must\s+be)\s+(?i:the\s+)?"
-    r"(?i:most\s+likely\s+|most\s+|only\s+|best\s+|single\s+){0,3}(?i:correct|right|answer|accurate|choice|appropriate|best)\b"
-)
-_START = re.compile(rf"{_LETTER}(?=[)\]*_]{{0,3}}[.):\]*]|[^\S\n]*(?:\n|$)|[^\S\n]+[-–—]\s)")
-_WHOLE = re.compile(rf"\W*?{_LETTER}\W*")
-_NOT_WRONG = r"(?![)\]*_]{0,3}\s+(?:is|are|was|seems)\s+(?:incorrect|wrong|not|false)\b)"
-_MARKED = re.compile(rf"(?:\((?P<letter>[A-Z])\)|\*\*\(?(?P<bold>[A-Z])[).:]{{0,2}}\*\*){_NOT_WRONG}")
+_START = re.compile(rf"{LETTER}(?=[)\]*_]{{0,3}}[.):\]*]|[^\S\n]*(?:\n|$)|[^\S\n]+[-–—]\s)")
+_WHOLE = re.compile(rf"\W*?{LETTER}\W*")
+_MARKED = re.compile(rf"(?:\((?P<letter>[A-Z])\)|\*\*\(?(?P<bold>[A-Z])[).:]{{0,2}}\*\*)(?!{WRONG_AFTER})")
 _BARE = re.compile(
-    rf"(?<![A-Za-z0-9_'’.-])(?<!\bnot )(?P<letter>[A-Z])(?![A-Za-z0-9_'’-])(?!\.\w){_NOT_WRONG}"
-)
-_ANOTHER = re.compile(
-    r"[)\]*_\"'”]{0,4}\s{0,3}(?:,|/|&|\b(?:and|or)\b)\s{0,3}(?:and\s|or\s)?[(*_\[]{0,4}[A-Z]"
-    # Not where a sentence goes on: "C, and B is wrong".
-    r"(?![\w'’])(?!\s+(?:is|are|was|has|would|says)\b)"
+    r"(?<![A-Za-z0-9_'’.-])(?<!\b[Nn]ot )(?<!\bnot option )(?P<letter>[A-Z])(?![A-Za-z0-9_-]|['’]\w)(?!\.\w)"
+    rf"(?!{WRONG_AFTER})"
 )
 _REASON = re.compile(r"\s+(?:because|since|as|for|but|which|is|due|so|given|from|in|with|based|that)\b")
 _NOT_ALONE = re.compile(r"\s+[a-z]")
+_INDEX = re.compile(r"[0-9]{1,2}")
+_SET_OFF = r"[^\w\n]{0,8}%s(?=[.):\]]|[^\S\n]*$)"
+_FULL_WIDTH = {0xFEE0 + code: code for code in range(0x21, 0x7F)}
 _PREFIX = re.compile(r"\W*(?:(?:the|my|final|correct)\s+)*answer(?:\s+is)?\s*:?\s*", re.IGNORECASE)
 
 
@@ -56,16 +42,19 @@ class Choice(Metric):
     r"""1 if the letter that the answer chooses is the reference's.
 
     The letter is, in this order: the whole answer (``B``, ``(b)``, ``B.``); the last ``\boxed{B}``; after
-    the last "the answer is", "option", "I choose", or before "is correct"; at the start, set off (``B.
-    Paris``); in brackets or bold, or the only bare capital, on the last line. ``A`` and ``I`` are words
-    where a word in lower case follows. An answer that names two letters at once chooses none. Where the
-    reference brings the options, the text of one of them, alone, stands for its letter.
+    the last "the answer is"; after the last "option", "I choose", or before "is correct"; the same under a
+    condition; at the start, set off (``B. Paris``), unless a list of the options starts there; in brackets
+    or bold, or the only bare capital, on the last line. What stands after "not", or is what others choose,
+    is not chosen. ``A`` and ``I`` are words where a word in lower case follows. An answer that names two
+    letters at once chooses none. Where the reference brings the options, the text of one of them, alone,
+    stands for its letter.
 
-    A reference is a letter, an index (the number 0 is A), a list of either, any of which is right, or
-    ``{"answer": "B", "choices": [...]}`` where ``choices`` are texts, or letters to texts.
+    A reference is a letter, an index (0, or the text ``0``, is A), a list of either, any of which is right,
+    or ``{"answer": "B", "choices": [...]}`` where ``choices`` are texts, or letters to texts.
     """
 
     name = "Choice"
+    version = "2"
 
     def score(self, response: str, reference: Any) -> Score:
         if reference is None:
@@ -82,7 +71,7 @@ class Choice(Metric):
 
 def chosen_letter(text: str, options: dict[str, str]) -> str | None:
     """The letter that an answer chooses among ``options``, or among all letters if there are none."""
-    text = last_part(text).strip()
+    text = last_part(text).translate(_FULL_WIDTH).strip()
     letters = "".join(options) or string.ascii_uppercase
     whole = _WHOLE.fullmatch(text[:100]) if len(text) <= 100 else None
     if whole is not None and whole["letter"].upper() in letters:
@@ -90,36 +79,27 @@ def chosen_letter(text: str, options: dict[str, str]) -> str | None:
     box = boxed(text)
     if box is not None and (found := _letter_of(_START.match(box), box, letters)):
         return found
-    said = _said(text, letters, options)
-    if said:
-        return said
+    chosen, denied = claims(text, lambda match: _is_meant(match, text, letters, options))
+    if chosen:
+        return chosen
     if same := _same_text(text, options):
         return same
-    if said is not None:
+    if chosen is not None:
         return None
-    likely = "".join(options) or MOST_LIKELY
+    likely = set("".join(options) or MOST_LIKELY) - denied
+    text = _without_list(text)
     return _letter_of(_START.match(text), text, likely) or _on_last_line(text, likely)
 
 
-def _said(text: str, letters: str, options: dict[str, str]) -> str | None:
-    """The letter that is said to be the answer; an empty text where two are."""
-    found = list(_by_place((*_CUES.finditer(text), *_IS_RIGHT.finditer(text)), text, letters, options))
-    return found[-1] if found else None
-
-
-def _by_place(
-    matches: Iterable[re.Match[str]], text: str, letters: str, options: dict[str, str]
-) -> Iterator[str]:
-    for match in sorted(matches, key=lambda each: each.start("letter")):
-        letter, after = match["letter"], match.end("letter")
-        if letter.upper() not in letters:
-            continue
-        if _ANOTHER.match(text, after):
-            yield ""
-        elif _names(options.get(letter.upper()), text, after) or not _is_word(
-            letter, text, after, said_before=match.re is _CUES
-        ):
-            yield letter.upper()
+def _is_meant(match: re.Match[str], text: str, letters: str, options: dict[str, str]) -> bool:
+    letter, after = match["letter"], match.end("letter")
+    if letter.upper() not in letters:
+        return False
+    return (
+        names_another(text, after)
+        or _names(options.get(letter.upper()), text, after)
+        or not _is_word(letter, text, after, said_before=is_said(match))
+    )
 
 
 def _names(option: str | None, text: str, after: int) -> bool:
@@ -137,23 +117,41 @@ def _is_word(letter: str, text: str, after: int, *, said_before: bool) -> bool:
     return letter.islower() or (letter in "AI" and said_before and _REASON.match(text, after) is None)
 
 
-def _letter_of(found: re.Match[str] | None, text: str, letters: str) -> str | None:
+def _letter_of(found: re.Match[str] | None, text: str, letters: Container[str]) -> str | None:
     if found is None or found["letter"].upper() not in letters:
         return None
-    return None if _ANOTHER.match(text, found.end("letter")) else found["letter"].upper()
+    return None if names_another(text, found.end("letter")) else found["letter"].upper()
 
 
-def _on_last_line(text: str, letters: str) -> str | None:
+def _without_list(text: str) -> str:
+    """The text without a list of the options that it starts by: to recite them is not to choose.
+
+    A list goes on where the next line with anything on it begins by the next letter.
+    """
+    start = _START.match(text)
+    if start is None:
+        return text
+    letter, recited, end = ord(start["letter"]), 0, 0
+    for line in text.splitlines(keepends=True):
+        if re.match(_SET_OFF % re.escape(chr(letter + recited)), line):
+            recited += 1
+        elif not line.isspace():
+            break
+        end += len(line)
+    return text[end:].strip() if recited > 1 else text
+
+
+def _on_last_line(text: str, letters: set[str]) -> str | None:
     line = text.rpartition("\n")[2]
-    marked = {found["letter"] or found["bold"] for found in _MARKED.finditer(line)} & set(letters)
+    marked = {found["letter"] or found["bold"] for found in _MARKED.finditer(line)} & letters
     if len(marked) == 1:
         return marked.pop()
     bare = {
         found["letter"]
         for found in _BARE.finditer(line)
         if not (found["letter"] in "AI" and _NOT_ALONE.match(line, found.end()))
-        or _ANOTHER.match(line, found.end())
-    } & set(letters)
+        or names_another(line, found.end())
+    } & letters
     return bare.pop() if len(bare) == 1 and not marked else None
 
 
@@ -176,6 +174,8 @@ def _wanted(reference: Any) -> Wanted | None:
     if isinstance(reference, dict):
         options = _options(reference.get("choices"))
         reference = reference.get("answer", reference.get("letter"))
+    if isinstance(reference, str) and _INDEX.fullmatch(reference.strip()):
+        reference = int(reference)
     if isinstance(reference, int) and not isinstance(reference, bool):
         letter = string.ascii_uppercase[reference] if 0 <= reference < 26 else ""
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,8 @@ from themis.core.directories import cache_dir
 
 WAIT_S = 1.0
 """Seconds to wait for another process; after that the cache is passed over."""
+
+_making = threading.Lock()
 
 _TABLE = "create table if not exists judgement (key text primary key, said text not null) without rowid"
 
@@ -38,12 +41,22 @@ def _path() -> Path:
     return cache_dir() / "judgements.1.sqlite"
 
 
+def _make(path: Path) -> None:
+    """Make the file where there is none, so that nobody else can ever read it: SQLite would allow more.
+
+    One that is there is not opened: closing it would drop the locks that SQLite holds on it in this process
+    (https://www.sqlite.org/howtocorrupt.html, 2.2), and another process would write into a transaction.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Nobody else here connects to a new file before it is closed.
+    with _making, suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+
+
 @contextmanager
 def _connection() -> Iterator[sqlite3.Connection]:
     path = _path()
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # Made by us, so that nobody else may ever read it: SQLite asks for more than 0600.
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    _make(path)
     try:
         with closing(sqlite3.connect(path, timeout=WAIT_S, isolation_level=None)) as connection:
             connection.execute("pragma synchronous = off")

@@ -42,11 +42,20 @@ def main(seconds: float) -> None:
 def _said(math_verify: Any, answer: str, references: list[str]) -> dict[str, Any]:
     try:
         found = math_verify.parse(answer, parsing_timeout=None)
+    except MemoryError:
+        return {"failed": "too little memory"}
+    except Exception as exc:  # a text that the parser does not take is not mathematics
+        return {"error": _what(exc)}
+    try:
         wanted = [math_verify.parse(each, parsing_timeout=None) for each in references]
         equal = any(math_verify.verify(each, found, timeout_seconds=None) for each in wanted if each)
-    except Exception as exc:  # a text that the parser does not take is not mathematics
-        return {"error": f"{type(exc).__name__}: {exc}"[:500]}
+    except Exception as exc:  # of the reference, or of comparing: the answer may be right
+        return {"failed": _what(exc)}
     return {"equal": bool(equal), "extracted": _text(found), "known": any(wanted)}
+
+
+def _what(exc: Exception) -> str:
+    return f"{type(exc).__name__}: {exc}"[:500]
 
 
 def _text(found: list[Any]) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import selectors
 import signal
 import subprocess
 import sys
@@ -16,7 +17,8 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from themis.core.errors import UsageError
-from themis.metrics.answers import boxed, last_part
+from themis.core.latex import boxed
+from themis.metrics.answers import last_part
 from themis.metrics.base import JudgingMetric, Score
 from themis.metrics.text import NO_REFERENCE
 
@@ -27,6 +29,12 @@ WAIT_S = 30.0
 """Seconds to wait for a process that is free."""
 START_S = 30.0
 """Seconds that a process may take to be ready; what it loads takes about one."""
+LATE_S = 5.0
+"""Seconds that a process may take to end itself after its deadline; then it is ended."""
+
+
+class _NotCompared(Exception):
+    """Why."""
 
 
 class MathVerify(JudgingMetric):
@@ -36,8 +44,9 @@ class MathVerify(JudgingMetric):
     plain numbers. The final expression is what the last ``\boxed{…}`` holds, else what math-verify finds. A
     reference is an expression, or a whole solution with a ``\boxed{…}``; of several, any may be met.
 
-    Comparing runs in processes of its own, at most one a processor, each given up after ``seconds``: a
-    comparison that did not end by then scores 0, and the detail says so.
+    Comparing runs in processes of its own, at most one a processor, each given up after ``seconds``. What was
+    not compared, as it did not end by then, or no process was free or could be started, has no score, and the
+    detail says why; only a comparison that ended can score 0.
     """
 
     name = "MathVerify"
@@ -45,9 +54,9 @@ class MathVerify(JudgingMetric):
     def __init__(self, seconds: float = 5.0) -> None:
         if not 0 < seconds <= 3600:
             raise UsageError(f"MathVerify: seconds is {seconds}; it is a number above 0, of at most 3600.")
-        self.version = f"1 math-verify {version('math-verify')}"
+        self.version = f"2 math-verify {version('math-verify')}"
         self.seconds = float(seconds)
-        self.timeout = WAIT_S + START_S + self.seconds
+        self.timeout = WAIT_S + START_S + self.seconds + LATE_S
         self._make()
 
     def _make(self) -> None:
@@ -90,10 +99,13 @@ class MathVerify(JudgingMetric):
         return other
 
     def _compared(self, answer: str, references: list[str]) -> Score:
-        with self._process() as process:
-            said = process.ask([answer, references])
-        if said is None:
-            return Score(0, f"not compared within {self.seconds:g} s: {answer[-200:]}")
+        try:
+            with self._process() as process:
+                said = process.ask([answer, references])
+        except _NotCompared as exc:
+            return Score(None, f"not compared, as {exc}: {answer[-200:]}")
+        if "failed" in said:
+            return Score(None, f"not compared, as it failed ({said['failed']}): {answer[-200:]}")
         if "error" in said:
             return Score(0, f"no mathematics: {said['error']}")
         if not said["known"]:
@@ -105,7 +117,7 @@ class MathVerify(JudgingMetric):
     @contextmanager
     def _process(self) -> Iterator[_Process]:
         if not self._free.acquire(timeout=WAIT_S):
-            raise TimeoutError(f"all processes that compare were busy for {WAIT_S:g} s")
+            raise _NotCompared(f"all processes that compare were busy for {WAIT_S:g} s")
         try:
             process = self._taken() or _Process(self.seconds)
             try:
@@ -135,39 +147,52 @@ class _Process:
     ended = True
 
     def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
         # By its path, so that neither this folder nor the current one can stand in for a package.
         path = Path(__file__).with_name("math_process.py")
         command = [sys.executable, "-P", str(path), str(seconds)]
-        self._popen = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            encoding="ascii",
-        )
+        try:
+            self._popen = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                encoding="ascii",
+            )
+        except OSError as exc:
+            raise _NotCompared(f"no process could be started ({exc})") from exc
         self.ended = False
         self._to = cast(IO[str], self._popen.stdin)
         self._from = cast(IO[str], self._popen.stdout)
-        if not self._from.readline():
+        line = self._line(START_S)
+        if not line:
             self.end()
-            raise RuntimeError(f"the process that compares did not start (exit {self._popen.returncode})")
+            why = f"in {START_S:g} s" if line is None else f"(exit {self._popen.returncode})"
+            raise _NotCompared(f"the process that compares did not start {why}")
 
-    def ask(self, question: Any) -> dict[str, Any] | None:
-        """What it says; ``None`` if time or memory did not suffice."""
+    def ask(self, question: Any) -> dict[str, Any]:
+        """What it says. Raises :class:`_NotCompared` if time or memory did not suffice."""
         try:
             self._to.write(json.dumps(question) + "\n")
             self._to.flush()
-            line = self._from.readline()
+            line = self._line(self._seconds + LATE_S)
         except BrokenPipeError:
             line = ""
         if line:
             said: dict[str, Any] = json.loads(line)
             return said
         self.end()
-        if self._popen.returncode == -signal.SIGALRM:
-            return None
-        raise RuntimeError(f"the process that compares ended (exit {self._popen.returncode})")
+        if line is None or self._popen.returncode == -signal.SIGALRM:
+            raise _NotCompared(f"it did not end within {self._seconds:g} s")
+        raise _NotCompared(f"the process that compares ended (exit {self._popen.returncode})")
+
+    def _line(self, seconds: float) -> str | None:
+        """The next line; empty at the end of its output, ``None`` if there is none in time."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._from, selectors.EVENT_READ)
+            # It writes whole lines, and only one until it is asked again.
+            return self._from.readline() if selector.select(seconds) else None
 
     def lives(self) -> bool:
         """Whether it could answer: somebody may have ended it."""

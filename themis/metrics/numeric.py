@@ -12,7 +12,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from themis.core.errors import UsageError
-from themis.metrics.answers import boxed, last_part
+from themis.core.latex import boxed
+from themis.metrics.answers import last_part
 from themis.metrics.base import Metric, Score
 from themis.metrics.text import NO_REFERENCE
 
@@ -26,10 +27,12 @@ _NUMBER = re.compile(
     rf"(?:{_NOT_MINUS}(?P<sign>[-+−–]))?"
     + r"(?:\\?[$€£¥₹])?"
     + rf"(?:{_NOT_MINUS}(?P<sign2>[-+−–]))?"
-    + r"(?<![^\W_])(?<!\d\.)"
-    + r"(?:\\[dt]?frac\{(?P<top>\d{1,40})\}\{(?P<bottom>\d{1,40})\}"
+    # Not within H2O or x_1; other scripts write no spaces: 共18个.
+    + r"(?<![A-Za-z\d])(?<![A-Za-z]_)(?<!\d\.)"
+    + r"(?:\\[dt]?frac\{\s?(?P<top>[-+−]?\d{1,40})\s?\}\{\s?(?P<bottom>[-+−]?\d{1,40})\s?\}"
     + rf"|(?P<number>{_PLAIN})(?!(?:st|nd|rd|th)\b)"
     + r"(?:[eE](?P<exponent>[-+−]?\d{1,4})(?!\w)|\s?(?:[x×*]|\\times)\s?10\^\{?(?P<power>[-+−]?\d{1,4})\}?"
+    + r"|\^\{?(?P<raised>[-+−]?\d{1,4})\}?(?!\w)"
     + r"|/(?P<over>\d{1,40}(?!\d|[./]\d))"
     + r"|\s(?P<part>\d{1,10})/(?P<of>\d{1,10})(?!\d|[./]\d)|(?![eE][-+−]?\d)))"
     + r"\s?(?P<percent>\\?%)?"
@@ -46,6 +49,11 @@ _ENUMERATED = re.compile(r"^[^\S\n]*(?:[-*•][^\S\n]+)?\d{1,3}[.)](?=[^\S\n]+\S
 _HEADING = re.compile(r"\s*(?:step\b|\d{1,3}[.)](?:\s|$))", re.IGNORECASE)
 # What is worked out before the result: 3 + 4 = 7, or x = 7.
 _WORKING = re.compile(r"[^=\n]{0,200}=")
+# The same with units: 9 eggs x $2 = $18.
+_TERM = r"[\s$€£¥₹(\\]{0,4}[\d.,]{1,20}%?(?:[^\S\n][A-Za-z]{1,20}){0,2}\)?"
+_WORKING_WITH_UNITS = re.compile(rf"{_TERM}(?:\s?(?:[x×*·+÷/−-]|\\times)\s?{_TERM}){{1,20}}\s?=")
+_DENIED = re.compile(r"\b(?:not|rather\s+than|instead\s+of)\s+\\?[$€£¥₹]?[-+−]?\.?\d\S*", re.IGNORECASE)
+_SPACED_MINUS = re.compile(r"(?<=[:=][^\S\n])([-−])[^\S\n](?=\\?[$€£¥₹]?\.?\d)")
 
 
 class Number(NamedTuple):
@@ -61,12 +69,14 @@ class NumericMatch(Metric):
 
     The final number is, in this order: what follows the last ``####``; what the last ``\boxed{…}`` holds;
     what follows the last "the answer is"; a number in bold on the last line that has numbers; the last
-    number. Numbers are written as in English (``-1,234.5``, ``$3``, ``3/4``, ``1 1/2``, ``\frac{3}{4}``,
-    ``1.2e-3``); ``50%`` equals both ``50`` and ``0.5``. A reference is a number, or a text whose final
-    number counts, such as a whole solution that ends in ``#### 42``; of several, any may be met.
+    number that does not stand after "not". Numbers are written as in English (``-1,234.5``, ``$3``, ``3/4``,
+    ``1 1/2``, ``\frac{3}{4}``, ``1.2e-3``, ``10^6``); ``50%`` equals both ``50`` and ``0.5``. A reference is
+    a number, or a text whose final number counts, such as a whole solution that ends in ``#### 42``; of
+    several, any may be met.
     """
 
     name = "NumericMatch"
+    version = "2"
 
     def __init__(self, tolerance: float = 0.0, relative: bool = False) -> None:
         """``tolerance``: the largest difference; with ``relative``, as a share of the reference."""
@@ -106,7 +116,7 @@ class NumericMatch(Metric):
 
 def final_number(text: str) -> Number | None:
     """The number that an answer ends in, or says is its answer; ``None`` if it holds no number."""
-    text = _grouped_by_commas(last_part(text))
+    text = _SPACED_MINUS.sub(r"\1", _grouped_by_commas(last_part(text)))
     marked = _last(_MARK.finditer(text))
     if marked is not None and (number := _first(marked)) is not None:
         return number
@@ -116,7 +126,7 @@ def final_number(text: str) -> Number | None:
     said = _last(_CUE.finditer(text))
     if said is not None and (number := _result(said)) is not None:
         return number
-    rest = _ENUMERATED.sub("", text)
+    rest = _DENIED.sub("", _ENUMERATED.sub("", text))
     return _bold(rest) or _last_number(rest) or _last_number(text)
 
 
@@ -136,7 +146,9 @@ def _result(text: str) -> Number | None:
     while found := _WORKING.match(text, start):
         # Words between would make it another statement: "18, as 9 * 2 = 18".
         if re.search(r"[^\W\d_]{2}", _without_commands(found[0])):
-            break
+            found = _WORKING_WITH_UNITS.match(text, start)
+            if found is None:
+                break
         start = found.end()
     return _first(text[start:]) or _first(text)
 
@@ -177,17 +189,22 @@ def _read(found: re.Match[str]) -> Number | None:
 
 def _value(found: re.Match[str]) -> Fraction | None:
     if found["top"]:
-        return Fraction(int(found["top"]), int(found["bottom"]))
+        return Fraction(_whole(found["top"]), _whole(found["bottom"]))
     digits = found["number"].replace(",", "")
-    exponent = int((found["exponent"] or found["power"] or "0").replace("−", "-"))
-    if len(digits) > MOST_DIGITS or abs(exponent) > MOST_DIGITS:
+    exponent = _whole(found["exponent"] or found["power"] or "0")
+    raised = _whole(found["raised"] or "1")
+    if len(digits) * max(1, abs(raised)) > MOST_DIGITS or abs(exponent) > MOST_DIGITS:
         return None
-    value = Fraction(Decimal(digits)) * Fraction(10) ** exponent
+    value = Fraction(Decimal(digits)) ** raised * Fraction(10) ** exponent
     if found["over"]:
         return value / int(found["over"])
     if found["part"]:
         return value + Fraction(int(found["part"]), int(found["of"]))
     return value
+
+
+def _whole(text: str) -> int:
+    return int(text.replace("−", "-"))
 
 
 def _grouped_by_commas(text: str) -> str:

@@ -11,7 +11,7 @@ from themis.core.errors import UsageError
 from themis.metrics.base import Metric, Score
 from themis.metrics.text import NO_REFERENCE, normalised
 
-MOST_SECONDS = 1.0
+MOST_SECONDS = 0.2
 """After which a pattern is given up."""
 
 
@@ -26,6 +26,7 @@ class RegexMatch(Metric):
     """
 
     name = "RegexMatch"
+    version = "2"
 
     def __init__(
         self, pattern: str, group: str | None = None, ignore_case: bool = False, first: bool = False

@@ -13,7 +13,11 @@ NO_REFERENCE = "the sample has no reference"
 @functools.lru_cache(maxsize=256)
 def normalised(text: str) -> str:
     """Text as it is compared: case folded, white space single, no white space or full stop at the end."""
-    return " ".join(text.casefold().split()).rstrip(".")
+    return _spaced(text).rstrip(".")
+
+
+def _spaced(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 class ExactMatch(Metric):
@@ -31,20 +35,33 @@ class ExactMatch(Metric):
 
 
 class Includes(Metric):
-    """1 if the reference, or one of several, stands anywhere in the answer once both are normalised."""
+    """1 if the reference, or one of several, stands anywhere in the answer once both are normalised.
+
+    An empty reference stands in every answer, and so is none.
+    """
 
     name = "Includes"
+    version = "2"
 
     def score(self, response: str, reference: Any) -> Score:
         if reference is None:
             return _UNSCORED
-        answer = normalised(response)
-        if type(reference) is str:
-            return _RIGHT if normalised(reference) in answer else _WRONG
-        return _RIGHT if any(wanted in answer for wanted in _wanted(reference)) else _WRONG
+        references = reference if isinstance(reference, list) else [reference]
+        wanted = [text for text in map(_part, references) if text]
+        if references and not wanted:
+            return _EMPTY
+        answer = _spaced(response)
+        return _RIGHT if any(text in answer for text in wanted) else _WRONG
 
 
 _RIGHT, _WRONG, _UNSCORED = Score(1), Score(0), Score(None, NO_REFERENCE)
+_EMPTY = Score(None, "the reference is empty")
+
+
+def _part(reference: Any) -> str:
+    """What should stand in the answer; full stops only where there is nothing else."""
+    text = str(reference)
+    return normalised(text) or _spaced(text)
 
 
 def _wanted(reference: Any) -> list[str]:

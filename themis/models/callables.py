@@ -8,10 +8,10 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from importlib import import_module
 from typing import Any
 
 from themis.core.errors import ModelError, UsageError
+from themis.core.places import load_place
 from themis.models.base import Answer, Model, Request
 
 _local = threading.local()
@@ -54,15 +54,7 @@ class CallableModel(Model):
 
 def from_place(place: str) -> CallableModel:
     """The model ``python:module:function``. Raises :class:`UsageError` if there is no such function."""
-    module_name, _, path = place.partition(":")
-    if not module_name or not path:
-        raise UsageError(f"'python:{place}' is not python:module:function.")
-    try:
-        found: Any = import_module(module_name)
-        for name in path.split("."):
-            found = getattr(found, name)
-    except Exception as exc:  # a person's own module can fail in any way
-        raise UsageError(f"python:{place} cannot be loaded: {type(exc).__name__}: {exc}") from exc
+    found = load_place(place)
     if not callable(found):
         raise UsageError(f"python:{place} is a {type(found).__name__}, which cannot be called.")
     model = CallableModel(found)

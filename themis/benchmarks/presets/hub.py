@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -52,7 +53,7 @@ class HubPlace(Place):
     def _loaded(self, config: str | None, split: str) -> list[dict[str, Any]]:
         from datasets import load_dataset
 
-        with _silence(), _no_network_if_none():
+        with _settings():
             table = load_dataset(self.hub.dataset, config, split=split, revision=self.hub.revision)
         return [dict(row) for row in table]
 
@@ -64,6 +65,33 @@ def has_datasets() -> bool:
         return spec is not None and spec.origin is not None  # a mere folder of that name has none
     except ValueError:  # already imported, by somebody who made it by hand
         return True
+
+
+class _Settings:
+    """How many loads need the settings of these packages, which are one for the process, to be ours."""
+
+    lock = threading.Lock()
+    loads = 0
+    usual = ExitStack()
+
+
+@contextmanager
+def _settings() -> Iterator[None]:
+    """Ours from the first load to the end of the last, so that what is put back is what was there before."""
+    with _Settings.lock:
+        if not _Settings.loads:
+            with ExitStack() as ours:
+                ours.enter_context(_silence())
+                ours.enter_context(_no_network_if_none())
+                _Settings.usual = ours.pop_all()
+        _Settings.loads += 1
+    try:
+        yield
+    finally:
+        with _Settings.lock:
+            _Settings.loads -= 1
+            if not _Settings.loads:
+                _Settings.usual.close()
 
 
 @contextmanager

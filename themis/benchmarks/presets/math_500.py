@@ -8,6 +8,7 @@ from typing import Any
 from themis.benchmarks.presets.hub import Hub
 from themis.benchmarks.presets.places import Carried
 from themis.benchmarks.presets.preset import Preset
+from themis.core.latex import boxed
 
 
 def _row(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -17,25 +18,17 @@ def _row(raw: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "problem": raw["problem"],
         "solution": solution,
-        "answer": boxed(solution) if damaged else raw["answer"],
+        "answer": boxed_answer(solution) if damaged else raw["answer"],
         "tags": ([subject] if subject else []) + [f"level {int(raw['level'])}"],
     }
 
 
-def boxed(solution: str) -> str:
+def boxed_answer(solution: str) -> str:
     """What stands in the last ``\\boxed{…}``. Raises ``ValueError`` if there is none."""
-    start = max(solution.rfind("\\boxed"), solution.rfind("\\fbox"))
-    rest = solution[start:].partition("boxed" if solution[start:].startswith("\\boxed") else "fbox")[2]
-    if start < 0 or not rest.strip():
-        raise ValueError("the solution boxes no answer")
-    if not rest.startswith("{"):
-        return rest.split()[0].rstrip("$.")  # "\boxed 5$"
-    depth = 0
-    for index, sign in enumerate(rest):
-        depth += (sign == "{") - (sign == "}")
-        if not depth:
-            return rest[1:index].strip()
-    raise ValueError("the box of the solution's answer has no end")
+    answer = boxed(solution)
+    if answer is None:
+        raise ValueError("the solution boxes no answer, or its box has no end")
+    return answer
 
 
 MATH_500 = Preset(
