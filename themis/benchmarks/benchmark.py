@@ -29,6 +29,11 @@ class Benchmark:
         """The first ``limit`` samples. Raises :class:`BenchmarkError` at the first that cannot be used."""
         return samples(self.source.rows(), limit, is_json=self.source.is_json)
 
+    def check(self) -> None:
+        """Read the first row. Raises :class:`BenchmarkError` if it cannot be used, or there is none."""
+        if self._first() is None:
+            raise BenchmarkError(f"{self.source.description} holds no rows.")
+
     def template(self, prompt: Template | None, system: str | None) -> PromptTemplate:
         """The template to ask with: the caller's, else the benchmark's, else made from the first row."""
         first = self._first()

@@ -60,7 +60,14 @@ def _pyarrow(module: str, where: str) -> Any:
 
 def _rows(batch: Any) -> Iterator[dict[str, Any]]:
     for row in batch.to_pylist():
-        yield {name: _plain(value) for name, value in row.items()}
+        # Pictures and the like; no prompt can show them.
+        yield {name: _plain(value) for name, value in row.items() if not _is_binary(value)}
+
+
+def _is_binary(value: Any) -> bool:
+    return isinstance(value, bytes) or (
+        isinstance(value, dict) and any(isinstance(each, bytes) for each in value.values())
+    )
 
 
 def _plain(value: Any) -> Any:

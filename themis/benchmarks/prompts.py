@@ -153,6 +153,8 @@ def default_template(fields: Mapping[str, Any]) -> str:
 def _check(template: Any, system: Any) -> None:
     if not isinstance(template, str) and not (isinstance(template, list) and template):
         raise BenchmarkError(f"A prompt is a text or a list of chat messages, not {template!r:.100}.")
+    if isinstance(template, str) and (not template.strip() or template.strip() == "[]"):
+        raise BenchmarkError("The prompt is empty; write what to ask, such as '{question}'.")
     if system is not None and not isinstance(system, str):
         raise BenchmarkError(f"A system prompt is a text, not {system!r:.100}.")
     try:

@@ -202,7 +202,7 @@ def _say_result(spec: RunSpec, report: ExperimentReport, last: ProgressSnapshot 
     address = output.address(spec.storage or default_storage(), report.run_id)
     output.say(metrics_table(report.metrics))
     output.say()
-    for line in counts_lines(report.counts, report.failures, last.total if last is not None else None):
+    for line in counts_lines(report, last.total if last is not None else None):
         output.say(line)
     if report.status != "completed":
         reason = last.status_reason if last is not None else None

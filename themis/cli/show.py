@@ -124,7 +124,7 @@ def _latencies(timing: Mapping[str, Any]) -> str:
 def _say_report(report: ExperimentReport) -> None:
     output.say(metrics_table(report.metrics))
     output.say()
-    for line in counts_lines(report.counts, report.failures):
+    for line in counts_lines(report):
         output.say(line)
     if report.by_tag:
         output.say()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from themis.cli import output
+from themis.core.entities import ExperimentReport
 
 
 def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
@@ -33,10 +34,11 @@ def _interval(metric: Mapping[str, Any]) -> str:
     )
 
 
-def counts_lines(
-    counts: Mapping[str, int], failures: Mapping[str, Mapping[str, Any]], total: int | None = None
-) -> list[str]:
-    """How many were answered, and the errors by kind with the first samples that had them."""
+def counts_lines(report: ExperimentReport, total: int | None = None) -> list[str]:
+    """How many were answered, the errors by kind with the first samples that had them, and the answers that a
+    metric gave no score, with the first reason.
+    """
+    counts, failures = report.counts, report.failures
     in_all = f"; {output.count(total)} in all" if total is not None and total != counts.get("asked") else ""
     kept = f", {output.count(counts['kept'])} of them earlier" if counts.get("kept") else ""
     answered, asked = output.count(counts.get("answered")), output.count(counts.get("asked"))
@@ -48,6 +50,11 @@ def counts_lines(
         lines.append(
             f"errors  {output.count(failed.get('count'))} {output.cut(str(kind), 40)} ({shown}{more})"
         )
+    unscored = report.metadata.get("unscored")
+    for name, each in (unscored if isinstance(unscored, dict) else {}).items():
+        reason = f": {output.cut(str(each['reason']), 160)}" if each.get("reason") else ""
+        count = output.plural(int(each.get("count") or 0), "answer")
+        lines.append(f"        {output.cut(str(name), 40)} gave {count} no score{reason}")
     return lines
 
 

@@ -186,6 +186,9 @@ class MetricAggregate:
         stderr = self.recent_stderr() if recent else self.stderr()
         if stderr is None:
             return None, None, None
+        if not stderr and self.binary and self.clusters:
+            # All the same: as sure as so many independent ones, not as sure as certain.
+            return *wilson(mean, self.clusters), "wilson"
         half = Z * stderr
         return mean - half, mean + half, "normal"
 
@@ -227,6 +230,8 @@ class RunAggregate:
         self.failures: dict[str, int] = {}
         self.failed_ids: dict[str, list[str]] = {}
         self.messages: dict[tuple[str, str], int] = {}
+        self.unscored: dict[str, tuple[int, Any]] = {}
+        """Metric to how many answers it gave no score, and the first reason."""
         self.usage: dict[str, int] = {}
         self.latencies = Latencies()
         self._cost: ExactSum | None = None
@@ -255,6 +260,9 @@ class RunAggregate:
                 aggregate.add(value, cluster)
             elif error is not None:
                 aggregate.errors += 1
+            else:
+                count, reason = self.unscored.get(name, (0, evaluation.details.get(name)))
+                self.unscored[name] = count + 1, reason
         if evaluation.tags:
             self._tagged(evaluation)
 

@@ -39,6 +39,7 @@ class Meter:
         self.run_id = run_id
         self.total = total
         self.in_flight = 0
+        self.waiting: dict[str, Any] | None = None
         self._aggregate = aggregate
         self._executor = executor
         self._budget = budget
@@ -71,6 +72,7 @@ class Meter:
             in_flight=self.in_flight,
             rate=rate,
             eta_s=self._eta(rate) if status == "running" else None,
+            waiting=self.waiting,
             metrics={
                 name: _brief(metric, recent=status == "running") for name, metric in aggregate.metrics.items()
             },

@@ -8,6 +8,9 @@ from typing import Any
 from themis.core.entities import SCHEMA_VERSION, ExperimentReport
 from themis.evaluation.aggregate import RunAggregate
 
+MOST_REASON = 300
+"""Characters of the reason why a metric gave no score."""
+
 
 def make_report(
     run_id: str, status: str, metadata: dict[str, Any], aggregate: RunAggregate
@@ -34,6 +37,7 @@ def make_report(
         by_tag=aggregate.by_tag(),
         usage=dict(aggregate.usage),
         cost=aggregate.cost,
+        metadata=_unscored(aggregate),
         timing={
             "started_at": started,
             "ended_at": ended,
@@ -42,6 +46,17 @@ def make_report(
             "latency_p95_s": aggregate.latencies.quantile(0.95),
         },
     )
+
+
+def _unscored(aggregate: RunAggregate) -> dict[str, Any]:
+    if not aggregate.unscored:
+        return {}
+    return {
+        "unscored": {
+            name: {"count": count, "reason": None if reason is None else str(reason)[:MOST_REASON]}
+            for name, (count, reason) in aggregate.unscored.items()
+        }
+    }
 
 
 def make_summary(aggregate: RunAggregate, total: int | None, *, recent: bool = False) -> dict[str, Any]:

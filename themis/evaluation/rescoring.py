@@ -193,8 +193,6 @@ def _named(metrics: Metrics) -> tuple[list[Metric], list[Metric]]:
 class Rescoring(Sitting):
     """One sitting at which a run's answers are scored anew."""
 
-    aggregate: _Aggregate
-
     def __init__(
         self,
         *,
@@ -231,9 +229,8 @@ class Rescoring(Sitting):
         half = _object(self.metadata, "rescoring")
         self.before = _object(half, "before") or _as_it_was(self.metadata)
         versions = {name: _version(each) for name, each in before.items()}
-        self.aggregate = _Aggregate(
+        self.aggregate = RunAggregate(
             {**versions, **{metric.name: metric.version for metric in self.metrics}},
-            self.metrics,
             clustered_by_sample=_at_least(self.asked.get("epochs"), 1) > 1,
         )
         same = half.get("metrics") == self.named
@@ -306,7 +303,8 @@ class Rescoring(Sitting):
         self._scoring = self._session(token, max_workers, on_progress)
         report = self._sit(self._scoring, token, on_progress)
         means = _object(_object(self.before, "summary"), "metrics")
-        return Rescored(self.plan, self._finished, report, means, self.aggregate.unscored())
+        unscored = {name: each for name, each in self.aggregate.unscored.items() if name in self.named}
+        return Rescored(self.plan, self._finished, report, means, unscored)
 
     def _session(self, token: str, max_workers: int | None, on_progress: OnProgress | None) -> Session:
         judging = [metric.timeout for metric in self.metrics if isinstance(metric, JudgingMetric)]
@@ -327,6 +325,7 @@ class Rescoring(Sitting):
             timeout=sum(judging) + GRACE_S if judging else None,
             on_start=self.on_start,
             on_progress=on_progress,
+            summary=self.before.get("summary"),
         )
 
     def _work(self, generations: Iterator[GenerationRecord]) -> Iterator[Scored]:
@@ -360,34 +359,19 @@ class Rescoring(Sitting):
         self.meter.total = total if type(total) is int else self.aggregate.done
         return str(self.before.get("status")), self.before.get("status_reason")
 
+    def _summary(self) -> dict[str, Any]:
+        before = _object(self.before, "summary")
+        return super()._summary() if self._finished or not before else before
+
+    def _only_refused(self) -> bool:
+        return False  # no model was asked
+
     def _keep_report(self, report: ExperimentReport) -> None:
         if not self._finished:
             return  # the stored one is of the scores before
         if not self.storage.run_exists(self.run_id):
             raise RunNotFound(f"{self.run_id}: the run was deleted while it was rescored.")
         super()._keep_report(report)
-
-
-class _Aggregate(RunAggregate):
-    """Also counts the answers that a named metric gave no score."""
-
-    def __init__(self, versions: dict[str, str], named: list[Metric], *, clustered_by_sample: bool) -> None:
-        super().__init__(versions, clustered_by_sample=clustered_by_sample)
-        self._unscored: dict[str, tuple[int, Any]] = {}
-        self._named = [metric.name for metric in named]
-
-    def add(self, evaluation: EvaluationRecord, *, kept: bool = False) -> None:
-        super().add(evaluation, kept=kept)
-        if evaluation.error is not None:
-            return
-        for name in self._named:
-            if evaluation.scores.get(name) is None:
-                count, reason = self._unscored.get(name, (0, evaluation.details.get(name)))
-                self._unscored[name] = count + 1, reason
-
-    def unscored(self) -> dict[str, tuple[int, Any]]:
-        """Named metric to how many answers it gave no score, and the first reason."""
-        return dict(self._unscored)
 
 
 def _as_it_was(metadata: dict[str, Any]) -> dict[str, Any]:

@@ -102,6 +102,7 @@ class Run(Sitting):
             on_progress=on_progress,
             over_budget=self.over_budget,
             unredone=self.earlier.errors,
+            trouble=question.model.trouble,
         )
         return self._sit(session, token, on_progress)
 

@@ -19,7 +19,7 @@ from themis.backends.storage.base import StorageBackend
 from themis.core.entities import EvaluationRecord, GenerationRecord
 from themis.core.errors import ExecutionError, RecordRefused, RunNotFound, StorageError
 from themis.core.progress import ProgressSnapshot
-from themis.core.safe_text import storable_value
+from themis.core.safe_text import storable, storable_value
 from themis.evaluation.aggregate import RunAggregate
 from themis.evaluation.options import accepted
 from themis.evaluation.progress import Meter
@@ -66,6 +66,10 @@ class Session:
     unredone: dict[str, EvaluationRecord] = field(default_factory=dict)
     """Errors of earlier sessions that were not asked again yet, by identity."""
 
+    summary: dict[str, Any] | None = None
+    """What the metadata say of the run meanwhile, where that is not what came of this session so far."""
+    trouble: Callable[[], str | None] = lambda: None
+    """Why nothing is answered at present, where the model knows."""
     left: int = 0
     """Outcomes that were left as they are, though the run went on."""
     left_why: str | None = None
@@ -77,6 +81,7 @@ class Session:
     _beats: int = 0
     _told_at: float = 0.0
     _told_done: int = -1
+    _told_trouble: str | None = None
     _beat_at: float = 0.0
     _beat_done: int = -1
     _beat_tried_at: float = 0.0
@@ -236,8 +241,10 @@ class Session:
     def _tell(self) -> None:
         now = self.clock()
         done = self.aggregate.done
-        if done != self._told_done and now - self._told_at >= TICK_S:
-            self._told_at, self._told_done = now, done
+        trouble = self.trouble()
+        self.meter.waiting = None if trouble is None else {"reason": storable(trouble), "until": None}
+        if (done, trouble) != (self._told_done, self._told_trouble) and now - self._told_at >= TICK_S:
+            self._told_at, self._told_done, self._told_trouble = now, done, trouble
             if self.on_progress is not None:
                 self.on_progress(self.meter.snapshot())
         since = now - self._beat_at
@@ -270,7 +277,9 @@ class Session:
         self._beats += 1
         self.metadata["heartbeat"] = {"seq": self._beats, "at": now, "every_s": HEARTBEAT_EVERY_S}
         self.metadata["updated_at"] = now
-        self.metadata["summary"] = storable_value(make_summary(self.aggregate, self.meter.total, recent=True))
+        self.metadata["summary"] = self.summary or storable_value(
+            make_summary(self.aggregate, self.meter.total, recent=True)
+        )
         self.metadata["progress"] = stored_progress(self.meter.snapshot())
         self.storage.save_run_metadata(self.run_id, self.metadata)
         self._beat_at, self._beat_done = self.clock(), self.aggregate.done

@@ -22,6 +22,7 @@ from themis.evaluation.progress import Meter
 from themis.evaluation.report import make_report, make_summary
 from themis.evaluation.session import OnProgress, OnStart, Session, stored_progress
 from themis.evaluation.stop import INTERRUPTED, StopSignal, interrupts, register, unregister
+from themis.models.base import REFUSALS
 
 
 class Sitting(ABC):
@@ -76,6 +77,8 @@ class Sitting(ABC):
         ended, why = "completed", None
         if self.stop.is_set() and not self._all_done():
             ended, why = self.stop.status, self.stop.reason
+        elif self._only_refused():
+            ended, why = "paused", f"fatal: nothing was answered, only refused: {self._refusal()}"
         status, reason = self._concluded(ended, why)
         report = make_report(self.run_id, status, self.metadata, self.aggregate)
         try:
@@ -91,6 +94,14 @@ class Sitting(ABC):
         if why == INTERRUPTED and threading.current_thread() is threading.main_thread():
             raise KeyboardInterrupt
         return report
+
+    def _only_refused(self) -> bool:
+        aggregate = self.aggregate
+        return bool(aggregate.failures) and not aggregate.answered and aggregate.failures.keys() <= REFUSALS
+
+    def _refusal(self) -> str:
+        errors = self.aggregate.top_errors()
+        return str(errors[0]["message"]) if errors else ", ".join(self.aggregate.failures)
 
     def _all_done(self) -> bool:
         return self.meter.total is not None and self.aggregate.done >= self.meter.total
@@ -110,16 +121,20 @@ class Sitting(ABC):
             exc.add_note(f"The run could not be marked {status}: {second}")
 
     def _save_end(self, status: str, reason: str | None) -> None:
-        self.meter.in_flight = 0
+        self.meter.in_flight, self.meter.waiting = 0, None
         snapshot = self.meter.snapshot(status, reason)
         self.metadata.update(
             status=status,
             status_reason=None if reason is None else storable(reason)[:500],
             updated_at=time.time(),
             progress=stored_progress(snapshot),
-            summary=storable_value(make_summary(self.aggregate, self.meter.total)),
+            summary=self._summary(),
         )
         self.storage.save_run_metadata(self.run_id, self.metadata)
+
+    def _summary(self) -> dict[str, Any]:
+        """What the metadata say of the run at its end."""
+        return dict(storable_value(make_summary(self.aggregate, self.meter.total)))
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)

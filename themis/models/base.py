@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 from themis.core.check_step import CheckStep
 from themis.core.errors import ModelError, described
 
+REFUSALS = frozenset({"auth", "not_found", "quota"})
+"""Error kinds that the next request will meet too."""
 PLAIN_SAMPLING = frozenset(
     {
         *("temperature", "top_p", "top_k", "min_p", "max_tokens", "max_completion_tokens", "stop", "seed"),
@@ -108,6 +110,10 @@ class Model(ABC):
     def check(self) -> Iterator[CheckStep]:
         """Try it, step by step; a step that fails is the last. The base asks it one short question."""
         yield check_answer(self)
+
+    def trouble(self) -> str | None:
+        """Why nothing is answered at present, in words; ``None`` if all is well, as far as is known."""
+        return None
 
     def begin(self) -> None:  # noqa: B027 - most have nothing to forget
         """A run begins: refusals that an earlier one met no longer count."""

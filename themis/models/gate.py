@@ -10,14 +10,16 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from themis.core.errors import ModelError
-from themis.models.base import Request
+from themis.models.base import REFUSALS, Request
 
 MOST_UNTRIED = 4
 """Requests in flight before the first success: a wrong key or name costs no more than these at once."""
 MOST_REFUSALS = 5
 """Refusals in a row, with no success between, after which nothing more is asked."""
-REFUSALS = frozenset({"auth", "not_found", "quota"})
-"""Error kinds that the next request will meet too."""
+IN_TROUBLE = 3
+"""Failures in a row, of any kind, after which the endpoint is said to be in trouble."""
+MOST_SAID = 120
+"""Characters of what went wrong that are told while it does."""
 LOOK_EVERY_S = 0.05
 """How often whoever waits looks whether the run has ended."""
 
@@ -30,13 +32,46 @@ class Gate:
         self._tried = False
         self._in_flight = 0
         self._refusals = 0
+        self._given_up = 0
+        self._failures = 0
+        self._last: ModelError | None = None
         self._fatal: tuple[str, str, int | None] | None = None
         self._waiting: deque[Callable[[], Any]] = deque()
 
     def reset(self) -> None:
         """Forget refusals: what was wrong may be mended."""
         with self._lock:
-            self._refusals, self._fatal = 0, None
+            self._refusals, self._given_up, self._failures, self._fatal = 0, 0, 0, None
+
+    def trouble(self) -> str | None:
+        """What went wrong last, if nothing else did lately."""
+        last, failures = self._last, self._failures
+        if last is None or failures < IN_TROUBLE:
+            return None
+        return f"{failures} failures in a row: {str(last)[:MOST_SAID]}"
+
+    def gave_up(self, failure: ModelError) -> None:
+        """A question was asked until its time was up, in vain.
+
+        Where nothing was ever answered, a few of these are fatal: most likely nobody is there.
+        """
+        with self._lock:
+            self._given_up += 1
+            if not self._tried and self._given_up >= MOST_REFUSALS and self._fatal is None:
+                self._be_shut(failure, f"fatal: nothing answers, {failure}")
+        self._wake_if_shut()
+
+    def _wake_if_shut(self) -> None:
+        with self._lock:
+            if self._fatal is None:
+                return
+            woken, self._waiting = self._waiting, deque()
+        for wake in woken:
+            wake()
+
+    def _be_shut(self, failure: ModelError, said: str) -> None:
+        self._fatal = (said, failure.kind, failure.status)
+        failure.fatal = said
 
     @contextmanager
     def slot(self, request: Request) -> Iterator[float]:
@@ -131,7 +166,7 @@ class Gate:
     def _succeed(self) -> None:
         with self._lock:
             self._in_flight -= 1
-            self._refusals = 0
+            self._refusals = self._failures = 0
             self._tried = True
             woken, self._waiting = self._waiting, deque()
         for wake in woken:
@@ -140,17 +175,13 @@ class Gate:
     def _leave(self, failure: ModelError | None) -> None:
         with self._lock:
             self._in_flight -= 1
+            if failure is not None:
+                self._failures, self._last = self._failures + 1, failure
             if failure is not None and failure.kind in REFUSALS:
                 self._refusals += 1
                 if self._refusals >= MOST_REFUSALS:
-                    said = f"fatal: {failure.status or failure.kind} {_cause(failure)}"
-                    self._fatal = (said, failure.kind, failure.status)
-                    failure.fatal = said
-            woken = self._waiting if self._fatal is not None else deque()
-            if self._fatal is not None:
-                self._waiting = deque()
-        for wake in woken:
-            wake()
+                    self._be_shut(failure, f"fatal: {failure.status or failure.kind} {_cause(failure)}")
+        self._wake_if_shut()
         self._pass_on()
 
     def _pass_on(self) -> None:

@@ -70,8 +70,13 @@ class LiteLLMModel(Model):
                 f"sampling cannot set {wrong[0]!r} for litellm; it takes {', '.join(sorted(PLAIN_SAMPLING))}."
             )
 
+    def trouble(self) -> str | None:
+        return self._gate.trouble()
+
     def begin(self) -> None:
         self._gate.reset()
+        if self.key is not None:
+            resolved(self.key)  # said before anything is stored
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_gate"}

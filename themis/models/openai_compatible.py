@@ -149,8 +149,13 @@ class OpenAICompatibleModel(Model):
             self.begin()
             yield check_answer(self, {"max_tokens": CHECK_TOKENS})
 
+    def trouble(self) -> str | None:
+        return self._gate.trouble()
+
     def begin(self) -> None:
         self._gate.reset()
+        if self.key is not None:
+            resolved(self.key)  # said before anything is stored
 
     def close(self) -> None:
         with self._lock:

@@ -16,10 +16,11 @@ from themis.models.gate import Gate
 
 AGAIN = frozenset({"rate_limit", "server", "connection", "timeout"})
 """Error kinds that may go away by themselves."""
-MOST_CALLS = 20
+MOST_CALLS = 60
 MOST_LIMITS = 1_000
 """Calls that end in a rate limit, which are counted apart."""
-MOST_WAIT_S = 60.0
+MOST_WAIT_S = 15.0
+"""Between two calls, unless the server asks for more: it may answer others all the while."""
 MOST_JITTER_S = 1.0
 """Added at most to a wait that the server asked for."""
 UNLIMITED_S = 600.0
@@ -44,7 +45,7 @@ def ask_again(
     counts the tokens of all. Raises the last :class:`ModelError` of the model, with its ``calls``; one of
     kind ``interrupted`` if the run ended meanwhile.
     """
-    asking = _Asking(request, most_calls, again)
+    asking = _Asking(request, most_calls, again, gate)
 
     def ask_once() -> Answer:
         with asking.call() as asked:
@@ -79,7 +80,7 @@ async def ask_again_awaited(
     gate: Gate | None = None,
 ) -> Answer:
     """As :func:`ask_again`, without holding up its loop."""
-    asking = _Asking(request, most_calls, again)
+    asking = _Asking(request, most_calls, again, gate)
 
     async def ask_once() -> Answer:
         with asking.call() as asked:
@@ -108,8 +109,9 @@ async def ask_again_awaited(
 class _Asking:
     """The calls for one answer: how many there were, what they took, and how the last one failed."""
 
-    def __init__(self, request: Request, most_calls: int, again: frozenset[str]) -> None:
+    def __init__(self, request: Request, most_calls: int, again: frozenset[str], gate: Gate | None) -> None:
         self._request = request
+        self._gate = gate
         self._most_calls = most_calls
         self._again = again
         self._began = time.monotonic()
@@ -152,6 +154,8 @@ class _Asking:
             exc.calls = self._calls
             exc.wait_s, exc.retry_s = self._wait_s, self._retry_s
             exc.usage = _summed(self._usage)
+            if self._gate is not None and exc.kind in self._again and not _stopped(self._request):
+                self._gate.gave_up(exc)
             raise
 
     @contextmanager
@@ -205,12 +209,11 @@ class _Asking:
         return self._allowed - (time.monotonic() - self._began)
 
     def _is_over(self, state: tenacity.RetryCallState) -> bool:
-        stop = self._request.stop
         return (
             state.attempt_number - self._limits >= self._most_calls
             or self._limits >= MOST_LIMITS
             or self._left() <= 0
-            or (stop is not None and stop.is_set())
+            or _stopped(self._request)
         )
 
 
@@ -224,6 +227,10 @@ def _wait(state: tenacity.RetryCallState) -> float:
         return _grow(state)
     # In proportion, so that a server that asks for little is not kept waiting long.
     return asked + random.uniform(0.0, min(MOST_JITTER_S, asked + 0.1))
+
+
+def _stopped(request: Request) -> bool:
+    return request.stop is not None and request.stop.is_set()
 
 
 def _summed(usages: list[dict[str, Any]]) -> dict[str, Any] | None:

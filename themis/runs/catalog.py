@@ -10,6 +10,7 @@ from themis.backends.registry import default_storage, open_storage
 from themis.backends.storage.base import StorageBackend, created_at
 from themis.backends.storage.foreign import whole
 from themis.core.errors import RunNotFound, StoreReadonly, UsageError
+from themis.evaluation.aggregate import Z
 from themis.runs.status import Status, status_of
 
 
@@ -58,8 +59,12 @@ class RunRow:
 
     @property
     def half_width(self) -> float | None:
-        """Half of the 95 % interval of the score, by the normal approximation."""
-        return None if self.stderr is None else 1.96 * self.stderr
+        """Half of the 95 % interval of the score: by the normal approximation; by that of Wilson (1927) where
+        all are right, or all wrong, which is not certain for that.
+        """
+        if self.stderr == 0 and self.score in (0, 1) and self.done:
+            return Z * Z / (self.done + Z * Z) / 2
+        return None if self.stderr is None else Z * self.stderr
 
     @property
     def address(self) -> str:

@@ -55,7 +55,7 @@ class RunSpec:
         Opens names, so that what would fail at the start is said here. Asks no model and writes nothing.
         """
         checks: dict[str, Any] = {
-            "benchmark": lambda: open_benchmark(self.benchmark),
+            "benchmark": lambda: open_benchmark(self.benchmark).check(),
             "model": lambda: open_model(self.model),
             "prompt": lambda: open_benchmark(self.benchmark).template(self.prompt, self.system),
             "metrics": lambda: open_metrics(self.metrics or []),
@@ -77,9 +77,7 @@ class RunSpec:
             try:
                 check()
             except (ThemisError, ImportError, OSError, TypeError, ValueError) as exc:
-                # The prompt is tried on the benchmark's first row: data that are not here are not its fault.
-                at_fault = "benchmark" if name == "prompt" and isinstance(exc, ImportError) else name
-                found[at_fault] = str(exc)
+                found[name] = str(exc)
         return found
 
     def _check_sampling(self) -> None:

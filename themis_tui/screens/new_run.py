@@ -141,6 +141,10 @@ class NewRunScreen(ThemisScreen):
         self.checked = checked
         for field in self.query(Field):
             field.say(checked.problems.get(field.field))
+        focused = self.app.focused
+        if focused is not None:
+            # What is said above it must not push it out of sight.
+            self.call_after_refresh(focused.scroll_visible, animate=False)
         others = [
             said for name, said in checked.problems.items() if not any(name == each[0] for each in FIELDS)
         ]
@@ -261,6 +265,9 @@ def check(draft: Draft) -> Checked:
     """What is wrong with a draft, and what it would ask first; opens names, so never on the loop."""
     spec, wrong = draft.spec()
     problems = {**spec.problems(), **wrong}
+    for name in ("benchmark", "model"):
+        if not getattr(spec, name):
+            problems[name] = f"Name a {name}."
     if "storage" not in problems:
         try:
             spec.detachable()

@@ -23,7 +23,7 @@ class Field(Vertical):
         & .field-name { width: 13; color: $dim; }
         & Input { width: 1fr; max-width: 64; background: $field; color: $foreground; padding: 0 1; }
         & Input:focus { background: $raised; }
-        & .field-problem { height: auto; padding-left: 13; color: $bad; display: none; }
+        & .field-problem { height: auto; max-height: 3; padding-left: 13; color: $bad; display: none; }
         &.-wrong .field-problem { display: block; }
         &.-wrong .field-name { color: $bad; }
         &.-typing .field-name { color: $accent; }
