@@ -85,11 +85,11 @@ def test_a_dry_run_says_what_would_be_scored_and_writes_nothing(themis, exact, s
     before = store.load_run_metadata(exact)
     ran = themis("runs", "rescore", exact, "--metrics", "Includes", "--metric", "ExactMatch", "--dry-run")
     assert ran.code == 0
-    assert table(ran.out)[1:] == [["Includes", "new", "–", "1"], ["ExactMatch", "replaced", "1", "1"]]
+    assert table(ran.out)[1:] == [["Includes", "new", "–", "2"], ["ExactMatch", "replaced", "1", "1"]]
     assert "answers would be scored; " in ran.out
     said = themis("runs", "rescore", exact, "--metrics", "Includes", "--dry-run", "--json").json
     assert said["would_rescore"] == "local:ten"
-    assert said["metrics"] == {"Includes": {"before": None, "after": "1"}}
+    assert said["metrics"] == {"Includes": {"before": None, "after": "2"}}
     assert store.load_run_metadata(exact) == before
     assert {each.revision for each in store.load_evaluation_records(exact).values()} == {1}
 

@@ -131,7 +131,7 @@ def test_a_new_metric_stands_beside_the_others(store: MemoryStorageBackend) -> N
             else {"ExactMatch": 1, "Length": 1, "Includes": 1}
         )
         assert evaluation.details == ({} if error else {"Length": "seen by 1"})
-        assert evaluation.metric_versions == {"ExactMatch": "1", "Length": "1", "Includes": "1"}
+        assert evaluation.metric_versions == {"ExactMatch": "1", "Length": "1", "Includes": "2"}
         assert (evaluation.revision, evaluation.error) == (2, before[sample].error)
         same = {"scores", "details", "metric_versions", "revision", "scored_at"}
         assert {**before[sample].__dict__, **dict.fromkeys(same)} == {

@@ -81,6 +81,9 @@ OPTIONS = {"A": "Paris", "B": "the Moon", "C": "42", "D": "a cat"}
         ("If I had to choose, I'd choose B.", "B"),
         ("The most likely answer is C", "C"),
         ("They said the answer is C", "C"),
+        ("The second option is B.", "B"),
+        ("The answer is B. If I had to pick a second choice, it would be option A.", "B"),
+        ("The answer is not obvious, but it is B", "B"),
         ("The answer is A or B. I'd go with B.", "B"),
         ("Hepatitis B is the most likely answer? No: answer D", "D"),
         # what is not chosen

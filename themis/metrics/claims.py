@@ -44,7 +44,7 @@ _DENIED = re.compile(
 _DENIED_BEFORE = re.compile(
     r"(?:\b(?:not|cannot|never)|n['’]t)\s+(?:(?!(?:I|we|so)\b)\w+\s+){0,2}$"
     # Of an answer that is named as a bad one.
-    r"|\b(?:wrong|incorrect|false|worst|second|other|another|common|tempting|popular)\s+$"
+    r"|\b(?:wrong|incorrect|false|worst|other|another|common|tempting|popular)\s+$"
     r"|\bnone\s+of\s+(?:the|these|those)\s+(?:\w+\s+)?$",
     re.I,
 )
