@@ -193,9 +193,12 @@ def test_values_of_parquet_become_those_of_json(parquet) -> None:
     }
 
 
-def test_bytes_of_parquet_are_refused(parquet) -> None:
-    with pytest.raises(BenchmarkError, match="Row 1 cannot be stored"):
+def test_bytes_of_parquet_are_left_out(parquet) -> None:
+    with pytest.raises(BenchmarkError, match="Row 1 has no input field"):
         samples(open_benchmark(parquet({"question": [b"\xff"]})))
+    pictures = {"question": ["a"], "picture": [{"bytes": b"\xff", "path": "x.png"}]}
+    (sample,) = samples(open_benchmark(parquet(pictures)))
+    assert sample.fields == {"question": "a"}
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"no parquet" * 100])

@@ -402,7 +402,7 @@ def test_a_run_keeps_the_status_it_had(status: str, store: MemoryStorageBackend)
     rescored = again(store, Length(meanwhile=lambda response: seen.append(store.load_run_metadata(RUN))))
     assert (seen[0]["status"], seen[0]["status_reason"]) == ("running", "rescoring by Length")
     assert seen[0]["asked"] == before["asked"]
-    assert seen[0]["summary"]["done"] < 6
+    assert seen[0]["summary"] == before["summary"]  # what was answered is still there
     after = store.load_run_metadata(RUN)
     for name in ("status", "status_reason", "started_at", "ended_at", "created_at", "where", "uid"):
         assert after[name] == before[name]
@@ -526,7 +526,7 @@ def test_ended_early_a_run_is_paused_and_says_what_is_missing(store: MemoryStora
     assert metadata["status"] == rescored.report.status == "paused"
     assert metadata["status_reason"] == "rescoring by Length: a person"
     assert list(metadata["asked"]["metrics"]) == ["ExactMatch"]
-    assert metadata["summary"]["done"] == 3
+    assert metadata["summary"]["done"] == 6
     assert {e.id for e in evaluations(store).values() if e.revision == 2} == {"s0", "s1", "s2"}
     assert store.load_report(RUN) == report
 
@@ -633,7 +633,7 @@ def test_a_full_store_pauses_the_run_and_the_same_rescoring_goes_on() -> None:
     assert metadata["status_reason"] == "rescoring by Length: disk full"
     kept = sum(each.revision == 2 for each in evaluations(store).values())
     assert 0 < kept < 2_000
-    assert metadata["summary"]["done"] == kept
+    assert metadata["summary"]["done"] == 2_000
     store.trouble.clear()
     length = Length()
     assert again(store, length).plan.kept == kept

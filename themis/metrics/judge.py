@@ -44,7 +44,7 @@ First give your reason in one or two sentences. Then end with a line of its own 
 SCORE: followed by a number from 0 to 1."""
 
 _FIELD = re.compile(r"\{(rubric|prompt|reference|response)\}")
-_VERSION = "1"
+_VERSION = "2"
 MOST_FAILURE = 2_000
 """Characters kept of why a judge failed."""
 MOST_SAID = 500
