@@ -9,6 +9,7 @@ The first rows from the index; the first rows once every run was checked against
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import statistics
@@ -43,7 +44,7 @@ def metadata(run_id: str, created_at: float) -> dict[str, object]:
     return {
         "run_id": run_id,
         "schema_version": 1,
-        "uid": "0" * 32,
+        "uid": hashlib.md5(run_id.encode()).hexdigest(),
         "status": "completed",
         "status_reason": None,
         "created_at": created_at,
