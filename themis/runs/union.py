@@ -9,9 +9,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
+from itertools import islice
 from typing import Any, NamedTuple
 
 from themis.backends.storage.base import summarised
@@ -20,12 +22,14 @@ from themis.runs.catalog import Store, list_rows, open_store, remembered_rows
 from themis.runs.row import RunRow, row_of, seen_now
 from themis.runs.stores import MOST_AT_ONCE, SLOW_AFTER_S
 
-REMEMBERED = 200
+REMEMBERED = 100
 """Rows of a store that are shown before it has been read; enough for any screen."""
 FIRST_ROWS = 50
 """Rows after which a store that is being read for the first time shows what there is, and"""
 SHOW_EVERY_S = 0.25
 """seconds after which it does so again."""
+TURN_S = 0.2
+"""Seconds that a store on this machine may be read before the next is read beside it."""
 CHUNK = 100
 """Rows made between two pauses."""
 BACK_OFF = 80
@@ -135,6 +139,7 @@ class Catalog:
         self._opener, self._clock = opener, clock
         self._remember, self._pause_s = remember, pause_s
         self._changed = threading.Condition()
+        self._turn = threading.Lock()
         self._closed = False
         self._merged: tuple[list[Sequence[RunRow]], list[RunRow]] = ([], [])
         self._shelves: dict[str, _Shelf] = {}
@@ -349,33 +354,46 @@ class Catalog:
         if changed_since is None:
             return _kept(shelf.rows, list(_once(self._streamed(shelf, list_rows(store)))))
         first = not shelf.stamps or not shelf.whole
-        listing = changed_since({} if first else shelf.stamps, partial(row_of, store.name))
-        if first:
-            rows = _kept(shelf.rows, list(self._streamed(shelf, listing)))
-        else:
-            rows = _amended(shelf.rows, list(self._streamed(shelf, listing)), listing.stamps)
+        with self._a_turn():
+            listing = changed_since({} if first else shelf.stamps, partial(row_of, store.name))
+            found = self._streamed(shelf, listing)
+            rows = _kept(shelf.rows, found) if first else _amended(shelf.rows, found, listing.stamps)
         shelf.stamps = listing.stamps
         return rows
 
-    def _streamed(self, shelf: _Shelf, rows: Iterable[RunRow]) -> Iterator[RunRow]:
-        """The rows as they come; those of a first look are shown meanwhile."""
-        first, so_far = not shelf.whole, []
-        shown_at = self._clock()
-        for count, row in enumerate(rows, 1):
-            yield row
-            if first:
-                so_far.append(row)
-            if count % CHUNK and count != FIRST_ROWS:
-                continue
+    @contextmanager
+    def _a_turn(self) -> Iterator[None]:
+        """One after another, unless the one before takes long.
+
+        Threads that each make thousands of short calls to the system fight for the interpreter's lock, and
+        all end later than the last in a row would.
+        """
+        turn = self._turn
+        if not turn.acquire(timeout=TURN_S):
+            # Whoever has it may hang for ever; the others go on with another.
+            turn = self._turn = threading.Lock()
+            turn.acquire()
+        try:
+            yield
+        finally:
+            turn.release()
+
+    def _streamed(self, shelf: _Shelf, rows: Iterable[RunRow]) -> list[RunRow]:
+        """All the rows; what a first look has found so far is shown meanwhile."""
+        found: list[RunRow] = []
+        coming, shown_at = iter(rows), self._clock()
+        while some := list(islice(coming, CHUNK if found else FIRST_ROWS)):
+            first = not found
+            found += some
             if self._closed:
-                return
-            with self._changed:
-                shelf.heard_at = self._clock()
-            if first and count >= len(shelf.rows) and _is_time(count, self._clock() - shown_at):
-                shown_at = self._clock()
-                self._publish(shelf, list(so_far), verified=True, whole=False)
+                break
+            now = shelf.heard_at = self._clock()
+            if not shelf.whole and len(found) >= len(shelf.rows) and (first or now - shown_at > SHOW_EVERY_S):
+                shown_at = now
+                self._publish(shelf, list(_once(found)), verified=True, whole=False)
             if self._pause_s:
                 time.sleep(self._pause_s)
+        return found
 
     def _look_at_live(self, shelf: _Shelf, store: Store) -> None:
         """Renew the live runs only. If one is gone, all of the store is due."""
@@ -402,10 +420,6 @@ def _created(row: RunRow) -> float:
 
 def _has_live(shelf: _Shelf) -> bool:
     return shelf.whole and shelf.error is None and any(row.status.live for row in shelf.rows)
-
-
-def _is_time(count: int, since_s: float) -> bool:
-    return count == FIRST_ROWS or since_s > SHOW_EVERY_S
 
 
 def _says(state: StoreState) -> tuple[object, ...]:

@@ -23,8 +23,10 @@ from themis.core.errors import StorageError, StoreCorrupt
 
 SETTLED_NS = 2_000_000_000
 UNTRUSTED = 0
-ROWS_AT_FIRST, ROWS_AT_ONCE = 100, 1_000
-"""Rows fetched from the cache in one go: few for the first screen, then more."""
+ROWS_AT_FIRST = 100
+"""Rows fetched from the cache for a first screen, before all the others."""
+MOST_NAMED = 500
+"""Rows fetched by their names; more are found faster by reading the cache through."""
 _VERSION = 2
 
 T = TypeVar("T")
@@ -120,9 +122,7 @@ class RunIndex:
     def _made(
         self, run_ids: list[str], read: dict[str, dict[str, Any]], make: Callable[[bytes | dict[str, Any]], T]
     ) -> Iterator[T]:
-        start, most = 0, ROWS_AT_FIRST
-        while start < len(run_ids):
-            some = run_ids[start : start + most]
+        for some in (run_ids[:ROWS_AT_FIRST], run_ids[ROWS_AT_FIRST:]):
             blobs = self._blobs([run_id for run_id in some if run_id not in read])
             for run_id in some:
                 blob = blobs.get(run_id)
@@ -136,10 +136,11 @@ class RunIndex:
                 summary = read.get(run_id) or self._read(run_id)
                 if summary is not None:
                     yield make(summary)
-            start, most = start + most, ROWS_AT_ONCE
 
     def _blobs(self, run_ids: list[str]) -> dict[str, bytes]:
         with suppress(sqlite3.Error), self._connection() as connection:
+            if connection is not None and len(run_ids) > MOST_NAMED:
+                return dict(connection.execute("select run_id, summary from run"))
             if connection is not None and run_ids:
                 marks = ",".join("?" * len(run_ids))
                 query = f"select run_id, summary from run where run_id in ({marks})"
@@ -148,14 +149,21 @@ class RunIndex:
 
     def _stamps(self) -> dict[str, int]:
         try:
-            with os.scandir(self._runs) as entries:
-                folders = [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
+            folder = os.open(self._runs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:
             return {}
         stamps = {}
-        for entry in folders:
-            with suppress(FileNotFoundError):  # deleted since
-                stamps[entry.name] = entry.stat(follow_symlinks=False).st_mtime_ns
+        try:
+            # From an open folder each look at a run is a short way.
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        try:
+                            stamps[entry.name] = entry.stat(follow_symlinks=False).st_mtime_ns
+                        except FileNotFoundError:
+                            pass  # deleted since
+        finally:
+            os.close(folder)
         return stamps
 
     def _renewed(
@@ -227,21 +235,22 @@ def _decoded(summary: bytes | dict[str, Any]) -> dict[str, Any]:
 
 
 class Listing(Iterator[T]):
-    """Runs, read as they are asked for; :func:`operator.length_hint` says how many are left."""
+    """Runs, read as they are asked for; :func:`operator.length_hint` says how many there are in all."""
 
     def __init__(self, rows: Iterator[T], count: int, stamps: dict[str, int]) -> None:
-        self._left = count
+        self._count = count
         self._rows = rows
         self.stamps = stamps
         """Every run that there is now, and what it is known by: for :meth:`RunIndex.changed_since`."""
 
     def __length_hint__(self) -> int:
-        return self._left
+        return self._count
+
+    def __iter__(self) -> Iterator[T]:
+        return self._rows
 
     def __next__(self) -> T:
-        row = next(self._rows)
-        self._left -= 1
-        return row
+        return next(self._rows)
 
 
 def _encoded(run_id: str, summary: dict[str, Any]) -> bytes:
