@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -18,7 +18,10 @@ from themis.runs.status import Status, status_of
 
 FAR = 1e300
 """Numbers beyond this are not meant."""
-_Number = float | int | None
+_USUAL = 1e15
+"""Up to here a number is the same whether it was written as a whole one or not."""
+_Number = Annotated[float, msgspec.Meta(ge=-_USUAL, le=_USUAL)] | None
+_Count = Annotated[int, msgspec.Meta(ge=-int(_USUAL), le=int(_USUAL))] | None
 
 
 class RunRow(msgspec.Struct, frozen=True, eq=False, gc=False):
@@ -142,10 +145,10 @@ class _Metric(msgspec.Struct):
 class _Sums(msgspec.Struct):
     headline: str | None = None
     metrics: dict[str, _Metric] | None = None
-    done: int | None = None
-    total: int | None = None
-    errors: int | None = None
-    tokens: dict[str, int | None] | None = None
+    done: _Count = None
+    total: _Count = None
+    errors: _Count = None
+    tokens: dict[str, _Count] | None = None
     cost: _Number = None
 
 
