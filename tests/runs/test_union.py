@@ -116,6 +116,8 @@ def test_a_store_that_hangs_holds_up_no_other_and_is_slow_after_a_while():
         assert catalog.wait(30) is False
         told = {change.store.name: change.store.state for change in catalog.changes()}
         assert told["h"] is State.SLOW
+        catalog.look()  # a store that hangs is asked again only when it has answered
+        assert catalog.wait(30) is False
         assert addresses(catalog) == ["good:r"]
         hanging.save_run_metadata("late", summary("late", 2.0))
         hanging.let_go.set()
@@ -451,3 +453,20 @@ def test_ten_thousand_rows_make_no_work_for_the_garbage_collector(tmp_path):
         assert [row.created for row in catalog.rows()[:3]] == [9_999.0, 9_998.0, 9_997.0]
         gc.collect()
         assert len(gc.get_objects()) - before < 10_000 * 2.5
+
+
+def test_a_store_whose_folder_is_gone_is_not_empty_but_away(tmp_path):
+    root = tmp_path / "s"
+    local(root, summary("r", 1.0))
+    with Catalog([str(root)]) as catalog:
+        settle(catalog)
+    root.rename(tmp_path / "unmounted")
+    with Catalog([str(root), str(tmp_path / "never-there")]) as catalog:
+        settle(catalog)
+        away, empty = catalog.states()
+        assert (away.state, away.rows) == (State.FAILED, 1)
+        assert "Is its disk mounted?" in (away.reason or "")
+        assert (empty.state, empty.rows) == (State.READY, 0)
+        (tmp_path / "unmounted").rename(root)
+        settle(catalog)
+        assert states(catalog)[str(root)] is State.READY

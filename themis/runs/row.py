@@ -48,7 +48,7 @@ class RunRow(msgspec.Struct, frozen=True, eq=False, gc=False):
     means: dict[str, float | None]
     """Metric to mean."""
     annotations: dict[str, Any]
-    """``name``, ``tags``, ``notes``, ``pinned``, ``trash``; anything, in a stranger's store."""
+    """``name``, ``tags``, ``notes``, ``pinned``, ``trash``; anything, in a stranger's store. Not to be changed."""
     uid: str | None
     """The same in every copy of a run."""
     host: str | None
@@ -128,21 +128,21 @@ class RunRow(msgspec.Struct, frozen=True, eq=False, gc=False):
         return hash((self.store, self.run_id))
 
 
-class _Model(msgspec.Struct):
+class _Model(msgspec.Struct, gc=False):
     name: str | None = None
 
 
-class _Asked(msgspec.Struct):
+class _Asked(msgspec.Struct, gc=False):
     benchmark: str | None = None
     model: _Model | None = None
 
 
-class _Metric(msgspec.Struct):
+class _Metric(msgspec.Struct, gc=False):
     mean: _Number = None
     stderr: _Number = None
 
 
-class _Sums(msgspec.Struct):
+class _Sums(msgspec.Struct, gc=False):
     headline: str | None = None
     metrics: dict[str, _Metric] | None = None
     done: _Count = None
@@ -152,13 +152,13 @@ class _Sums(msgspec.Struct):
     cost: _Number = None
 
 
-class _Where(msgspec.Struct):
+class _Where(msgspec.Struct, gc=False):
     host: str | None = None
     executor: str | None = None
     user: str | None = None
 
 
-class _Usual(msgspec.Struct):
+class _Usual(msgspec.Struct, gc=False):
     """A summary as Themis writes it; whatever else a stranger wrote is read in full."""
 
     run_id: str
@@ -177,6 +177,10 @@ class _Usual(msgspec.Struct):
 
 _read_usual = msgspec.json.Decoder(_Usual).decode
 _NOTHING_ASKED, _NO_MODEL, _NO_SUMS, _NOWHERE, _NO_METRIC = _Asked(), _Model(), _Sums(), _Where(), _Metric()
+_NO_NOTES: dict[str, Any] = {}
+_PLAIN = {
+    word: Status(word) for word in ("queued", "paused", "completed", "failed", "cancelled", "unreadable")
+}
 
 
 def row_of(store: str, summary: dict[str, Any] | bytes) -> RunRow:
@@ -218,36 +222,42 @@ def _object(source: bytes) -> dict[str, Any]:
 
 
 def _usual_row(store: str, usual: _Usual, source: bytes) -> RunRow:
-    asked, sums = usual.asked or _NOTHING_ASKED, usual.summary or _NO_SUMS
-    where, metrics = usual.where or _NOWHERE, sums.metrics or {}
-    metric = metrics.get(sums.headline or "", _NO_METRIC)
-    tokens = [each for each in (sums.tokens or {}).values() if each is not None]
+    asked, sums, where = usual.asked or _NOTHING_ASKED, usual.summary or _NO_SUMS, usual.where or _NOWHERE
+    metrics, headline, tokens = sums.metrics, sums.headline, sums.tokens
+    metric = _NO_METRIC if metrics is None or headline is None else metrics.get(headline, _NO_METRIC)
+    reason = usual.status_reason
+    status = _PLAIN.get(usual.status) if reason is None else None
     return RunRow(
         store,
         usual.run_id,
-        Status(usual.status, usual.status_reason),
+        status or Status(usual.status, reason),
         asked.benchmark or "",
         (asked.model or _NO_MODEL).name or "",
         sums.done,
         sums.total,
-        sums.headline,
+        headline,
         metric.mean,
         metric.stderr,
         sums.errors,
-        sum(tokens) if tokens else None,
+        _total(tokens) if tokens else None,
         sums.cost,
         usual.created_at,
         usual.started_at,
         usual.ended_at,
         usual.updated_at,
-        {name: each.mean for name, each in metrics.items()},
-        usual.annotations or {},
+        {name: each.mean for name, each in metrics.items()} if metrics else {},
+        usual.annotations or _NO_NOTES,
         usual.uid,
         where.host,
         where.executor,
         where.user,
         source,
     )
+
+
+def _total(tokens: dict[str, int | None]) -> int | None:
+    known = [each for each in tokens.values() if each is not None]
+    return sum(known) if known else None
 
 
 def _row(store: str, summary: dict[str, Any]) -> RunRow:

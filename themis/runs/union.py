@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from themis.backends.storage.base import summarised
-from themis.core.errors import RunNotFound, described
+from themis.core.errors import RunNotFound, StoreUnreachable, described
 from themis.runs.catalog import Store, list_rows, open_store, remembered_rows
 from themis.runs.row import RunRow, row_of, seen_now
 from themis.runs.stores import MOST_AT_ONCE, SLOW_AFTER_S
@@ -194,7 +195,7 @@ class Catalog:
                 self._start()
                 busy = [each for each in self._shelves.values() if each.looking or each.wanted]
                 left = deadline - time.monotonic()
-                if left <= 0 or not any(each.wanted or not self._is_slow(each) for each in busy):
+                if left <= 0 or all(self._is_slow(each) for each in busy):
                     return not busy
                 self._changed.wait(min(left, self._next_slow_s()))
 
@@ -333,6 +334,7 @@ class Catalog:
     def _look_at_all(self, shelf: _Shelf, store: Store) -> None:
         if not shelf.rows:
             self._publish(shelf, remembered_rows(store, self._remember), verified=False, whole=False)
+        _check_there(store, len(shelf.rows))
         started = self._clock()
         rows = self._read(shelf, store)
         if self._closed:
@@ -412,6 +414,15 @@ class Catalog:
                 renewed[place] = row
         if any(a is not b for a, b in zip(renewed, shelf.rows, strict=True)):
             self._publish(shelf, renewed, verified=True, whole=shelf.whole)
+
+
+def _check_there(store: Store, known: int) -> None:
+    """A folder that is gone with runs known in it is no empty store, but perhaps a disk that is not mounted."""
+    root = getattr(store.backend, "root", None)
+    if known and isinstance(root, Path) and not root.exists():
+        raise StoreUnreachable(
+            f"{root} is not there any more; {known} runs or more were. Is its disk mounted?"
+        )
 
 
 def _created(row: RunRow) -> float:
