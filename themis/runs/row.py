@@ -48,7 +48,7 @@ class RunRow(msgspec.Struct, frozen=True, eq=False, gc=False):
     means: dict[str, float | None]
     """Metric to mean."""
     annotations: dict[str, Any]
-    """``name``, ``tags``, ``notes``, ``pinned``, ``trash``; anything, in a stranger's store. Not to be changed."""
+    """``name``, ``tags``, ``notes``, ``pinned``, ``trash``; anything, of a stranger. Not to be changed."""
     uid: str | None
     """The same in every copy of a run."""
     host: str | None

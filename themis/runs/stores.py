@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Generic, TypeVar
 
 from themis.backends.registry import default_storage
@@ -122,28 +123,22 @@ def ask_stores(
             answers[number] = answer
             changed.notify()
 
-    started = _begin(waiting, MOST_AT_ONCE, ask)
+    started, slow = 0, 0
     with changed:
-        while len(answers) < len(asked):
-            before = len(answers)
-            left = deadline - time.monotonic()
-            if left <= 0:
-                break
-            changed.wait(min(left, SLOW_AFTER_S))
-            # Those who answered make room; if none did for so long, all that were asked are slow.
-            room = len(answers) - before or (MOST_AT_ONCE if started < len(asked) else 0)
-            started += _begin(waiting, room, ask)
+        while len(answers) < len(asked) and (left := deadline - time.monotonic()) > 0:
+            busy = max(0, started - len(answers) - slow)
+            started += _begin(waiting, MOST_AT_ONCE - busy, ask)
+            if not changed.wait(min(left, SLOW_AFTER_S)):
+                slow = started - len(answers)  # they keep no place from those who have not been asked
         return [answers.get(n) or _silent(name, within_s) for n, name in enumerate(asked)]
 
 
 def _begin(waiting: Iterator[int], most: int, ask: Callable[[int], None]) -> int:
-    begun = 0
-    for number in waiting if most else ():
+    """Ask at most so many of those waiting; how many it were."""
+    numbers = list(islice(waiting, most))
+    for number in numbers:
         threading.Thread(target=ask, args=(number,), name=f"themis-ask-{number}", daemon=True).start()
-        begun += 1
-        if begun == most:
-            break
-    return begun
+    return len(numbers)
 
 
 def _answer(name: str, question: Callable[[Store], T], opener: Callable[[str], Store]) -> Answer[T]:

@@ -417,7 +417,7 @@ class Catalog:
 
 
 def _check_there(store: Store, known: int) -> None:
-    """A folder that is gone with runs known in it is no empty store, but perhaps a disk that is not mounted."""
+    """A folder that is gone with runs known in it is not empty, but perhaps not mounted."""
     root = getattr(store.backend, "root", None)
     if known and isinstance(root, Path) and not root.exists():
         raise StoreUnreachable(
