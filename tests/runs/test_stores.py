@@ -18,9 +18,9 @@ from themis.core.errors import (
     UsageError,
 )
 from themis.runs import stores
-from themis.runs.catalog import find_run
+from themis.runs.catalog import Store, all_rows, find_run, list_rows
 from themis.runs.query import QueryError
-from themis.runs.selection import select_from
+from themis.runs.selection import select, select_from
 from themis.runs.stores import ask_stores, only_store_with, wanted_stores
 
 
@@ -43,6 +43,39 @@ def test_the_stores_meant(profiled, monkeypatch):
     assert wanted_stores(["a"], everything=True) == ["a", "local", "team", "archive"]
     monkeypatch.setenv("THEMIS_STORAGE", "team")
     assert wanted_stores() == ["team", "local", "archive"]
+
+
+def test_profiles_that_cannot_be_used_are_named_too(monkeypatch):
+    problems = {"storage.torn": "…", "endpoint.x": "…", "storage": "…"}
+    have = SimpleNamespace(storages={"team": None}, problems=problems)
+    monkeypatch.setattr(profiles, "load_profiles", lambda: have)
+    assert wanted_stores() == ["local", "team", "torn"]
+    problems[""] = "profiles.toml is not TOML"
+    with pytest.raises(UsageError, match="is not TOML"):
+        wanted_stores()
+    assert wanted_stores(["a"]) == ["a"]
+
+
+def test_the_trash_is_shown_to_whoever_asks():
+    backend = memory(
+        *(summary(f"r{n}", float(n)) for n in range(3)),
+        *(summary(f"t{n}", 10.0 + n, annotations={"trash": {"at": 1.0}}) for n in range(3)),
+    )
+    store = Store("s", backend)
+
+    def chosen(*given, **options):
+        return [row.run_id for row in select(store, *given, **options).rows]
+
+    assert chosen() == ["r2", "r1", "r0"]
+    assert chosen("", 2) == ["r2", "r1"]
+    assert select(store, "", 2).left_out == 1
+    assert chosen(trash=True) == ["t2", "t1", "t0"]
+    assert chosen("gsm8k") == ["r2", "r1", "r0"]
+    assert chosen("is:trashed") == ["t2", "t1", "t0"]
+    assert chosen("is:trashed | r1") == ["t2", "t1", "t0", "r1"]
+    assert chosen("gsm8k", trash=True) == ["t2", "t1", "t0"]
+    assert [row.run_id for row in list_rows(store)] == ["r2", "r1", "r0"]
+    assert len(list(all_rows(store))) == 6
 
 
 def test_answers_come_in_order_whatever_happens():

@@ -16,6 +16,7 @@ from themis.runs.row import RunRow, row_of
 __all__ = [
     "RunRow",
     "Store",
+    "all_rows",
     "find_run",
     "list_rows",
     "open_store",
@@ -55,11 +56,19 @@ def remembered_rows(store: Store, limit: int) -> list[RunRow]:
     """The newest runs as the last look saw them, if the store remembers: at once, perhaps out of date."""
     remembered = getattr(store.backend, "cached_summaries", None)
     summaries: Iterable[dict[str, Any]] = () if remembered is None else remembered(limit)
-    return [row_of(store.name, summary) for summary in summaries]
+    return [row for row in (row_of(store.name, summary) for summary in summaries) if not row.trashed]
 
 
 def list_rows(store: Store) -> Iterator[RunRow]:
-    """The runs of a store, newest first. :func:`operator.length_hint` says how many, if that is known."""
+    """The runs of a store, newest first; not those in the trash."""
+    return (row for row in all_rows(store) if not row.trashed)
+
+
+def all_rows(store: Store) -> Iterator[RunRow]:
+    """The runs of a store, newest first, those in the trash too.
+
+    :func:`operator.length_hint` says how many, if that is known.
+    """
     make = partial(row_of, store.name)
     changed_since = getattr(store.backend, "changed_since", None)
     if changed_since is not None:

@@ -38,10 +38,18 @@ def wanted_stores(named: Sequence[str] = (), *, everything: bool = False) -> lis
 
 
 def profiled_stores() -> list[str]:
-    """The names of the user's storage profiles, also of those that cannot be used: opening says why."""
+    """The names of the user's storage profiles, also of those that cannot be used: opening says why.
+
+    Raises :class:`UsageError` for a file that cannot be read at all.
+    """
     from themis.profiles import load_profiles
 
-    return list(getattr(load_profiles(), "storages", {}))
+    profiles = load_profiles()
+    problems: dict[str, str] = getattr(profiles, "problems", {})
+    if "" in problems:
+        raise UsageError(problems[""])
+    broken = [place.partition(".")[2] for place in problems if place.startswith("storage.")]
+    return [*getattr(profiles, "storages", {}), *broken]
 
 
 def only_store_with(

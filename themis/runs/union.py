@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from themis.backends.storage.base import summarised
 from themis.core.errors import RunNotFound, StoreUnreachable, described
-from themis.runs.catalog import Store, list_rows, open_store, remembered_rows
+from themis.runs.catalog import Store, all_rows, open_store, remembered_rows
 from themis.runs.row import RunRow, row_of, seen_now
 from themis.runs.stores import MOST_AT_ONCE, SLOW_AFTER_S
 
@@ -205,7 +205,11 @@ class Catalog:
             return [self._state_of(shelf) for shelf in self._shelves.values()]
 
     def rows(self) -> list[RunRow]:
-        """The runs of all stores that are known by now, newest first; of equals, the first store's first."""
+        """The runs of all stores that are known by now, newest first; of equals, the first store's first.
+
+        Those in the trash too: whoever shows them leaves out what is ``trashed``, see
+        :func:`themis.runs.query.asks_for`.
+        """
         with self._changed:
             parts = [shelf.rows for shelf in self._shelves.values()]
         known, merged = self._merged
@@ -354,7 +358,7 @@ class Catalog:
     def _read(self, shelf: _Shelf, store: Store) -> Sequence[RunRow]:
         changed_since = getattr(store.backend, "changed_since", None)
         if changed_since is None:
-            return _kept(shelf.rows, list(_once(self._streamed(shelf, list_rows(store)))))
+            return _kept(shelf.rows, list(_once(self._streamed(shelf, all_rows(store)))))
         first = not shelf.stamps or not shelf.whole
         with self._a_turn():
             listing = changed_since({} if first else shelf.stamps, partial(row_of, store.name))
