@@ -414,6 +414,19 @@ def test_a_store_that_failed_is_left_alone_for_longer_and_longer():
             catalog._shelves["s"].store = None  # so that the opener is asked each time
             clock.now += 0.5
         assert [b - a for a, b in pairwise(asked)] == [1.0, 2.0, 4.0, 8.0]
+        catalog._shelves["s"].failures = 5_000
+        clock.now += 60
+        catalog.look(now=False)
+        assert catalog.wait(30)
+        assert catalog._shelves["s"].due_at == clock.now + union.MOST_RETRY_S
+
+
+def test_a_reason_holds_no_password():
+    bad = Failing(StoreUnreachable("postgresql://me:s3cret@host/db is away"))
+    with Catalog([Store("s", bad)]) as catalog:
+        (change,) = settle(catalog).values()
+        assert "s3cret" not in (change.store.reason or "")
+        assert "is away" in (change.store.reason or "")
 
 
 def test_closing_closes_what_was_opened_here_only():

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from themis.backends.storage.base import summarised
 from themis.core.errors import RunNotFound, StoreUnreachable, described
+from themis.core.options import redacted
 from themis.runs.catalog import Store, all_rows, open_store, remembered_rows
 from themis.runs.row import RunRow, row_of, seen_now
 from themis.runs.stores import MOST_AT_ONCE, SLOW_AFTER_S
@@ -59,7 +60,7 @@ class StoreState:
     name: str
     state: State
     reason: str | None
-    """Why it failed."""
+    """Why it failed, without passwords."""
     error: BaseException | None
     rows: int
     """How many of its runs are known, perhaps from before it failed."""
@@ -271,7 +272,7 @@ class Catalog:
         return StoreState(
             name=shelf.name,
             state=state,
-            reason=None if shelf.error is None else described(shelf.error),
+            reason=None if shelf.error is None else redacted(described(shelf.error)),
             error=shelf.error,
             rows=len(shelf.rows),
             verified=shelf.verified,
@@ -306,8 +307,7 @@ class Catalog:
             if shelf.wanted and not shelf.looking:
                 shelf.wanted, shelf.looking, shelf.heard_at = False, True, self._clock()
                 busy += 1
-                name = f"themis-look-{shelf.name}"[:60]
-                threading.Thread(target=self._look, args=(shelf,), name=name, daemon=True).start()
+                threading.Thread(target=self._look, args=(shelf,), name="themis-look", daemon=True).start()
 
     def _look(self, shelf: _Shelf) -> None:
         error: BaseException | None = None
@@ -325,7 +325,7 @@ class Catalog:
             shelf.looking, shelf.error = False, error
             if error is not None:
                 shelf.verified = False
-                shelf.due_at = self._clock() + min(MOST_RETRY_S, 2.0**shelf.failures)
+                shelf.due_at = self._clock() + min(MOST_RETRY_S, 2.0 ** min(shelf.failures, 10))
                 shelf.failures += 1
             else:
                 shelf.failures = 0
