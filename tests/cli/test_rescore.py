@@ -60,14 +60,14 @@ def test_it_shows_before_and_after(themis, exact):
 
 def test_lists_show_and_exports_have_the_new_scores(themis, exact):
     themis("runs", "rescore", exact, "--metric", "Includes")
-    (run,) = themis("runs", "list", "--json").json
+    (run,) = themis("runs", "list", "--json").json["runs"]
     assert (run["status"], set(run["metrics"])) == ("completed", {"ExactMatch", "Includes"})
     assert "Includes" in themis("runs", "show", exact).out
     shown = themis("runs", "show", exact, "--json").json
     assert set(shown["report"]["metrics"]) == {"ExactMatch", "Includes"}
     (row, *_) = csv.DictReader(io.StringIO(themis("runs", "export", exact, "--format", "csv").out))
     assert {row["ExactMatch"], row["Includes"]} <= {"0", "1", ""}
-    assert themis("runs", "list", "metric.Includes>0.01", "--json").json
+    assert themis("runs", "list", "metric.Includes>0.01", "--json").json["runs"]
     sample = themis("runs", "show", exact, "--sample", row["id"], "--json").json
     assert sample["evaluation"]["revision"] == 2
 
@@ -162,7 +162,7 @@ def test_killed_it_says_so_and_is_completed(slowly, themis, store):
         assert slowly.poll() is None
     slowly.kill()
     slowly.communicate()
-    (run,) = themis("runs", "list", "--json").json
+    (run,) = themis("runs", "list", "--json").json["runs"]
     assert run["status"] == "crashed"
     assert COMPLETES in themis("runs", "show", "ten").out
     assert themis("runs", "rescore", "ten", "--metrics", "Includes").code == 2

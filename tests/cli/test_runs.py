@@ -35,7 +35,7 @@ def test_an_empty_store_says_how_to_begin(themis):
     ran = themis("runs", "list")
     assert (ran.code, ran.out) == (0, "")
     assert "themis eval demo" in ran.err
-    assert themis("runs", "list", "--json").json == []
+    assert themis("runs", "list", "--json").json == {"runs": [], "left_out": 0, "errors": []}
 
 
 def test_the_newest_stand_first_in_aligned_columns(themis, many):
@@ -54,9 +54,9 @@ def test_what_is_left_out_is_said(themis, many):
     ran = themis("runs", "list", "--storage", many, "-n", "2")
     assert len(ran.out.splitlines()) == 3
     assert ran.err == "4 older runs left out; --all shows all.\n"
-    assert len(themis("runs", "list", "--storage", many, "-n", "2", "--all", "--json").json) == 6
+    assert len(themis("runs", "list", "--storage", many, "-n", "2", "--all", "--json").json["runs"]) == 6
     ran = themis("runs", "list", "--storage", many, "-n", "2", "--json", "status:completed")
-    assert [run["run_id"] for run in ran.json] == ["run-5", "run-4"]
+    assert [run["run_id"] for run in ran.json["runs"]] == ["run-5", "run-4"]
     assert ran.err == "1 older run left out; --all shows all.\n"
 
 
@@ -73,7 +73,7 @@ def test_what_is_left_out_is_said(themis, many):
 )
 def test_words_pick_runs(themis, many, query, numbers):
     ran = themis("runs", "list", "--storage", many, "--json", *query)
-    assert [run["run_id"] for run in ran.json] == [f"run-{n}" for n in numbers]
+    assert [run["run_id"] for run in ran.json["runs"]] == [f"run-{n}" for n in numbers]
 
 
 def test_no_match_is_said(themis, many):
@@ -82,7 +82,7 @@ def test_no_match_is_said(themis, many):
 
 
 def test_json_has_one_object_a_run(themis, finished):
-    (run,) = themis("runs", "list", "--json").json
+    (run,) = themis("runs", "list", "--json").json["runs"]
     assert run["address"] == "local:ten"
     assert (run["status"], run["reason"]) == ("completed", None)
     assert (run["benchmark"], run["model"]) == ("demo", "fake-math-llm")
@@ -217,10 +217,10 @@ def test_a_person_is_asked(themis, finished, monkeypatch, typed, code):
 def test_several_are_deleted_or_none(themis, many):
     ran = themis("runs", "delete", "run-0", "run-9", "--yes", "--storage", many)
     assert ran.code == 2
-    assert len(themis("runs", "list", "--json", "--storage", many).json) == 6
+    assert len(themis("runs", "list", "--json", "--storage", many).json["runs"]) == 6
     ran = themis("runs", "delete", "run-0", "run-1", "run-0", "--yes", "--json", "--storage", many)
     assert ran.json == {"deleted": ["./many:run-0", "./many:run-1"]}
-    assert len(themis("runs", "list", "--json", "--storage", many).json) == 4
+    assert len(themis("runs", "list", "--json", "--storage", many).json["runs"]) == 4
 
 
 def test_a_live_run_is_not_deleted(themis, write_run, tmp_path, many):

@@ -161,7 +161,7 @@ def _eval(parser: _Parser) -> None:
 
 def _runs(parser: _Parser) -> None:
     verbs = parser.add_subparsers(metavar="COMMAND", title="commands")
-    _command(verbs, "list", _list, "the runs of a store, newest first", "runs:list_runs")
+    _command(verbs, "list", _list, "the runs of your stores, newest first", "runs:list_runs")
     _command(verbs, "show", _show, "what a run asked, and what came of it", "show:show_run")
     _command(verbs, "delete", _delete, "delete runs for good", "runs:delete_runs")
     _command(verbs, "export", _export, "every sample with its scores", "export:export_run")
@@ -177,7 +177,9 @@ def _list(parser: _Parser) -> None:
     parser.add_argument("query", nargs="*", metavar="QUERY", help=words)
     parser.add_argument("-n", "--limit", type=_at_least_one, default=50, metavar="N", help="at most N (50)")
     parser.add_argument("--all", action="store_true", help="all of them")
-    _add_common(parser)
+    parser.add_argument("--storage", action="append", metavar="NAME", help=f"{_STORE}; again for several")
+    parser.add_argument("--all-stores", action="store_true", help="the default and every storage profile")
+    parser.add_argument("--json", action="store_true", help="print JSON: runs, left_out, errors by store")
 
 
 def _show(parser: _Parser) -> None:

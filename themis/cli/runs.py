@@ -10,9 +10,11 @@ from themis.cli import output
 from themis.core.codec import paused_gc
 from themis.core.errors import UsageError
 from themis.core.options import redacted
+from themis.core.safe_text import safe_text
 from themis.runs import exit_codes
 from themis.runs.catalog import RunRow, open_store
-from themis.runs.selection import select
+from themis.runs.selection import Selection, select, select_from
+from themis.runs.stores import wanted_stores
 
 _HEADER = ("STATUS", "RUN", "BENCHMARK", "MODEL", "N", "SCORE", "±", "ERR", "AGE")
 _RIGHT = frozenset({4, 5, 6, 7, 8})
@@ -22,26 +24,63 @@ _MOST_STATUS, _MOST_NAME = 30, 28
 
 
 def list_runs(given: argparse.Namespace) -> int:
-    """Print the newest runs that match."""
-    with paused_gc():
-        store = open_store(given.storage)
-        selection = select(store, " ".join(given.query), None if given.all else given.limit)
+    """Print the newest runs that match, of one store or of several."""
+    names = wanted_stores(given.storage or (), everything=given.all_stores)
+    query, limit = " ".join(given.query), None if given.all else given.limit
+    if len(names) == 1:
+        with paused_gc():
+            selection = select(open_store(names[0]), query, limit)
+    else:
+        selection = select_from(names, query, limit)
     if given.json:
-        output.say_json([as_object(row) for row in selection.rows])
+        output.say_json(_listed(selection))
     elif selection.rows:
-        rows = (_cells(row) for row in selection.rows)
-        output.say(output.table(_HEADER, rows, right=_RIGHT, most=MOST_CELLS))
+        output.say(_table(selection.rows, several=len(names) > 1))
+    sys.stdout.flush()
+    for failure in selection.failures:
+        output.note(f"themis: {output.cut(redacted(failure.name), MOST_CELLS)}: {safe_text(failure.reason)}")
+    if len(selection.failures) == len(names):
+        return exit_codes.STORE
     if selection.left_out:
-        sys.stdout.flush()
         output.note(f"{output.plural(selection.left_out, 'older run')} left out; --all shows all.")
     elif not selection.rows and not given.json:
-        name = output.cut(redacted(store.name), MOST_CELLS)
-        output.note(
-            f"None of the {output.plural(selection.stored, 'run')} in {name} matches."
-            if selection.stored
-            else f"There are no runs in {name}. Start one: themis eval demo --model fake-math-llm"
+        _say_none(
+            selection, [name for name in names if name not in {each.name for each in selection.failures}]
         )
     return exit_codes.DONE
+
+
+def _say_none(selection: Selection, names: list[str]) -> None:
+    where = output.cut(", ".join(map(redacted, names)), MOST_CELLS)
+    output.note(
+        f"None of the {output.plural(selection.stored, 'run')} in {where} matches."
+        if selection.stored
+        else f"There are no runs in {where}. Start one: themis eval demo --model fake-math-llm"
+    )
+
+
+def _listed(selection: Selection) -> dict[str, Any]:
+    return {
+        "runs": [as_object(row) for row in selection.rows],
+        "left_out": selection.left_out,
+        "errors": [
+            {"store": redacted(each.name), "kind": type(each.error).__name__, "message": each.reason}
+            for each in selection.failures
+        ],
+    }
+
+
+def _table(rows: list[RunRow], *, several: bool) -> str:
+    """Lines for people; of several stores, each with its store and its whole address."""
+    if not several:
+        return output.table(_HEADER, map(_cells, rows), right=_RIGHT, most=MOST_CELLS)
+    header = (_HEADER[0], "STORE", *_HEADER[1:])
+    lines = []
+    for row in rows:
+        status, _, *others = _cells(row)
+        store = output.cut(redacted(row.store), _MOST_NAME)
+        lines.append((status, store, output.address(row.store, row.run_id), *others))
+    return output.table(header, lines, right={n + 1 for n in _RIGHT}, most=2 * MOST_CELLS)
 
 
 def as_object(row: RunRow) -> dict[str, Any]:

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from themis.backends.registry import default_storage, open_storage
 from themis.backends.storage.base import StorageBackend, created_at
 from themis.backends.storage.foreign import whole
 from themis.core.errors import RunNotFound, StoreReadonly, UsageError
-from themis.evaluation.aggregate import Z
-from themis.runs.status import Status, status_of
+from themis.runs.row import RunRow, row_of
+
+__all__ = [
+    "RunRow",
+    "Store",
+    "all_rows",
+    "find_run",
+    "list_rows",
+    "open_store",
+    "remembered_rows",
+    "row_of",
+    "split_address",
+]
 
 
 @dataclass
@@ -34,44 +46,6 @@ class Store:
             )
 
 
-@dataclass(frozen=True)
-class RunRow:
-    """One line of a list of runs. ``None`` is unknown."""
-
-    store: str
-    run_id: str
-    status: Status
-    benchmark: str
-    model: str
-    done: int | None
-    total: int | None
-    headline: str | None
-    """Name of the metric shown."""
-    score: float | None
-    stderr: float | None
-    errors: int | None
-    tokens: int | None
-    created_at: float | None
-    duration_s: float | None
-    """Seconds that the last session took, or takes so far."""
-    summary: dict[str, Any]
-    """The whole line as the store gave it."""
-
-    @property
-    def half_width(self) -> float | None:
-        """Half of the 95 % interval of the score: by the normal approximation; by that of Wilson (1927) where
-        all are right, or all wrong, which is not certain for that.
-        """
-        if self.stderr == 0 and self.score in (0, 1) and self.done:
-            return Z * Z / (self.done + Z * Z) / 2
-        return None if self.stderr is None else Z * self.stderr
-
-    @property
-    def address(self) -> str:
-        """``STORE:RUN_ID``."""
-        return f"{self.store}:{self.run_id}"
-
-
 def open_store(name: str | None = None) -> Store:
     """The store that a name, path or URI means; the default one for ``None``."""
     chosen = name or default_storage()
@@ -82,57 +56,29 @@ def remembered_rows(store: Store, limit: int) -> list[RunRow]:
     """The newest runs as the last look saw them, if the store remembers: at once, perhaps out of date."""
     remembered = getattr(store.backend, "cached_summaries", None)
     summaries: Iterable[dict[str, Any]] = () if remembered is None else remembered(limit)
-    return [row_of(store.name, summary) for summary in summaries]
+    return [row for row in (row_of(store.name, summary) for summary in summaries) if not row.trashed]
 
 
 def list_rows(store: Store) -> Iterator[RunRow]:
-    """The runs of a store, newest first."""
+    """The runs of a store, newest first; not those in the trash."""
+    return (row for row in all_rows(store) if not row.trashed)
+
+
+def all_rows(store: Store) -> Iterator[RunRow]:
+    """The runs of a store, newest first, those in the trash too.
+
+    :func:`operator.length_hint` says how many, if that is known.
+    """
+    make = partial(row_of, store.name)
+    changed_since = getattr(store.backend, "changed_since", None)
+    if changed_since is not None:
+        rows: Iterator[RunRow] = changed_since({}, make)
+        return rows
     summaries: Iterable[dict[str, Any]] = store.backend.list_summaries()
     if not hasattr(store.backend, "cached_summaries"):
         # Only a store that remembers keeps them in order.
         summaries = sorted(summaries, key=created_at, reverse=True)
-    for summary in summaries:
-        yield row_of(store.name, summary)
-
-
-def row_of(store: str, summary: dict[str, Any]) -> RunRow:
-    """A line made of a run's summary. What a stranger stored is ``unreadable``, and hides no other run."""
-    try:
-        return _row(store, summary)
-    except (AttributeError, TypeError, ValueError):
-        reason = "its metadata have another form"
-        run_id = summary.get("run_id") if isinstance(summary, dict) else None
-        return _row(store, {"run_id": run_id, "status": "unreadable", "status_reason": reason})
-
-
-def _row(store: str, summary: dict[str, Any]) -> RunRow:
-    asked, sums = summary.get("asked") or {}, summary.get("summary") or {}
-    headline = sums.get("headline")
-    metric = (sums.get("metrics") or {}).get(headline) or {}
-    tokens = [each for each in (sums.get("tokens") or {}).values() if isinstance(each, int)]
-    started, ended = _number(summary.get("started_at")), _number(summary.get("ended_at"))
-    until = ended if ended is not None else _number(summary.get("updated_at"))
-    return RunRow(
-        store=store,
-        run_id=str(summary.get("run_id")),
-        status=status_of(summary),
-        benchmark=str(asked.get("benchmark") or ""),
-        model=str((asked.get("model") or {}).get("name") or ""),
-        done=_number(sums.get("done")),
-        total=_number(sums.get("total")),
-        headline=None if headline is None else str(headline),
-        score=_number(metric.get("mean")),
-        stderr=_number(metric.get("stderr")),
-        errors=_number(sums.get("errors")),
-        tokens=sum(tokens) if tokens else None,
-        created_at=_number(summary.get("created_at")),
-        duration_s=until - started if until is not None and started is not None else None,
-        summary=summary,
-    )
-
-
-def _number(value: Any) -> Any:
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    return map(make, summaries)
 
 
 def split_address(address: str) -> tuple[str | None, str]:
@@ -142,10 +88,20 @@ def split_address(address: str) -> tuple[str | None, str]:
 
 
 def find_run(address: str, storage: str | None = None) -> tuple[Store, str]:
-    """The store and id that an address means. Raises :class:`RunNotFound` with what was looked through."""
+    """The store and id that an address means; without a store, the only one of the user's that has it.
+
+    Raises :class:`RunNotFound` with what was looked through, :class:`UsageError` naming the stores if several
+    have it, :class:`StoreUnreachable` if none has it and not all could be asked.
+    """
     named, run_id = split_address(address)
     if named is not None and storage is not None and named != storage:
         raise UsageError(f"{address!r} names the store {named!r}, and --storage names {storage!r}.")
+    if named is None and storage is None:
+        from themis.runs.stores import only_store_with, wanted_stores
+
+        names = wanted_stores()
+        if len(names) > 1:
+            return only_store_with(run_id, names), run_id
     store = open_store(named or storage)
     if not store.backend.run_exists(run_id):
         raise RunNotFound(

@@ -3,32 +3,47 @@
 ::
 
     smol gsm8k                  both words, each in id, name, tags, benchmark, model or status
-    status:failed model:smol    a word in one of FIELDS
-    acc>0.5 metric.Includes<=1  the headline metric, or any; n, errors, tokens, took and age likewise
+    status:failed model:smol    a word in a text: status, model, benchmark, tag, name, store, id, notes, host,
+                                executor, user; model=smollm2 is the whole of it, model!=smollm2 any other
+    acc>0.5 metric.Includes<=1  the headline metric, or any; n, total, errors, tokens and cost likewise;
+                                50% is 0.5, and 10k, 1.5M, 2G are what they say
     age<2d took>1h30m           durations in s, m, h, d, w
-    has:errors -has:tags        something is there; a dash before a word means not
+    created>2026-11-01          times: created, started, ended, updated; a year, month, day, minute or second
+                                is all of it, so > is after its end and = within it; today, yesterday
+    has:errors -has:tags        something is there (also score, name, notes, tokens, cost); a dash means not
+    is:live is:finished         live, finished, pinned, trashed, new since your last look, or a status
     status:failed | acc<0.1     either; a space is "and" and binds tighter
-    name:"two words"            quoted, spaces and signs are letters like others
+    name:"two words"            quoted, spaces and signs are letters like others; \\" is a quote in quotes
 """
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 import time
-from collections.abc import Callable, Iterator
-from difflib import get_close_matches
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
 from themis.core.errors import UsageError
-from themis.runs.catalog import RunRow
-
-FIELDS = ("id", "name", "tag", "benchmark", "model", "status", "store")
-HAS = ("errors", "score", "tags", "name", "tokens")
-METRIC = "metric."
-
-RowTest = Callable[[RunRow], bool]
-Number = Callable[[RunRow], float | None]
+from themis.runs import fields
+from themis.runs.fields import (
+    ALIASES,
+    DURATIONS,
+    HAS,
+    IS,
+    METRIC,
+    NEW,
+    NUMBERS,
+    STATUSES,
+    TEXTS,
+    TIMES,
+    Number,
+    RowTest,
+)
+from themis.runs.row import RunRow
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
@@ -38,9 +53,17 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "=": operator.eq,
 }
-_COMPARISON = re.compile(r"([A-Za-z][\w.@-]*)(>=|<=|!=|>|<|=)(.*)", re.DOTALL)
+_SIGN = re.compile(r">=|<=|!=|[:<>=]")
+_NAME = re.compile(r"[A-Za-z][\w.@-]*")
+_ENDS_PLAIN = re.compile(r'[\s|"]')
+_QUOTED = re.compile(r'[^"\\]+|\\["\\]|\\')
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhdw])+")
+_SIZES = {"k": 1e3, "m": 1e6, "g": 1e9, "%": 0.01}
+_DATE = re.compile(r"(\d{4})(?:-(\d\d?)(?:-(\d\d?)(?:[T_](\d\d?):(\d\d)(?::(\d\d))?)?)?)?")
+_FIELDS = ("has", "is", *TEXTS, *NUMBERS, *DURATIONS, *TIMES)
+_SHORTEST, _LONGEST = 4, 24
+"""Letters of a word that may be one of ours misspelt."""
 
 
 class QueryError(UsageError):
@@ -56,14 +79,28 @@ class _Word(NamedTuple):
     """One word of a query, without the quotes around parts of it."""
 
     text: str
+    plain: str
+    """The same with a NUL for each quoted letter, whose signs mean nothing."""
     position: int
     negated: bool
     quoted: bool
-    """Whether it begins with a quote, so that its signs mean nothing."""
+    """Whether it begins with a quote."""
+    places: list[int]
+    """Where in the query each letter stands."""
+    end: int
+    """Where in the query the word ends."""
+
+    def place(self, letter: int) -> int:
+        """Where in the query a letter stands, or would stand."""
+        return self.places[letter] if letter < len(self.places) else self.end
 
 
-def row_test(query: str, *, clock: Callable[[], float] = time.time) -> RowTest:
-    """Whether a row is meant by ``query``; an empty one means them all. Raises :class:`QueryError`."""
+def row_test(query: str, *, clock: Callable[[], float] = time.time, is_new: RowTest | None = None) -> RowTest:
+    """Whether a row is meant by ``query``; an empty one means them all. Raises :class:`QueryError`.
+
+    ``is_new``: what ``is:new`` means; if not given, what this user saw last, see :mod:`themis.runs.news`.
+    """
+    parser = _Parser(clock, is_new)
     alternatives: list[list[RowTest]] = [[]]
     bar = -1
     for word in _words(query):
@@ -73,7 +110,7 @@ def row_test(query: str, *, clock: Callable[[], float] = time.time) -> RowTest:
             bar = word
             alternatives.append([])
         else:
-            alternatives[-1].append(_test(word, clock))
+            alternatives[-1].append(parser.test(word))
     if bar >= 0 and not alternatives[-1]:
         raise QueryError("Nothing stands after this |.", bar)
     if len(alternatives) == 1:
@@ -82,9 +119,22 @@ def row_test(query: str, *, clock: Callable[[], float] = time.time) -> RowTest:
     return lambda row: any(test(row) for test in either)
 
 
+def asks_for(query: str, what: str) -> bool:
+    """Whether ``is:what`` stands in a query, negated or not: what is hidden otherwise is then not."""
+    try:
+        words = list(_words(query))
+    except QueryError:
+        return False
+    wanted = f"is:{what}"
+    return any(not isinstance(word, int) and word.plain.casefold() == wanted for word in words)
+
+
 def _all(tests: list[RowTest]) -> RowTest:
     if len(tests) == 1:
         return tests[0]
+    if len(tests) == 2:
+        one, other = tests
+        return lambda row: one(row) and other(row)
     return lambda row: all(test(row) for test in tests)
 
 
@@ -103,77 +153,190 @@ def _words(query: str) -> Iterator[_Word | int]:
 
 
 def _word(query: str, start: int) -> tuple[_Word, int]:
-    place = start
-    negated = query[place] in "-!" and place + 1 < len(query) and query[place + 1] not in " |\t\n"
-    place += negated
+    following = query[start + 1 : start + 2]
+    negated = query[start] in "-!" and following not in ("", "|") and not following.isspace()
+    place = start + negated
     quoted = query[place] == '"'
-    letters: list[str] = []
-    while place < len(query) and not query[place].isspace() and query[place] != "|":
-        if query[place] != '"':
-            letters.append(query[place])
-            place += 1
-            continue
-        end = query.find('"', place + 1)
-        if end < 0:
-            raise QueryError("This quote is never closed.", place)
-        letters.append(query[place + 1 : end])
-        place = end + 1
-    return _Word("".join(letters), start, negated, quoted), place
+    text: list[str] = []
+    plain: list[str] = []
+    places: list[int] = []
+    while place < len(query):
+        ending = _ENDS_PLAIN.search(query, place)
+        end = ending.start() if ending else len(query)
+        text.append(query[place:end])
+        plain.append(query[place:end])
+        places.extend(range(place, end))
+        place = end
+        if ending is None or query[end] != '"':
+            break
+        place = _quoted(query, end, text, plain, places)
+    word = _Word("".join(text), "".join(plain), start, negated, quoted, places, place)
+    return word, place
 
 
-def _test(word: _Word, clock: Callable[[], float]) -> RowTest:
-    test = _bare(word.text) if word.quoted else _signed(word, clock)
-    return (lambda row: not test(row)) if word.negated else test
+def _quoted(query: str, start: int, text: list[str], plain: list[str], places: list[int]) -> int:
+    """Read on from a quote to behind the one that closes it."""
+    place = start + 1
+    while place < len(query) and query[place] != '"':
+        piece = _QUOTED.match(query, place)
+        said = piece[0] if piece else query[place]
+        end = place + len(said)
+        if said in ('\\"', "\\\\"):
+            said, place = said[1], place + 1
+        text.append(said)
+        plain.append("\0" * len(said))
+        places.extend(range(place, end))
+        place = end
+    if place >= len(query):
+        raise QueryError("This quote is never closed.", start)
+    return place + 1
 
 
-def _signed(word: _Word, clock: Callable[[], float]) -> RowTest:
-    comparison = _COMPARISON.fullmatch(word.text)
-    field, colon, rest = word.text.partition(":")
-    if comparison is not None and not (colon and len(field) < len(comparison[1])):
-        name, sign, value = comparison.groups()
-        return _comparison(word, name, sign, value, clock)
-    if not colon:
-        return _bare(word.text)
-    field_name = field.casefold()
-    if field_name == "has":
-        return _has(word, rest.casefold())
-    if field_name in FIELDS:
-        wanted = rest.casefold()
-        return lambda row: any(wanted in text for text in _texts(row, field_name))
-    near = get_close_matches(field_name, (*FIELDS, "has"), 1, 0.7)
-    if near:
-        raise QueryError(f"There is no field {field!r}; perhaps {near[0]}: was meant.", word.position)
-    return _bare(word.text)
+class _Parser:
+    """Makes a test of each word."""
+
+    def __init__(self, clock: Callable[[], float], is_new: RowTest | None) -> None:
+        self._clock = clock
+        self._is_new = is_new
+
+    def test(self, word: _Word) -> RowTest:
+        test = _bare(word.text) if word.quoted else self._signed(word)
+        return (lambda row: not test(row)) if word.negated else test
+
+    def _signed(self, word: _Word) -> RowTest:
+        sign = _SIGN.search(word.plain)
+        if sign is None:
+            return _bare(word.text)
+        name, value = word.text[: sign.start()], word.text[sign.end() :]
+        field = ALIASES.get(name.casefold(), name.casefold())
+        if field.startswith(METRIC):
+            return self._metric(word, name, sign, value)
+        if not _NAME.fullmatch(word.plain, 0, sign.start()):
+            return _bare(word.text)
+        if field in ("has", "is"):
+            return self._has_or_is(word, field, sign, value)
+        if field in TEXTS:
+            return _text(word, field, sign, value)
+        if field in TIMES:
+            return self._time(word, field, sign, value)
+        if field in NUMBERS or field in DURATIONS:
+            return self._amount(word, field, sign, value)
+        return _unknown(word, name, field, sign)
+
+    def _metric(self, word: _Word, name: str, sign: re.Match[str], value: str) -> RowTest:
+        wanted = name[len(METRIC) :]
+        if not wanted or sign[0] == ":":
+            raise QueryError("A metric is compared, as in metric.Includes>0.5.", word.position)
+        return _compared(fields.metric(wanted), sign[0], _number(word, sign.end(), value))
+
+    def _amount(self, word: _Word, field: str, sign: re.Match[str], value: str) -> RowTest:
+        example = f"{field}<2d" if field in DURATIONS else f"{field}>0.5"
+        if sign[0] == ":":
+            raise QueryError(f"{field} is compared, as in {example}.", word.position)
+        if field in DURATIONS:
+            return _compared(fields.duration(field, self._clock), sign[0], _seconds(word, sign.end(), value))
+        return _compared(NUMBERS[field].get, sign[0], _number(word, sign.end(), value))
+
+    def _time(self, word: _Word, field: str, sign: re.Match[str], value: str) -> RowTest:
+        begin, end = _span(value, self._clock) or (math.nan, math.nan)
+        if not begin < end:
+            raise QueryError(
+                "A time is wanted here, such as 2026-11-01, 2026-11, 2026-11-01T18:30 or today.",
+                word.place(sign.end()),
+            )
+        get = TIMES[field].get
+        within: dict[str, Callable[[float], bool]] = {
+            ">": lambda t: t >= end,
+            ">=": lambda t: t >= begin,
+            "<": lambda t: t < begin,
+            "<=": lambda t: t < end,
+            "!=": lambda t: not begin <= t < end,
+        }
+        is_within: Callable[[float], bool] = within.get(sign[0], lambda t: begin <= t < end)
+
+        def meant(row: RunRow) -> bool:
+            found = get(row)
+            return found is not None and is_within(found)
+
+        return meant
+
+    def _has_or_is(self, word: _Word, field: str, sign: re.Match[str], value: str) -> RowTest:
+        if sign[0] != ":":
+            raise QueryError(f"{field} takes a colon, as in {field}:{next(iter(HAS))}.", word.position)
+        wanted = value.casefold()
+        if field == "has":
+            if wanted not in HAS:
+                raise QueryError(
+                    f"has: takes {', '.join(HAS)}; not {value!r:.60}.{_meant(wanted, HAS)}", word.position
+                )
+            return HAS[wanted]
+        if wanted == NEW:
+            return self._new()
+        if wanted in STATUSES:
+            return lambda row: row.status.word == wanted
+        if wanted not in IS:
+            known = (*IS, NEW, *STATUSES)
+            raise QueryError(
+                f"is: takes {', '.join((*IS, NEW))}, or a status; not {value!r:.60}.{_meant(wanted, known)}",
+                word.position,
+            )
+        return IS[wanted]
+
+    def _new(self) -> RowTest:
+        if self._is_new is None:
+            from themis.runs.news import Seen  # only who asks for it reads what was seen
+
+            self._is_new = Seen().is_new
+        return self._is_new
 
 
 def _bare(text: str) -> RowTest:
     wanted = text.casefold()
 
     def test(row: RunRow) -> bool:
-        notes = row.summary.get("annotations")
         if wanted in f"{row.run_id}\n{row.benchmark}\n{row.model}\n{row.status.word}".casefold():
             return True
-        return bool(notes) and any(wanted in text for name in ("name", "tag") for text in _texts(row, name))
+        if not row.annotations:
+            return False
+        return wanted in row.name.casefold() or any(wanted in tag.casefold() for tag in row.tags)
 
     return test
 
 
-def _has(word: _Word, what: str) -> RowTest:
-    tests: dict[str, RowTest] = {
-        "errors": lambda row: bool(row.errors),
-        "score": lambda row: row.score is not None,
-        "tokens": lambda row: bool(row.tokens),
-        "tags": lambda row: bool(_texts(row, "tag")),
-        "name": lambda row: _texts(row, "name") != ("",),
-    }
-    if what not in tests:
-        raise QueryError(f"has: takes {', '.join(HAS)}; not {what!r}.", word.position)
-    return tests[what]
+def _text(word: _Word, field: str, sign: re.Match[str], value: str) -> RowTest:
+    get, wanted = TEXTS[field].get, value.casefold()
+    if field == "status" and "\0" not in word.plain:
+        _check_status(wanted, word.place(sign.end()))
+    if sign[0] == ":":
+        return lambda row: any(wanted in text.casefold() for text in get(row))
+    if sign[0] == "=":
+        return lambda row: any(wanted == text.casefold() for text in get(row))
+    if sign[0] == "!=":
+        return lambda row: all(wanted != text.casefold() for text in get(row))
+    raise QueryError(
+        f"{field} is a text; it takes {field}:part, {field}=whole or {field}!=whole.", word.position
+    )
 
 
-def _comparison(word: _Word, name: str, sign: str, value: str, clock: Callable[[], float]) -> RowTest:
-    number, is_duration = _number_of(word, name, clock)
-    wanted = _wanted(word, sign, value, is_duration)
+def _check_status(wanted: str, position: int) -> None:
+    """A status that is nearly one of ours is a slip; any other may be a stranger's."""
+    near = None if any(wanted in each for each in STATUSES) else _near(wanted, STATUSES)
+    if near:
+        raise QueryError(f"No run is {wanted!r:.60}; perhaps {near} was meant.", position)
+
+
+def _unknown(word: _Word, name: str, field: str, sign: re.Match[str]) -> RowTest:
+    near = _near(field, _FIELDS)
+    if sign[0] == ":":
+        if near:
+            raise QueryError(f"There is no field {name!r}; perhaps {near}: was meant.", word.position)
+        return _bare(word.text)
+    known = ", ".join((*NUMBERS, *DURATIONS, *TIMES, f"{METRIC}NAME"))
+    meant = f"; perhaps {near} was meant" if near else ""
+    raise QueryError(f"{name!r:.60} cannot be compared{meant}; these can: {known}.", word.position)
+
+
+def _compared(number: Number, sign: str, wanted: float) -> RowTest:
     compare = _COMPARE[sign]
 
     def test(row: RunRow) -> bool:
@@ -183,61 +346,71 @@ def _comparison(word: _Word, name: str, sign: str, value: str, clock: Callable[[
     return test
 
 
-def _number_of(word: _Word, name: str, clock: Callable[[], float]) -> tuple[Number, bool]:
-    """What stands before the sign, and whether it is a duration."""
-    if name.casefold().startswith(METRIC):
-        return _metric(name[len(METRIC) :]), False
-    numbers: dict[str, tuple[Number, bool]] = {
-        "acc": (lambda row: row.score, False),
-        "score": (lambda row: row.score, False),
-        "n": (lambda row: row.done, False),
-        "total": (lambda row: row.total, False),
-        "errors": (lambda row: row.errors, False),
-        "tokens": (lambda row: row.tokens, False),
-        "took": (lambda row: row.duration_s, True),
-        "age": (lambda row: None if row.created_at is None else clock() - row.created_at, True),
-    }
-    found = numbers.get(name.casefold())
-    if found is None:
-        known = ", ".join((*numbers, f"{METRIC}NAME"))
-        raise QueryError(f"{name!r} cannot be compared; these can: {known}.", word.position)
-    return found
+def _seconds(word: _Word, start: int, value: str) -> float:
+    if not _DURATION.fullmatch(value):
+        raise QueryError("A duration is wanted here, such as 90s, 15m, 2h, 3d or 1w.", word.place(start))
+    return sum(float(each[:-1]) * _UNITS[each[-1]] for each in re.findall(r"[\d.]+[smhdw]", value))
 
 
-def _metric(wanted: str) -> Number:
-    def number(row: RunRow) -> float | None:
-        metrics = (row.summary.get("summary") or {}).get("metrics") or {}
-        for name, metric in metrics.items():
-            if name.casefold() == wanted.casefold() and isinstance(metric, dict):
-                mean = metric.get("mean")
-                return float(mean) if isinstance(mean, (int, float)) else None
-        return None
-
+def _number(word: _Word, start: int, value: str) -> float:
+    size = _SIZES.get(value[-1:].casefold(), 1.0)
+    digits = value[:-1] if value[-1:].casefold() in _SIZES else value
+    try:
+        number = float(digits.replace("_", "")) * size
+    except ValueError:
+        number = math.nan
+    if math.isnan(number):
+        raise QueryError("A number is wanted here.", word.place(start))
     return number
 
 
-def _wanted(word: _Word, sign: str, value: str, is_duration: bool) -> float:
-    position = word.position + word.negated + word.text.index(sign) + len(sign)
-    if is_duration:
-        if not _DURATION.fullmatch(value):
-            raise QueryError("A duration is wanted here, such as 90s, 15m, 2h, 3d or 1w.", position)
-        return sum(float(each[:-1]) * _UNITS[each[-1]] for each in re.findall(r"[\d.]+[smhdw]", value))
+def _span(value: str, clock: Callable[[], float]) -> tuple[float, float] | None:
+    """When the time that ``value`` names begins and ends, on this machine's clock."""
+    wanted = value.casefold()
     try:
-        return float(value.replace("_", ""))
-    except ValueError:
-        raise QueryError("A number is wanted here.", position) from None
+        if wanted in ("today", "yesterday"):
+            day = date.fromtimestamp(clock()) - timedelta(days=wanted == "yesterday")
+            return _moment(day.year, day.month, day.day), _moment(day.year, day.month, day.day + 1)
+        found = _DATE.fullmatch(value)
+        if found is None:
+            return None
+        given = [int(each) for each in found.groups() if each is not None]
+        datetime(*given, *[1, 1][len(given) - 1 :])  # type: ignore[arg-type]  # refuses the 31st of June
+        ending = [*given[:-1], given[-1] + 1]
+        return _moment(*given), _moment(*ending)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
-def _texts(row: RunRow, name: str) -> tuple[str, ...]:
-    if name == "id":
-        return (row.run_id.casefold(),)
-    if name == "status":
-        return (row.status.word,)
-    if name in ("benchmark", "model", "store"):
-        return (str(getattr(row, name)).casefold(),)
-    notes = row.summary.get("annotations")
-    notes = notes if isinstance(notes, dict) else {}
-    if name == "name":
-        return (str(notes.get("name") or "").casefold(),)
-    tags = notes.get("tags")
-    return tuple(str(tag).casefold() for tag in tags) if isinstance(tags, list) else ()
+def _moment(year: int, month: int = 1, day: int = 1, *clock_time: int) -> float:
+    """Seconds since 1970; a part one above its largest is the first of the next."""
+    hour, minute, second = (*clock_time, 0, 0, 0)[:3]
+    return time.mktime((year, month, day, hour, minute, second, 0, 0, -1))
+
+
+def _meant(wanted: str, known: Iterable[str]) -> str:
+    near = _near(wanted, known)
+    return f" Perhaps {near} was meant." if near else ""
+
+
+def _near(wanted: str, known: Iterable[str]) -> str | None:
+    """The known word that differs by about one letter. Cheap: a query may hold thousands of words."""
+    if not _SHORTEST <= len(wanted) <= _LONGEST:
+        return None
+    ours = _without_a_letter(wanted)
+    return next(
+        (
+            each
+            for each in known
+            if len(each) >= _SHORTEST and not _without_one_of_ours(each).isdisjoint(ours)
+        ),
+        None,
+    )
+
+
+def _without_a_letter(word: str) -> frozenset[str]:
+    """The word, and what is left of it without each of its letters."""
+    return frozenset((word, *(word[:n] + word[n + 1 :] for n in range(len(word)))))
+
+
+_without_one_of_ours = cache(_without_a_letter)

@@ -15,6 +15,8 @@ from themis.core.entities import EvaluationRecord, ExperimentReport, GenerationR
 from themis.core.errors import SchemaTooNew, StorageError, StoreCorrupt
 from themis.core.safe_text import storable
 
+FAR = 1e15
+"""Seconds from 1970 beyond which no time is meant."""
 HEAVY_METADATA = ("progress", "audit")
 """Left out of summaries, as are ``asked.prompt`` and ``asked.system``."""
 
@@ -157,9 +159,10 @@ class StorageBackend(ABC):
 
 
 def created_at(summary: dict[str, Any]) -> float:
-    """When a run was made, for sorting; 0 where it does not say."""
+    """When a run was made, for sorting; 0 where it does not say, or says no time."""
     value = summary.get("created_at")
-    return float(value) if isinstance(value, (int, float)) else 0.0
+    # A stranger's may be infinite, no number at all, or too large for a float.
+    return float(value) if isinstance(value, (int, float)) and -FAR <= value <= FAR else 0.0
 
 
 def summarised(

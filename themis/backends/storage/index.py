@@ -11,10 +11,10 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from themis.backends.storage.base import created_at, summarised, unreadable
 from themis.core import codec
@@ -23,8 +23,13 @@ from themis.core.errors import StorageError, StoreCorrupt
 
 SETTLED_NS = 2_000_000_000
 UNTRUSTED = 0
-ROWS_AT_ONCE = 200
+ROWS_AT_FIRST = 100
+"""Rows fetched from the cache for a first screen, before all the others."""
+MOST_NAMED = 500
+"""Rows fetched by their names; more are found faster by reading the cache through."""
 _VERSION = 2
+
+T = TypeVar("T")
 
 _TABLE = """
 create table if not exists run (
@@ -54,20 +59,34 @@ class RunIndex:
                 return [codec.decode_document(summary) for (summary,) in rows]
         return []
 
-    def verified(self) -> Iterator[dict[str, Any]]:
-        """Every run as it is now, newest first; re-reads only the folders that changed.
+    def verified(self) -> Listing[dict[str, Any]]:
+        """Every run as it is now, newest first; re-reads only the folders that changed."""
+        return self.changed_since({}, _decoded)
+
+    def changed_since(
+        self, stamps: Mapping[str, int], make: Callable[[bytes | dict[str, Any]], T]
+    ) -> Listing[T]:
+        """What ``make`` makes of each run that is not as it was at ``stamps``, newest first.
 
         Which runs there are, and that their rows are fresh, is settled at the call; rows are read as they
-        are asked for.
+        are asked for. ``make`` gets a summary or its JSON, and raises :class:`StoreCorrupt` for what is none.
+        ``stamps``: those of an earlier listing; an empty one means every run.
         """
+        now = self._stamps()
+        changed = {run_id: stamp for run_id, stamp in now.items() if stamps.get(run_id) != stamp}
+        if not changed and len(now) == len(stamps):
+            return Listing(iter(()), 0, now)
         try:
             with self._connection() as connection:
-                return _Listing(self, *self._looked_at(connection))
+                looked_at = self._looked_at(connection, now, changed, anew=not stamps)
         except sqlite3.OperationalError:
-            pass  # another process holds the cache, which is as good as none
+            looked_at = None  # another process holds the cache, which is as good as none
         except sqlite3.Error:
+            looked_at = None
             self._discard()
-        return _Listing(self, *self._looked_at(None))
+        run_ids, read, trusted = looked_at or self._looked_at(None, now, changed, anew=False)
+        kept = {run_id: stamp for run_id, stamp in now.items() if run_id not in changed}
+        return Listing(self._made(run_ids, read, make), len(run_ids), kept | trusted)
 
     def _discard(self) -> None:
         """Remove a damaged cache; the next look makes a new one."""
@@ -77,37 +96,51 @@ class RunIndex:
                 path.unlink(missing_ok=True)
 
     def _looked_at(
-        self, connection: sqlite3.Connection | None
-    ) -> tuple[list[str], dict[str, dict[str, Any]]]:
-        """The ids of all runs, newest first, and the summaries of those that had to be read."""
-        stamps = self._stamps()
+        self,
+        connection: sqlite3.Connection | None,
+        now: dict[str, int],
+        changed: dict[str, int],
+        *,
+        anew: bool,
+    ) -> tuple[list[str], dict[str, dict[str, Any]], dict[str, int]]:
+        """The changed runs, newest first, the summaries of those that had to be read, and their stamps.
+
+        ``anew``: whether the cache may know them as they are; else they changed since it was looked at.
+        """
         # Told to use the index, which holds all three, SQLite passes over the summaries.
         query = "select run_id, stamp, created_at from run indexed by newest"
-        rows = connection.execute(query) if connection else ()
-        known = {run_id: created for run_id, stamp, created in rows if stamps.get(run_id) == stamp}
-        changed = {run_id: stamp for run_id, stamp in stamps.items() if run_id not in known}
-        read = self._renewed(connection, changed)
+        rows = connection.execute(query) if connection and anew else ()
+        known = {run_id: created for run_id, stamp, created in rows if changed.get(run_id) == stamp}
+        trusted = {run_id: changed[run_id] for run_id in known}
+        unknown = changed if not known else {each: changed[each] for each in changed.keys() - known.keys()}
+        read, stamps = self._renewed(connection, unknown)
         known |= {run_id: created_at(summary) for run_id, summary in read.items()}
         if connection is not None:
-            self._forget(connection, stamps)
-        return sorted(known, key=known.__getitem__, reverse=True), read
+            self._forget(connection, now)
+        return sorted(known, key=known.__getitem__, reverse=True), read, trusted | stamps
 
-    def rows(self, run_ids: list[str], read: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        for start in range(0, len(run_ids), ROWS_AT_ONCE):
-            some = run_ids[start : start + ROWS_AT_ONCE]
+    def _made(
+        self, run_ids: list[str], read: dict[str, dict[str, Any]], make: Callable[[bytes | dict[str, Any]], T]
+    ) -> Iterator[T]:
+        for some in (run_ids[:ROWS_AT_FIRST], run_ids[ROWS_AT_FIRST:]):
             blobs = self._blobs([run_id for run_id in some if run_id not in read])
             for run_id in some:
-                summary = read.get(run_id) or _decoded(blobs.get(run_id))
-                if summary is None:
-                    # What the cache lost meanwhile, or cannot give back, the store still has.
-                    if run_id in blobs:
+                blob = blobs.get(run_id)
+                if blob is not None:
+                    try:
+                        yield make(blob)
+                        continue
+                    except StoreCorrupt:
                         self._drop([run_id])
-                    summary = self._read(run_id)
+                # What the cache lost meanwhile, or cannot give back, the store still has.
+                summary = read.get(run_id) or self._read(run_id)
                 if summary is not None:
-                    yield summary
+                    yield make(summary)
 
     def _blobs(self, run_ids: list[str]) -> dict[str, bytes]:
         with suppress(sqlite3.Error), self._connection() as connection:
+            if connection is not None and len(run_ids) > MOST_NAMED:
+                return dict(connection.execute("select run_id, summary from run"))
             if connection is not None and run_ids:
                 marks = ",".join("?" * len(run_ids))
                 query = f"select run_id, summary from run where run_id in ({marks})"
@@ -116,37 +149,42 @@ class RunIndex:
 
     def _stamps(self) -> dict[str, int]:
         try:
-            with os.scandir(self._runs) as entries:
-                return {
-                    entry.name: entry.stat(follow_symlinks=False).st_mtime_ns
-                    for entry in entries
-                    if entry.is_dir(follow_symlinks=False)
-                }
+            folder = os.open(self._runs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:
             return {}
+        stamps = {}
+        try:
+            # From an open folder each look at a run is a short way.
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        try:
+                            stamps[entry.name] = entry.stat(follow_symlinks=False).st_mtime_ns
+                        except FileNotFoundError:
+                            pass  # deleted since
+        finally:
+            os.close(folder)
+        return stamps
 
     def _renewed(
         self, connection: sqlite3.Connection | None, changed: dict[str, int]
-    ) -> dict[str, dict[str, Any]]:
-        read, rows = {}, []
+    ) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
+        """The summaries of changed runs, and the stamps to know them by."""
+        read, stamps, rows = {}, {}, []
         for run_id, stamp in changed.items():
             now = time.time_ns()
             summary = self._read(run_id)
             if summary is not None:
                 read[run_id] = summary
                 settled = now - stamp > SETTLED_NS
-                row = (
-                    run_id,
-                    stamp if settled else UNTRUSTED,
-                    created_at(summary),
-                    _encoded(run_id, summary),
-                )
-                rows.append(row)
+                stamps[run_id] = stamp if settled else UNTRUSTED
+                encoded = _encoded(run_id, summary)
+                rows.append((run_id, stamps[run_id], created_at(summary), encoded))
         if connection is not None and rows:
             # Another process may hold the cache; the next look renews what this one could not.
             with suppress(sqlite3.Error), connection:
                 connection.executemany("insert or replace into run values (?, ?, ?, ?)", rows)
-        return read
+        return read, stamps
 
     def _forget(self, connection: sqlite3.Connection, stamps: dict[str, int]) -> None:
         with suppress(sqlite3.Error):
@@ -189,29 +227,30 @@ class RunIndex:
         return connection
 
 
-def _decoded(blob: bytes | None) -> dict[str, Any] | None:
-    if blob is not None:
-        with suppress(StoreCorrupt):
-            summary = codec.decode_document(blob)
-            if isinstance(summary, dict):
-                return summary
-    return None
+def _decoded(summary: bytes | dict[str, Any]) -> dict[str, Any]:
+    document = codec.decode_document(summary) if isinstance(summary, bytes) else summary
+    if not isinstance(document, dict):
+        raise StoreCorrupt("A summary in the cache is not a JSON object.")
+    return document
 
 
-class _Listing(Iterator[dict[str, Any]]):
-    """Summaries, read as they are asked for; :func:`operator.length_hint` says how many are left."""
+class Listing(Iterator[T]):
+    """Runs, read as they are asked for; :func:`operator.length_hint` says how many there are in all."""
 
-    def __init__(self, index: RunIndex, run_ids: list[str], read: dict[str, dict[str, Any]]) -> None:
-        self._left = len(run_ids)
-        self._rows = index.rows(run_ids, read)
+    def __init__(self, rows: Iterator[T], count: int, stamps: dict[str, int]) -> None:
+        self._count = count
+        self._rows = rows
+        self.stamps = stamps
+        """Every run that there is now, and what it is known by: for :meth:`RunIndex.changed_since`."""
 
     def __length_hint__(self) -> int:
-        return self._left
+        return self._count
 
-    def __next__(self) -> dict[str, Any]:
-        row = next(self._rows)
-        self._left -= 1
-        return row
+    def __iter__(self) -> Iterator[T]:
+        return self._rows
+
+    def __next__(self) -> T:
+        return next(self._rows)
 
 
 def _encoded(run_id: str, summary: dict[str, Any]) -> bytes:

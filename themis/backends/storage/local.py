@@ -20,10 +20,10 @@ import shutil
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from themis.backends.storage.base import StorageBackend, summarised, unreadable
@@ -34,7 +34,7 @@ from themis.backends.storage.files import (
     whole_lines,
     write_whole,
 )
-from themis.backends.storage.index import RunIndex
+from themis.backends.storage.index import Listing, RunIndex
 from themis.backends.storage.run_writer import RunWriter, make_folder
 from themis.core import codec
 from themis.core.current import Rank, current_evaluations, current_generations, identity, rank
@@ -42,6 +42,8 @@ from themis.core.directories import data_dir
 from themis.core.entities import EvaluationRecord, ExperimentReport, GenerationRecord
 from themis.core.errors import RunNotFound, SchemaTooNew, StorageError, StoreCorrupt
 from themis.core.run_ids import checked_run_id, is_run_id
+
+T = TypeVar("T")
 
 LAYOUT = 1
 MOST_OPEN_RUNS = 64
@@ -138,6 +140,14 @@ class LocalStorageBackend(StorageBackend):
         self._check_layout()
         with translated(self._runs, "list runs"):
             return self._index.verified()
+
+    def changed_since(
+        self, stamps: Mapping[str, int], make: Callable[[bytes | dict[str, Any]], T]
+    ) -> Listing[T]:
+        """What ``make`` makes of the summary of each run that changed, see :meth:`RunIndex.changed_since`."""
+        self._check_layout()
+        with translated(self._runs, "list runs"):
+            return self._index.changed_since(stamps, make)
 
     def cached_summaries(self, limit: int | None = None) -> list[dict[str, Any]]:
         """What the last listing on this machine saw, newest first: at once, perhaps out of date."""
