@@ -5,6 +5,7 @@
     <root>/themis-store.json            {"layout": 1}
     <root>/runs/<run_id>/run.json       metadata, replaced whole
                          report.json    replaced whole
+                         annotations.json  replaced whole, under a lock on .annotations.lock
                          gen-<open>-<writer>.jsonl, eval-<open>-<writer>.jsonl
     <root>/.deleting/<run_id>-<nonce>/  a run on its way out
 
@@ -14,6 +15,7 @@ at opening, so that later openings are loaded later. Deleting is one rename, the
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -26,9 +28,11 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
+from themis.backends.storage.annotations import NEVER_SAVED, Annotations, annotations_apart
 from themis.backends.storage.base import StorageBackend, summarised, unreadable
 from themis.backends.storage.files import (
     FileClosed,
+    locked,
     sync_folder,
     translated,
     whole_lines,
@@ -40,7 +44,7 @@ from themis.core import codec
 from themis.core.current import Rank, current_evaluations, current_generations, identity, rank
 from themis.core.directories import data_dir
 from themis.core.entities import EvaluationRecord, ExperimentReport, GenerationRecord
-from themis.core.errors import RunNotFound, SchemaTooNew, StorageError, StoreCorrupt
+from themis.core.errors import Conflict, RunNotFound, SchemaTooNew, StorageError, StoreCorrupt
 from themis.core.run_ids import checked_run_id, is_run_id
 
 LAYOUT = 1
@@ -52,7 +56,7 @@ STILL_WRITTEN_S = 2.0
 _USUAL: Rank = (1, True, 1)
 
 
-class LocalStorageBackend(StorageBackend):
+class LocalStorageBackend(StorageBackend, Annotations):
     """A folder of runs. Made when first written to."""
 
     thread_safe = True
@@ -124,6 +128,34 @@ class LocalStorageBackend(StorageBackend):
         if data is None:
             raise RunNotFound(f"{self.root} has no report of a run {run_id!r}.")
         return codec.decode_report(data, str(path))
+
+    def load_annotations(self, run_id: str) -> tuple[dict[str, Any], str]:
+        path = self._folder(run_id) / "annotations.json"
+        data = self._read(path)
+        if data is None:
+            self._check_there(run_id)
+            return {}, NEVER_SAVED
+        return _object(data, path), _version(data)
+
+    def save_annotations(self, run_id: str, annotations: dict[str, Any], version: str) -> str:
+        data = codec.encode_document(annotations)
+        folder = self._folder(run_id)
+        path = folder / "annotations.json"
+        with translated(folder, "save annotations.json"):
+            try:
+                with locked(folder / ".annotations.lock"):
+                    stored = self._read(path)
+                    if (NEVER_SAVED if stored is None else _version(stored)) != version:
+                        raise Conflict(f"The annotations of the run {run_id!r} were changed meanwhile.")
+                    write_whole(path, data)
+            except FileNotFoundError as exc:
+                raise RunNotFound(f"{self.root} has no run {run_id!r}.") from exc
+        self._unsynced.add(folder)
+        return _version(data)
+
+    def _check_there(self, run_id: str) -> None:
+        if not self.run_exists(run_id):
+            raise RunNotFound(f"{self.root} has no run {run_id!r}.")
 
     def list_runs(self) -> list[str]:
         self._check_layout()
@@ -336,7 +368,7 @@ class LocalStorageBackend(StorageBackend):
             metadata = _object(data, path) if data is not None else {}
         except StorageError as exc:
             metadata = unreadable(exc)
-        return summarised(run_id, metadata)
+        return summarised(run_id, metadata, annotations_apart(self, run_id))
 
     def _files(self, run_id: str, kind: type) -> list[Path]:
         prefix = "gen-" if kind is GenerationRecord else "eval-"
@@ -417,6 +449,10 @@ def _begin_anew_in_a_forked_child() -> None:
 
 
 os.register_at_fork(after_in_child=_begin_anew_in_a_forked_child)
+
+
+def _version(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:32]
 
 
 def _metadata_of(data: bytes, path: Path) -> dict[str, Any]:
