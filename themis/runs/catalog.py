@@ -11,6 +11,7 @@ from themis.backends.storage.base import StorageBackend, created_at
 from themis.backends.storage.foreign import whole
 from themis.core.errors import RunNotFound, StoreReadonly, UsageError
 from themis.runs.status import Status, status_of
+from themis.runs.trash import is_trashed
 
 
 @dataclass
@@ -77,17 +78,18 @@ def remembered_rows(store: Store, limit: int) -> list[RunRow]:
     """The newest runs as the last look saw them, if the store remembers: at once, perhaps out of date."""
     remembered = getattr(store.backend, "cached_summaries", None)
     summaries: Iterable[dict[str, Any]] = () if remembered is None else remembered(limit)
-    return [row_of(store.name, summary) for summary in summaries]
+    return [row_of(store.name, summary) for summary in summaries if not is_trashed(summary)]
 
 
 def list_rows(store: Store) -> Iterator[RunRow]:
-    """The runs of a store, newest first."""
+    """The runs of a store, newest first; not those in the trash."""
     summaries: Iterable[dict[str, Any]] = store.backend.list_summaries()
     if not hasattr(store.backend, "cached_summaries"):
         # Only a store that remembers keeps them in order.
         summaries = sorted(summaries, key=created_at, reverse=True)
     for summary in summaries:
-        yield row_of(store.name, summary)
+        if not is_trashed(summary):
+            yield row_of(store.name, summary)
 
 
 def row_of(store: str, summary: dict[str, Any]) -> RunRow:

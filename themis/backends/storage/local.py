@@ -198,6 +198,34 @@ class LocalStorageBackend(StorageBackend, Annotations):
                         sync_folder(self._runs)
                 self._sweep(run_id)
 
+    def size_of(self, run_id: str) -> int:
+        """Bytes that the files of a run take; 0 if there is no such run."""
+        folder = self._folder(run_id)
+        with translated(folder, "measure the run"):
+            try:
+                with os.scandir(folder) as entries:
+                    return sum(each.stat(follow_symlinks=False).st_size for each in entries)
+            except FileNotFoundError:
+                return 0
+
+    def left_of(self, run_id: str) -> list[str]:
+        """The folders in which anything of a run still lies, a deleted one's too."""
+        folder = self._folder(run_id)
+        return [str(each) for each in (folder, *self._leaving(run_id)) if os.path.lexists(each)]
+
+    def unswept(self) -> list[str]:
+        """The ids of runs whose deletion was begun and not brought to its end."""
+        self._check_layout()
+        return sorted({each.name.rpartition("-")[0] for each in self._leaving()})
+
+    def _leaving(self, run_id: str | None = None) -> list[Path]:
+        with translated(self._deleting, "list"):
+            try:
+                names = os.listdir(self._deleting)
+            except FileNotFoundError:
+                return []
+        return [self._deleting / n for n in names if run_id is None or n.rpartition("-")[0] == run_id]
+
     def flush(self) -> None:
         failure: StorageError | None = None
         with self._lock:
