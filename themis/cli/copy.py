@@ -48,9 +48,8 @@ def _say(given: argparse.Namespace, copied: list[Copied], refused: dict[str, The
         output.say_json(said)
         return
     for each in copied:
-        records = (
-            f"{output.count(each.generations)} generations, {output.count(each.evaluations)} evaluations"
-        )
+        generations = output.plural(each.generations, "generation")
+        records = f"{generations}, {output.plural(each.evaluations, 'evaluation')}"
         resumed = f" ({output.count(each.resumed)} were there already)" if each.resumed else ""
         address = output.cut(output.address(each.target, each.new_id), 120)
         output.say(f"copied  {address}: {records}{resumed}, read back and found the same")

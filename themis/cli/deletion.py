@@ -163,8 +163,8 @@ def _refuse_live(doomed: Sequence[DeletePreview]) -> None:
     for each in doomed:
         if each.live:
             raise RunHeld(
-                f"{each.run_id} is {each.status}, so nothing was deleted. Cancel it first: themis runs cancel "
-                f"{each.run_id}"
+                f"{each.run_id} is {each.status}, so nothing was deleted. Cancel it first: themis runs "
+                f"cancel {each.run_id}"
             )
 
 

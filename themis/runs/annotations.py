@@ -124,8 +124,8 @@ def checked_tag(tag: str) -> str:
     spaced = any(each.isspace() for each in cleaned)
     if not 0 < len(cleaned) <= MOST_TAG or spaced or cleaned[0] in "+-":
         raise UsageError(
-            f"{tag!r:.100} cannot be a tag. A tag has 1 to {MOST_TAG} characters, no spaces, and neither plus "
-            "nor dash at its start."
+            f"{tag!r:.100} cannot be a tag. A tag has 1 to {MOST_TAG} characters, no spaces, and neither "
+            "plus nor dash at its start."
         )
     return cleaned
 

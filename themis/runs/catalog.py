@@ -29,8 +29,8 @@ class Store:
         """Raise :class:`StoreReadonly` if ``what``, such as ``"deleting runs"``, must not be done here."""
         if self.readonly:
             raise StoreReadonly(
-                f"The store {self.name} is readonly in your profiles, so {what} is refused. Take readonly out "
-                "of its profile, or work on a copy."
+                f"The store {self.name} is readonly in your profiles, so {what} is refused. Take readonly "
+                "out of its profile, or work on a copy."
             )
 
 

@@ -147,10 +147,10 @@ class _Copy:
     def _begin(self) -> None:
         """Mark the copy as a half one, unless an earlier attempt did."""
         backend = self.target.backend
-        if backend.run_exists(self.new_id):
-            self._check_half()
+        if backend.run_exists(self.new_id) and self._is_begun():
             return
-        same = next((each for each in backend.list_runs() if each.lower() == self.new_id.lower()), None)
+        ids = set(backend.list_runs()) - {self.new_id}
+        same = next((each for each in ids if each.lower() == self.new_id.lower()), None)
         if same is not None:
             raise RunExists(f"{self.target.name} has a run {same!r}; ids must differ by more than case.")
         mark = {
@@ -164,16 +164,25 @@ class _Copy:
         }
         backend.save_run_metadata(self.new_id, storable_value(mark))
 
-    def _check_half(self) -> None:
+    def _is_begun(self) -> bool:
+        """Whether the run that is there is a half copy of this one; ``False`` if it is but an empty place.
+
+        Raises :class:`RunExists` if it is anything else.
+        """
+        backend = self.target.backend
         try:
-            there = self.target.backend.load_run_metadata(self.new_id)
+            there = backend.load_run_metadata(self.new_id)
         except RunNotFound:
+            # A store may have made a place for the mark, and then the process was killed.
+            if not any(next(self._records(backend, self.new_id, kind), None) for kind in _KINDS):
+                return False
             there = {}
         if COPYING in there and there.get("uid") == self.uid:
-            return
+            return True
         what = "this very run, whole" if there.get("uid") == self.uid else f"a run {self.new_id!r}"
         raise RunExists(
-            f"{self.target.name} has {what}; nothing was copied. To have it twice, give the copy another id (--as)."
+            f"{self.target.name} has {what}; nothing was copied. To have it twice, give the copy another "
+            "id (--as)."
         )
 
     def _send(self, kind: str) -> int:
@@ -197,9 +206,9 @@ class _Copy:
         if wrong or more:
             which = ", ".join(repr(each)[:60] for each in (wrong + more)[:5])
             raise StorageError(
-                f"{self.target.name} does not give back what was sent: of {len(sent)} {kind} records {len(wrong)} "
-                f"are missing or differ, and {len(more)} were not sent ({which}). The half copy {self.new_id} is "
-                "left there, marked as one."
+                f"{self.target.name} does not give back what was sent: of {len(sent)} {kind} records "
+                f"{len(wrong)} are missing or differ, and {len(more)} were not sent ({which}). The half copy "
+                f"{self.new_id} is left there, marked as one."
             )
 
     def _digests(self, backend: StorageBackend, run_id: str, kind: str, *, tell: bool = False) -> Digests:
@@ -228,8 +237,8 @@ class _Copy:
         now = _checked(self.source, self.run_id).metadata
         if now != self.view.metadata:
             raise Conflict(
-                f"{self.run_id} was changed while it was copied. The half copy is left in {self.target.name}; the "
-                "same copy again brings it up to date."
+                f"{self.run_id} was changed while it was copied. The half is left in {self.target.name}; "
+                "the same copy again brings it up to date."
             )
 
     def _conclude(self) -> None:

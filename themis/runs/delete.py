@@ -181,7 +181,8 @@ def check_may_delete(store: Store, confirm: str | None) -> None:
     store.check_writable("deleting runs")
     if store.protected and confirm != store.name:
         raise UsageError(
-            f"The store {store.name} is protected: deleting in it wants its name typed (--confirm {store.name})."
+            f"The store {store.name} is protected: deleting in it wants its name typed "
+            f"(--confirm {store.name})."
         )
 
 
