@@ -69,6 +69,12 @@ class RunIndex:
             self._discard()
         return _Listing(self, *self._looked_at(None))
 
+    def rebuild(self) -> None:
+        """Remove the cache, and read every run anew."""
+        self._discard()
+        for _ in self.verified():
+            pass
+
     def _discard(self) -> None:
         """Remove a damaged cache; the next look makes a new one."""
         journal = self._path.with_name(f"{self._path.name}-journal")  # it would be played into the new one

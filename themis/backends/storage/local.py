@@ -25,7 +25,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from themis.backends.storage.annotations import NEVER_SAVED, Annotations, annotations_apart
@@ -46,6 +46,9 @@ from themis.core.directories import data_dir
 from themis.core.entities import EvaluationRecord, ExperimentReport, GenerationRecord
 from themis.core.errors import Conflict, RunNotFound, SchemaTooNew, StorageError, StoreCorrupt
 from themis.core.run_ids import checked_run_id, is_run_id
+
+if TYPE_CHECKING:
+    from themis.backends.storage.anatomy import Anatomy
 
 LAYOUT = 1
 MOST_OPEN_RUNS = 64
@@ -207,6 +210,35 @@ class LocalStorageBackend(StorageBackend, Annotations):
                     return sum(each.stat(follow_symlinks=False).st_size for each in entries)
             except FileNotFoundError:
                 return 0
+
+    def anatomy_of(self, run_id: str) -> Anatomy:
+        """What the folder of a run holds. Raises :class:`RunNotFound` if there is none."""
+        from themis.backends.storage.anatomy import anatomy_of
+
+        folder = self._folder(run_id)
+        with translated(folder, "look at the run's files"):
+            try:
+                return anatomy_of(folder)
+            except FileNotFoundError as exc:
+                raise RunNotFound(f"{self.root} has no run {run_id!r}.") from exc
+
+    def sweep_strays(self, run_id: str) -> list[str]:
+        """Remove temporary files of killed writers; returns their names."""
+        strays = self.anatomy_of(run_id).strays
+        with translated(self._folder(run_id), "remove temporary files"):
+            for name in strays:
+                (self._folder(run_id) / name).unlink(missing_ok=True)
+        return strays
+
+    def stale_in_index(self) -> list[str]:
+        """Runs of which the index, once verified, says something else than the store does."""
+        listed = {str(each.get("run_id")): each for each in self.list_summaries()}
+        truth = {run_id: self._read_summary(run_id) for run_id in self.list_runs()}
+        return sorted(each for each in listed.keys() | truth.keys() if listed.get(each) != truth.get(each))
+
+    def rebuild_index(self) -> None:
+        """Throw the index away and make it anew from the store."""
+        self._index.rebuild()
 
     def left_of(self, run_id: str) -> list[str]:
         """The folders in which anything of a run still lies, a deleted one's too."""
