@@ -80,8 +80,8 @@ def _notes(store: Store, view: RunView) -> Iterator[tuple[str, str]]:
     notes = annotations_in(store.backend, view.run_id, view.metadata)
     trash = trash_of(notes)
     if trash is not None:
-        since = f"{output.age(trash.get('at'))} ago by {trash.get('by')}"
-        yield "in trash", f"since {since}; themis runs restore {view.run_id} brings it back"
+        since = f"{output.age(trash.get('at'))}, by {trash.get('by')}"
+        yield "in trash", f"for {since}; themis runs restore {view.run_id} brings it back"
     for field in ("name", "notes"):
         if notes.get(field):
             yield field, str(notes[field])

@@ -99,6 +99,10 @@ def change_tags(
     """Add tags to a run, and take tags away. Raises as :func:`annotate`."""
     added, removed = [checked_tag(each) for each in add], [checked_tag(each) for each in remove]
 
+    both = sorted(set(added).intersection(removed))
+    if both:
+        raise UsageError(f"The tag {both[0]!r} is to be added and to be taken away; which is it?")
+
     def change(notes: dict[str, Any]) -> str | None:
         before = tags_of(notes)
         kept = [tag for tag in before if tag not in removed]
