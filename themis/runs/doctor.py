@@ -102,6 +102,7 @@ def examine_run(store: Store, run_id: str) -> RunHealth:
     try:
         health.findings += _of_records(store, view, health.counts)
     except StorageError as exc:
+        health.counts.clear()
         health.findings.append(
             Finding("records", PROBLEM, str(exc), "what is damaged is left as it is: no repair can know it")
         )
