@@ -129,6 +129,19 @@ def test_a_live_run_is_refused_by_its_status_and_by_its_lock(store: Store, what:
     assert shown(store) == [RUN]
 
 
+@pytest.mark.parametrize("status", ["running", "queued"])
+def test_what_gave_no_sign_for_a_day_is_given_up(store: Store, status: str) -> None:
+    for hours, refused in ((23, True), (25, False)):
+        silent = time.time() - hours * 3_600
+        make_run(store, status=status, where={"host": "elsewhere"}, updated_at=silent)
+        assert preview(store, RUN).live is refused
+        if refused:
+            with pytest.raises(RunHeld, match=f"{RUN} is (no signal|queued)"):
+                purge(store, RUN)
+    delete(store, RUN)
+    purge(store, RUN)
+
+
 def test_a_protected_store_wants_its_name_and_a_readonly_one_refuses(store: Store) -> None:
     store.protected = True
     works: list[Any] = [

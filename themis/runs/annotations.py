@@ -30,6 +30,7 @@ MOST_NAME, MOST_TAG, MOST_NOTES = 200, 60, 20_000
 MOST_TAGS = 50
 MOST_AUDIT = 100
 """Lines kept, the latest."""
+GIVEN_UP_S = 86_400.0
 TRIES = 50
 """How often another may be faster before a change is given up."""
 
@@ -150,6 +151,19 @@ def seen(backend: StorageBackend, run_id: str) -> RunView:
         return RunView(run_id, {}, None, Status("unreadable", storable(str(exc))))
 
 
+def is_live(view: RunView) -> bool:
+    """Whether somebody may be working on the run.
+
+    One that gave no sign for a day is given up: else what died on another host could never be cleared away.
+    """
+    if view.status.word not in ("no signal", "queued"):
+        return view.status.live
+    beat = view.metadata.get("heartbeat")
+    signs = [beat.get("at") if isinstance(beat, dict) else None, view.metadata.get("updated_at")]
+    times = [each for each in signs if isinstance(each, (int, float))]
+    return not times or time.time() - max(times) < GIVEN_UP_S
+
+
 @contextmanager
 def run_held(store: Store, view: RunView, *also: tuple[str, str]) -> Iterator[None]:
     """Keep this host from going on with a run. Raises :class:`RunHeld` if it is at it.
@@ -196,7 +210,7 @@ def _annotated_apart(
 def _annotated_within(store: Store, run_id: str, change: Change) -> dict[str, Any]:
     backend = store.backend
     view = look(backend, run_id)
-    if view.status.live:
+    if is_live(view):
         raise RunHeld(
             f"{run_id} is {view.status.word}, and the store {store.name} keeps annotations in the metadata, "
             "which only its runner may write. Wait for it, or end it first."

@@ -28,7 +28,7 @@ from themis.core.hashing import hash_json
 from themis.core.options import redacted
 from themis.core.run_ids import checked_run_id
 from themis.core.safe_text import storable_value
-from themis.runs.annotations import MOST_AUDIT, lock_name_of, person, run_held
+from themis.runs.annotations import MOST_AUDIT, is_live, lock_name_of, person, run_held
 from themis.runs.catalog import Store
 from themis.runs.purge import store_key
 from themis.runs.watch import RunView, look
@@ -104,7 +104,7 @@ def copy_run(
 
 def _checked(source: Store, run_id: str) -> RunView:
     view = look(source.backend, run_id)
-    if view.status.live:
+    if is_live(view):
         raise RunHeld(
             f"{run_id} is {view.status.word}, so a copy would be of no one moment. Wait for it, or pause it "
             f"(themis runs pause {run_id}), then copy it."

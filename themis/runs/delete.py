@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from themis.backends.storage.annotations import annotations_in
 from themis.core.errors import Conflict, RunHeld, StoreCorrupt, ThemisError, UsageError
-from themis.runs.annotations import annotate, person, run_held, seen
+from themis.runs.annotations import annotate, is_live, person, run_held, seen
 from themis.runs.catalog import Store
 from themis.runs.trash import DAY_S, TRASH_DAYS, trash_of
 from themis.runs.watch import RunView
@@ -72,7 +72,7 @@ def preview(store: Store, run_id: str) -> DeletePreview:
         status=view.status.word,
         records=done if isinstance(done, int) else None,
         bytes=None if measure is None else measure(run_id),
-        live=view.status.live,
+        live=is_live(view),
         trashed=trash,
     )
 
@@ -188,7 +188,7 @@ def check_may_delete(store: Store, confirm: str | None) -> None:
 
 def check_not_live(view: RunView, verb: str) -> None:
     """Raise :class:`RunHeld` while somebody may be working on the run."""
-    if view.status.live:
+    if is_live(view):
         raise RunHeld(
             f"{view.run_id} is {view.status.word}; cancel it first (themis runs cancel {view.run_id}), then "
             f"{verb} it."

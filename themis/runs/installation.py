@@ -213,7 +213,12 @@ def _store(name: str) -> Check:
         return Check("stores", shown, False, redacted(said), f"themis backends check {shown}")
     kind = "readonly" if store.readonly else "protected" if store.protected else "works"
     took = (time.perf_counter() - started) * 1e3
-    return Check("stores", shown, True, f"{kind}, {runs:,} runs, looked through in {took:.0f} ms")
+    return Check(
+        "stores",
+        shown,
+        True,
+        f"{kind}, {runs:,} run{'' if runs == 1 else 's'}, looked through in {took:.0f} ms",
+    )
 
 
 def _leftovers() -> Iterator[Check]:
