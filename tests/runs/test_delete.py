@@ -76,6 +76,17 @@ def test_a_deleted_run_is_hidden_whole_and_comes_back(store: Store) -> None:
     assert dids == ["moved it to the trash", "restored it from the trash"]
 
 
+@pytest.mark.parametrize("trash", [True, "yes", {"by": 7}, {"at": [], "until": "x"}])
+def test_trash_that_a_stranger_made(store: Store, trash: Any) -> None:
+    make_run(store, "odd", annotations={"trash": trash})
+    assert shown(store) == [RUN]
+    assert expired(store) == []
+    assert preview(store, "odd").trashed is not None
+    delete(store, "odd")
+    assert restore(store, "odd")
+    assert shown(store) == ["odd", RUN]
+
+
 def test_undo_takes_back_that_deletion_only(store: Store) -> None:
     first = delete(store, RUN)
     restore(store, RUN)

@@ -187,7 +187,7 @@ def check_not_run_elsewhere(run_id: str, metadata: dict[str, Any]) -> None:
 
 def check_not_set_aside(storage: StorageBackend, run_id: str, metadata: dict[str, Any]) -> None:
     """Raise :class:`RunConflict` for a run in the trash, and for a copy that was cut short."""
-    if isinstance(annotations_in(storage, run_id, metadata).get("trash"), dict):
+    if annotations_in(storage, run_id, metadata).get("trash"):
         raise RunConflict(
             f"The run {run_id!r} lies in the trash. Restore it first: themis runs restore {run_id}"
         )

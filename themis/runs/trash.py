@@ -23,9 +23,11 @@ def asks_for_trash(query: str) -> bool:
 
 
 def trash_of(annotations: Any) -> dict[str, Any] | None:
-    """``{at, by, until}`` of a run in the trash, of which a stranger may have left any out."""
+    """``{at, by, until}`` of a run in the trash, of which a stranger may have left out any or all."""
     trash = annotations.get("trash") if isinstance(annotations, dict) else None
-    return trash if isinstance(trash, dict) else None
+    if not trash:
+        return None
+    return trash if isinstance(trash, dict) else {}
 
 
 def is_purging(annotations: Any) -> bool:
