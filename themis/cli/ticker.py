@@ -44,6 +44,6 @@ class Ticker:
 
     def _draw(self, line: str) -> None:
         with suppress(OSError, ValueError):
-            sys.stderr.write("\r" + line.ljust(self._drawn) + ("" if line else "\r"))
+            sys.stderr.write("\r" + line.ljust(self._drawn) + "\r")
             sys.stderr.flush()
         self._drawn = len(line)
