@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from themis.core.directories import data_dir
+
 
 @pytest.fixture
 def many(write_run, tmp_path):
@@ -195,7 +197,16 @@ def test_deleting_without_a_terminal_needs_yes(themis, finished, monkeypatch):
 def test_a_dry_run_deletes_nothing(themis, finished):
     assert "local:ten  completed       10" in themis("runs", "delete", finished, "--dry-run").out
     assert themis("runs", "delete", finished, "--dry-run", "--json").json == {
-        "would_delete": [{"address": "local:ten", "status": "completed", "records": 10}]
+        "would_delete": [
+            {
+                "address": "local:ten",
+                "status": "completed",
+                "records": 10,
+                "bytes": sum(each.stat().st_size for each in (data_dir() / "store/runs/ten").iterdir()),
+                "live": False,
+                "trashed": None,
+            }
+        ]
     }
     assert themis("runs", "show", finished).code == 0
 
@@ -210,8 +221,9 @@ def test_a_person_is_asked(themis, finished, monkeypatch, typed, code):
     monkeypatch.setattr(sys, "stdin", Person(typed))
     ran = themis("runs", "delete", finished)
     assert ran.code == code
-    assert "Delete 1 run for good?" in ran.err
-    assert (themis("runs", "show", finished).code == 2) == (code == 0)
+    assert "Delete 1 run? They go to the trash. Type y" in ran.err
+    assert (themis("runs", "list", "--json").json["runs"] == []) == (code == 0)
+    assert themis("runs", "show", finished).code == 0
 
 
 def test_several_are_deleted_or_none(themis, many):
@@ -219,7 +231,8 @@ def test_several_are_deleted_or_none(themis, many):
     assert ran.code == 2
     assert len(themis("runs", "list", "--json", "--storage", many).json["runs"]) == 6
     ran = themis("runs", "delete", "run-0", "run-1", "run-0", "--yes", "--json", "--storage", many)
-    assert ran.json == {"deleted": ["./many:run-0", "./many:run-1"]}
+    assert ran.json["deleted"] == ["./many:run-0", "./many:run-1"]
+    assert [each["address"] for each in ran.json["undo"]] == ran.json["deleted"]
     assert len(themis("runs", "list", "--json", "--storage", many).json["runs"]) == 4
 
 

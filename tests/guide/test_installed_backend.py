@@ -27,6 +27,7 @@ from themis.runs.catalog import list_rows, open_store
 from themis.runs.control import pause
 from themis.runs.delete import delete
 from themis.runs.launch import launch
+from themis.runs.purge import purge
 from themis.runs.spec import RunSpec
 from themis.runs.watch import RunView, look
 
@@ -123,6 +124,8 @@ def test_a_launched_run_is_seen_live_until_it_is_completed(storage: str):
     assert store.backend.load_report(launched.run_id).counts["answered"] == 40
 
     delete(store, launched.run_id)
+    assert list(list_rows(store)) == []
+    purge(store, launched.run_id)
     assert not store.backend.run_exists(launched.run_id)
     assert store.backend.list_runs() == []
 
@@ -186,8 +189,9 @@ def test_the_command_line_takes_its_name(storage: str):
     assert "cli" in listed.stdout
     assert json.loads(listed.stdout)
 
-    deleted = themis("runs", "delete", "cli", "--storage", storage, "--yes")
-    assert deleted.returncode == 0, deleted.stderr
+    for verb in ("delete", "purge"):
+        deleted = themis("runs", verb, "cli", "--storage", storage, "--yes")
+        assert deleted.returncode == 0, deleted.stderr
     assert open_storage(storage).list_runs() == []
 
 

@@ -17,6 +17,7 @@ from themis.evaluation.hold import held, holder_of, lock_path
 from themis.evaluation.host import boot_id, host_name, process_started
 from themis.runs.control import cancel, pause
 from themis.runs.delete import delete, preview
+from themis.runs.purge import purge
 from themis.runs.status import Status
 from themis.runs.watch import RunView
 
@@ -112,7 +113,9 @@ def test_a_live_run_is_not_deleted(start, view, until, store) -> None:
     cancel(view())
     until(lambda: exited(run.pid))
     assert preview(store, "r1").run_id == "r1"
-    delete(store, "r1")
+    deleted = delete(store, "r1")
+    assert delete(store, "r1") == deleted
+    purge(store, "r1")
     with pytest.raises(RunNotFound):
         delete(store, "r1")
     with pytest.raises(RunNotFound):
@@ -223,6 +226,8 @@ def test_a_run_that_is_about_to_go_on_is_not_deleted(start, view, until, store) 
     with held(view().metadata["where"]["storage"], "r1"):
         with pytest.raises(RunHeld, match=f"is being run by process {os.getpid()}"):
             delete(store, "r1")
+        with pytest.raises(RunHeld, match=f"is being run by process {os.getpid()}"):
+            purge(store, "r1")
     delete(store, "r1")
 
 
@@ -237,7 +242,7 @@ def test_a_run_is_held_while_it_is_deleted(start, view, until, store, monkeypatc
         deleted(run_id)
 
     monkeypatch.setattr(store.backend, "delete_run", look_on)
-    delete(store, "r1")
+    purge(store, "r1")
     assert holder_of(name, "r1") is None
 
 

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from themis.backends.execution.sequential import SequentialExecutionBackend
     from themis.backends.execution.threads import ThreadExecutionBackend
     from themis.backends.registry import open_executor, open_storage
+    from themis.backends.storage.annotations import Annotations
     from themis.backends.storage.base import StorageBackend
     from themis.backends.storage.local import LocalStorageBackend
     from themis.backends.storage.memory import MemoryStorageBackend
     from themis.core.check_step import CheckStep
 
 _PLACES = {
+    "Annotations": "themis.backends.storage.annotations",
     "StorageBackend": "themis.backends.storage.base",
     "CheckStep": "themis.core.check_step",
     "MemoryStorageBackend": "themis.backends.storage.memory",
@@ -35,6 +37,7 @@ _PLACES = {
 }
 
 __all__ = [
+    "Annotations",
     "AsyncExecutionBackend",
     "CheckStep",
     "ExecutionBackend",

@@ -79,12 +79,19 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, allow_abbrev=False)
         self.declare: Callable[[_Parser], None] | None = None
+        self.collects_dashes: str | None = None
+        """A positional argument that takes the words with one dash before them, too."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         if self.declare is not None:
             declare, self.declare = self.declare, None
             declare(self)
-        return super().parse_known_args(args, namespace)
+        if self.collects_dashes is None:
+            return super().parse_known_args(args, namespace)
+        dashed = [each for each in args if each[:1] == "-" and each[:2] != "--" and each not in ("-h", "-")]
+        given, unknown = super().parse_known_args([each for each in args if each not in dashed], namespace)
+        getattr(given, self.collects_dashes).extend(dashed)
+        return given, unknown
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message.removeprefix('argument ')}. See '{self.prog} --help'.")
@@ -111,10 +118,12 @@ def make_parser() -> argparse.ArgumentParser:
     parser.set_defaults(place=None, parser=parser)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
     _command(commands, "eval", _eval, "ask a model every question of a benchmark", "eval:evaluate")
-    _command(commands, "runs", _runs, "list, show, follow, rescore, delete and export runs")
+    _command(commands, "runs", _runs, "list, show, follow, rescore, tag, copy, delete and export runs")
     what = "where records can live and how work can be spread"
     _command(commands, "backends", _backends, what, "backends:list_backends")
     _command(commands, "profiles", _profiles, "the endpoints that profiles.toml names")
+    what = "whether this installation, machine and terminal are in order"
+    _command(commands, "doctor", _doctor, what, "doctor:examine_installation")
     return parser
 
 
@@ -163,7 +172,17 @@ def _runs(parser: _Parser) -> None:
     verbs = parser.add_subparsers(metavar="COMMAND", title="commands")
     _command(verbs, "list", _list, "the runs of your stores, newest first", "runs:list_runs")
     _command(verbs, "show", _show, "what a run asked, and what came of it", "show:show_run")
-    _command(verbs, "delete", _delete, "delete runs for good", "runs:delete_runs")
+    what = "move runs to the trash; --purge: delete them for good"
+    _command(verbs, "delete", _delete, what, "deletion:delete_runs")
+    _command(verbs, "restore", _restore, "bring runs back from the trash", "deletion:restore_runs")
+    _command(verbs, "purge", _purge, "delete runs for good", "deletion:purge_runs")
+    _command(verbs, "gc", _gc, "delete for good what has been in the trash for its time", "deletion:gc_runs")
+    _command(verbs, "tag", _tag, "add tags to a run, and take tags away", "notes:tag_run")
+    _command(verbs, "note", _text, "write notes on a run", "notes:note_run")
+    _command(verbs, "name", _text, "give a run a name for people", "notes:name_run")
+    _command(verbs, "copy", _copy, "copy runs to another store, verified", "copy:copy_runs")
+    what = "look for what is wrong with runs, and mend what is safe to mend"
+    _command(verbs, "doctor", _runs_doctor, what, "doctor:examine_runs")
     _command(verbs, "export", _export, "every sample with its scores", "export:export_run")
     _command(verbs, "rescore", _rescore, "score stored answers anew, by other metrics", "rescore:rescore_run")
     _command(verbs, "watch", _one_run, "follow a run to its end", "follow:watch_run")
@@ -177,6 +196,7 @@ def _list(parser: _Parser) -> None:
     parser.add_argument("query", nargs="*", metavar="QUERY", help=words)
     parser.add_argument("-n", "--limit", type=_at_least_one, default=50, metavar="N", help="at most N (50)")
     parser.add_argument("--all", action="store_true", help="all of them")
+    parser.add_argument("--trash", action="store_true", help="those in the trash, instead of the others")
     parser.add_argument("--storage", action="append", metavar="NAME", help=f"{_STORE}; again for several")
     parser.add_argument("--all-stores", action="store_true", help="the default and every storage profile")
     parser.add_argument("--json", action="store_true", help="print JSON: runs, left_out, errors by store")
@@ -189,9 +209,64 @@ def _show(parser: _Parser) -> None:
 
 
 def _delete(parser: _Parser) -> None:
+    _restore(parser)
+    parser.add_argument("--purge", action="store_true", help="for good, not to the trash")
+    _add_asking(parser)
+
+
+def _restore(parser: _Parser) -> None:
+    parser.add_argument("run", nargs="*", metavar="RUN", help=_RUN)
+    parser.add_argument(
+        "--query", metavar="QUERY", help="all that match, as in list: 'status:failed age>30d'"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only say which")
+    _add_progress(parser)
+    _add_common(parser)
+
+
+def _purge(parser: _Parser) -> None:
+    _restore(parser)
+    _add_asking(parser)
+
+
+def _gc(parser: _Parser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="only say which")
+    _add_progress(parser)
+    _add_common(parser)
+    _add_asking(parser)
+
+
+def _tag(parser: _Parser) -> None:
+    # A tag to take away looks like an option; no option of this command is one letter after one dash.
+    parser.add_argument("run", metavar="RUN", help=_RUN)
+    parser.add_argument("tag", nargs="*", metavar="+TAG|-TAG", help="+good adds, -good takes away")
+    _add_common(parser)
+    parser.collects_dashes = "tag"
+
+
+def _text(parser: _Parser) -> None:
+    parser.add_argument("run", metavar="RUN", help=_RUN)
+    parser.add_argument("text", metavar="TEXT", help="an empty one takes it away")
+    _add_common(parser)
+
+
+def _copy(parser: _Parser) -> None:
     parser.add_argument("run", nargs="+", metavar="RUN", help=_RUN)
-    parser.add_argument("--yes", action="store_true", help="do not ask")
-    parser.add_argument("--dry-run", action="store_true", help="only say what would go")
+    parser.add_argument("--to", metavar="STORE", required=True, help="where to: a name, path or URI")
+    parser.add_argument(
+        "--as", dest="new_id", metavar="ID", help="the id of the copy, where it is to be another"
+    )
+    _add_progress(parser)
+    _add_common(parser)
+
+
+def _runs_doctor(parser: _Parser) -> None:
+    parser.add_argument("run", nargs="*", metavar="RUN", help=f"{_RUN}; all of the store if none is named")
+    parser.add_argument("--fix", action="store_true", help="mend what is safe to mend")
+    _add_common(parser)
+
+
+def _doctor(parser: _Parser) -> None:
     _add_common(parser)
 
 
@@ -251,6 +326,17 @@ def _check(parser: _Parser) -> None:
 def _add_spreading(parser: _Parser) -> None:
     parser.add_argument("--executor", metavar="NAME", help="how work is spread")
     parser.add_argument("--max-workers", type=_whole, metavar="N", help="at most N samples at once")
+
+
+def _add_asking(parser: _Parser) -> None:
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--confirm", metavar="NAME", help="the name of a protected store, typed here")
+
+
+def _add_progress(parser: _Parser) -> None:
+    parser.add_argument(
+        "--progress", choices=("json",), help="tell progress as JSON lines on standard output"
+    )
 
 
 def _add_common(parser: _Parser) -> None:

@@ -135,6 +135,16 @@ def count(value: Any) -> str:
     return f"{value:,.0f}" if is_number(value) else UNKNOWN
 
 
+def size(value: Any) -> str:
+    """``812 B``, ``12 kB``, ``3.4 MB``: bytes by thousands."""
+    if not is_number(value):
+        return UNKNOWN
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if value >= factor:
+            return f"{value / factor:.1f} {unit}" if value < 10 * factor else f"{value / factor:,.0f} {unit}"
+    return f"{value:.0f} B"
+
+
 def duration(seconds: Any) -> str:
     """``35 ms``, ``1.4 s``, ``12 s``, ``4 min``, ``3 h``, ``2 d``."""
     if not is_number(seconds):

@@ -1,4 +1,4 @@
-"""``themis runs list`` and ``themis runs delete``."""
+"""``themis runs list``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 from themis.cli import output
 from themis.core.codec import paused_gc
-from themis.core.errors import UsageError
 from themis.core.options import redacted
 from themis.core.safe_text import safe_text
 from themis.runs import exit_codes
@@ -26,12 +25,12 @@ _MOST_STATUS, _MOST_NAME = 30, 28
 def list_runs(given: argparse.Namespace) -> int:
     """Print the newest runs that match, of one store or of several."""
     names = wanted_stores(given.storage or (), everything=given.all_stores)
-    query, limit = " ".join(given.query), None if given.all else given.limit
+    query, limit, trash = " ".join(given.query), None if given.all else given.limit, given.trash or None
     if len(names) == 1:
         with paused_gc():
-            selection = select(open_store(names[0]), query, limit)
+            selection = select(open_store(names[0]), query, limit, trash=trash)
     else:
-        selection = select_from(names, query, limit)
+        selection = select_from(names, query, limit, trash=trash)
     if given.json:
         output.say_json(_listed(selection))
     elif selection.rows:
@@ -125,69 +124,3 @@ def _cells(row: RunRow) -> tuple[str, ...]:
         output.count(row.errors),
         output.age(row.created_at),
     )
-
-
-def delete_runs(given: argparse.Namespace) -> int:
-    """Show what would go, ask, and delete it."""
-    from themis.runs.catalog import find_run
-    from themis.runs.delete import delete, preview
-
-    found = [find_run(address, given.storage) for address in dict.fromkeys(given.run)]
-    previews = [preview(store, run_id) for store, run_id in found]
-    doomed = [
-        {"address": output.address(each.store, each.run_id), "status": each.status, "records": each.records}
-        for each in previews
-    ]
-    if given.dry_run:
-        if given.json:
-            output.say_json({"would_delete": doomed})
-        else:
-            output.say(_doomed_table(doomed))
-        return exit_codes.DONE
-    for store, run_id in found:
-        _refuse_live(store, run_id)
-    if not given.yes and not _confirmed(doomed):
-        output.note("Nothing was deleted.")
-        return exit_codes.INTERRUPTED
-    deleted: list[str] = []
-    try:
-        for (store, run_id), each in zip(found, doomed, strict=True):
-            delete(store, run_id)
-            deleted.append(str(each["address"]))
-    finally:
-        _say_deleted(deleted, as_json=given.json)
-    return exit_codes.DONE
-
-
-def _refuse_live(store: Any, run_id: str) -> None:
-    """Nothing goes if one of several cannot."""
-    from themis.core.errors import RunHeld
-    from themis.runs.watch import look
-
-    status = look(store.backend, run_id).status
-    if status.live:
-        raise RunHeld(
-            f"{run_id} is {status.word}, so nothing was deleted. Cancel it first: themis runs cancel {run_id}"
-        )
-
-
-def _confirmed(doomed: list[dict[str, Any]]) -> bool:
-    if not sys.stdin.isatty():
-        raise UsageError("Without a terminal to ask on, deleting needs --yes. Nothing was deleted.")
-    output.note(_doomed_table(doomed))
-    sys.stderr.write(f"Delete {output.plural(len(doomed), 'run')} for good? Type y to delete: ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().casefold() in ("y", "yes")
-
-
-def _doomed_table(doomed: list[dict[str, Any]]) -> str:
-    rows = [(each["address"], each["status"], output.count(each["records"])) for each in doomed]
-    return output.table(("RUN", "STATUS", "SAMPLES"), rows, right={2}, most=MOST_CELLS + 40)
-
-
-def _say_deleted(deleted: list[str], *, as_json: bool) -> None:
-    if as_json:
-        output.say_json({"deleted": deleted})
-    else:
-        for address in deleted:
-            output.say(f"deleted {output.cut(address, MOST_CELLS + 40)}")

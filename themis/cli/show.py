@@ -9,6 +9,7 @@ from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
+from themis.backends.storage.annotations import annotations_in
 from themis.cli import output
 from themis.cli.progress import ahead
 from themis.cli.tables import counts_lines, metrics_table
@@ -16,8 +17,10 @@ from themis.core.entities import EvaluationRecord, ExperimentReport, GenerationR
 from themis.core.errors import RunNotFound, UsageError
 from themis.core.safe_text import safe_text
 from themis.runs import exit_codes
+from themis.runs.annotations import tags_of
 from themis.runs.catalog import Store, find_run
 from themis.runs.samples import ERROR, PARTLY, RIGHT, UNSCORED, WRONG, SampleRow, sample_rows
+from themis.runs.trash import trash_of
 from themis.runs.watch import RunView, look, sample_records
 
 _VERDICTS = {"all": {RIGHT, PARTLY, WRONG, ERROR, UNSCORED}, "wrong": {PARTLY, WRONG}, "errors": {ERROR}}
@@ -47,6 +50,7 @@ def _show_summary(store: Store, run_id: str, *, as_json: bool) -> None:
                 "status": view.status.word,
                 "reason": view.status.reason,
                 "metadata": view.metadata,
+                "annotations": annotations_in(store.backend, run_id, view.metadata),
                 "progress": view.progress.__dict__ if view.progress is not None else None,
                 "report": report.to_dict() if report is not None else None,
             }
@@ -71,12 +75,27 @@ def _report(store: Store, view: RunView) -> ExperimentReport | None:
         return None
 
 
+def _notes(store: Store, view: RunView) -> Iterator[tuple[str, str]]:
+    """What people say of it."""
+    notes = annotations_in(store.backend, view.run_id, view.metadata)
+    trash = trash_of(notes)
+    if trash is not None:
+        since = f"{output.age(trash.get('at'))}, by {trash.get('by')}"
+        yield "in trash", f"for {since}; themis runs restore {view.run_id} brings it back"
+    for field in ("name", "notes"):
+        if notes.get(field):
+            yield field, str(notes[field])
+    if tags_of(notes):
+        yield "tags", " ".join(tags_of(notes))
+
+
 def _facts(store: Store, view: RunView, report: ExperimentReport | None) -> Iterator[tuple[str, str]]:
     metadata = view.metadata
     asked, where = _dict(metadata, "asked"), _dict(metadata, "where")
     yield "run", output.address(store.name, view.run_id)
     word, reason = view.status
     yield "status", f"{word}: {reason}" if reason else word
+    yield from _notes(store, view)
     half = _dict(metadata, "rescoring")
     if half and not view.status.live:
         from themis.evaluation.plan import rescoring_command  # hardly any run needs it

@@ -9,6 +9,7 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from themis.backends.storage.annotations import annotations_in
 from themis.backends.storage.base import StorageBackend
 from themis.benchmarks.benchmark import Benchmark
 from themis.benchmarks.prompts import PromptTemplate
@@ -130,6 +131,7 @@ def check_may_go_on(
         metadata = storage.load_run_metadata(run_id)
     except RunNotFound:
         metadata = {}
+    check_not_set_aside(storage, run_id, metadata)
     check_not_run_elsewhere(run_id, metadata)
     check_not_half_rescored(run_id, metadata)
     before = metadata.get("asked")
@@ -182,6 +184,19 @@ def check_not_run_elsewhere(run_id: str, metadata: dict[str, Any]) -> None:
         f"{max(0.0, silent_s):.0f} s ago. Wait for it, or stop it there; {NO_SIGNAL_S:.0f} s after its last "
         "sign it can be resumed here."
     )
+
+
+def check_not_set_aside(storage: StorageBackend, run_id: str, metadata: dict[str, Any]) -> None:
+    """Raise :class:`RunConflict` for a run in the trash, and for a copy that was cut short."""
+    if annotations_in(storage, run_id, metadata).get("trash"):
+        raise RunConflict(
+            f"The run {run_id!r} lies in the trash. Restore it first: themis runs restore {run_id}"
+        )
+    if "copying" in metadata:
+        raise RunConflict(
+            f"The run {run_id!r} is half of a copy. Make the same copy again, which completes it, or "
+            f"delete it: themis runs purge {run_id}"
+        )
 
 
 def check_not_half_rescored(run_id: str, metadata: dict[str, Any], named: Container[str] = ()) -> None:

@@ -44,6 +44,7 @@ from themis.evaluation.plan import (
     asked_hash,
     check_not_half_rescored,
     check_not_run_elsewhere,
+    check_not_set_aside,
     storable_asked,
 )
 from themis.evaluation.progress import Meter
@@ -244,6 +245,7 @@ class Rescoring(Sitting):
             if not self.storage.run_exists(self.run_id):
                 raise
             metadata = {}
+        check_not_set_aside(self.storage, self.run_id, metadata)
         check_not_run_elsewhere(self.run_id, metadata)
         if metadata.get("status") == "queued":
             raise RunHeld(

@@ -6,6 +6,7 @@ from themis.testing.storage.crashes import Crashes
 from themis.testing.storage.currency import Currency
 from themis.testing.storage.life import Life
 from themis.testing.storage.listing import Listing
+from themis.testing.storage.notes import Notes
 from themis.testing.storage.refusals import Refusals
 from themis.testing.storage.round_trips import RoundTrips
 from themis.testing.storage.writers import Writers
@@ -13,7 +14,7 @@ from themis.testing.storage.writers import Writers
 __all__ = ["StorageBackendSuite"]
 
 
-class StorageBackendSuite(RoundTrips, Currency, Refusals, Listing, Writers, Crashes, Life):
+class StorageBackendSuite(RoundTrips, Currency, Refusals, Listing, Writers, Crashes, Notes, Life):
     """Every promise of a store. Derive from it, and write ``make``; see :mod:`themis.testing`.
 
     Switches, all class attributes: ``shared_between_processes``, ``eleven_methods_only``,

@@ -10,6 +10,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
+from themis.backends.storage.annotations import annotations_apart
 from themis.core.check_step import CheckStep
 from themis.core.entities import EvaluationRecord, ExperimentReport, GenerationRecord
 from themis.core.errors import SchemaTooNew, StorageError, StoreCorrupt
@@ -136,7 +137,7 @@ class StorageBackend(ABC):
                 metadata = {}
             except (SchemaTooNew, StoreCorrupt) as exc:
                 metadata = unreadable(exc)
-            summaries.append(summarised(run_id, metadata))
+            summaries.append(summarised(run_id, metadata, annotations_apart(self, run_id)))
         return iter(sorted(summaries, key=created_at, reverse=True))
 
     def flush(self) -> None:  # noqa: B027 - a backend that is durable at each save has nothing to do

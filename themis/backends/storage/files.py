@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from themis.core.errors import AccessDenied, RunNotFound, StorageError, StoreFull, StoreUnreachable
+from themis.core.errors import AccessDenied, Conflict, RunNotFound, StorageError, StoreFull, StoreUnreachable
 
 BLOCK = 1 << 20
 """Bytes read at once."""
@@ -18,6 +20,12 @@ _fdatasync = getattr(os, "fdatasync", os.fsync)
 
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+_CANNOT_LOCK = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
+LOCK_WITHIN_S = 5.0
+"""How long another's work on one small document may take."""
+_LOCK_EVERY_S = 0.005
 
 
 class FileClosed(Exception):
@@ -132,6 +140,39 @@ def write_whole(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Exclude every other thread and process that locks ``path``, for as long as the holder lives.
+
+    On NFS it excludes other hosts too, where the server keeps locks; a file system that cannot lock at all
+    excludes nobody. Raises :class:`Conflict` if another holds it for too long, ``FileNotFoundError`` if its
+    folder is not there. The file stays: to remove it would let two hold it.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        deadline = time.monotonic() + LOCK_WITHIN_S
+        while not _got(fd):
+            if time.monotonic() > deadline:
+                raise Conflict(
+                    f"{path.parent}: another process has been writing there for {LOCK_WITHIN_S:g} s."
+                )
+            time.sleep(_LOCK_EVERY_S)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _got(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as exc:
+        if exc.errno not in _CANNOT_LOCK:
+            raise
+    return True
 
 
 def sync_folder(folder: Path) -> None:

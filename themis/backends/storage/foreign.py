@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from themis.backends.storage.annotations import Annotations
 from themis.backends.storage.base import StorageBackend, walk_steps
 from themis.core.check_step import CheckStep
 from themis.core.current import current_evaluations, current_generations
@@ -17,7 +18,9 @@ from themis.core.errors import RecordRefused, RunNotFound, StorageError
 
 def whole(backend: StorageBackend) -> StorageBackend:
     """``backend`` itself if it keeps the promises by itself, else in a :class:`ForeignStorage`."""
-    return backend if backend.thread_safe else ForeignStorage(backend)
+    if backend.thread_safe:
+        return backend
+    return AnnotatedForeignStorage(backend) if isinstance(backend, Annotations) else ForeignStorage(backend)
 
 
 _locks: dict[int, threading.RLock] = {}
@@ -155,3 +158,20 @@ class ForeignStorage(StorageBackend):
             raise
         except Exception as exc:  # a stranger's error for a record it cannot hold is not known here
             raise RecordRefused(f"{self.backend!r} refused {record.id!r:.100}: {exc}") from exc
+
+
+class AnnotatedForeignStorage(ForeignStorage, Annotations):
+    """A backend that also keeps annotations apart."""
+
+    def load_annotations(self, run_id: str) -> tuple[dict[str, Any], str]:
+        with self._lock, _not_found(run_id):
+            return self._annotated.load_annotations(run_id)
+
+    def save_annotations(self, run_id: str, annotations: dict[str, Any], version: str) -> str:
+        with self._lock, _not_found(run_id):
+            return self._annotated.save_annotations(run_id, annotations, version)
+
+    @property
+    def _annotated(self) -> Annotations:
+        assert isinstance(self.backend, Annotations)
+        return self.backend

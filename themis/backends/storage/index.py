@@ -88,6 +88,12 @@ class RunIndex:
         kept = {run_id: stamp for run_id, stamp in now.items() if run_id not in changed}
         return Listing(self._made(run_ids, read, make), len(run_ids), kept | trusted)
 
+    def rebuild(self) -> None:
+        """Remove the cache, and read every run anew."""
+        self._discard()
+        for _ in self.verified():
+            pass
+
     def _discard(self) -> None:
         """Remove a damaged cache; the next look makes a new one."""
         journal = self._path.with_name(f"{self._path.name}-journal")  # it would be played into the new one

@@ -5,6 +5,7 @@
     <root>/themis-store.json            {"layout": 1}
     <root>/runs/<run_id>/run.json       metadata, replaced whole
                          report.json    replaced whole
+                         annotations.json  replaced whole, under a lock on .annotations.lock
                          gen-<open>-<writer>.jsonl, eval-<open>-<writer>.jsonl
     <root>/.deleting/<run_id>-<nonce>/  a run on its way out
 
@@ -14,6 +15,7 @@ at opening, so that later openings are loaded later. Deleting is one rename, the
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -23,12 +25,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
+from themis.backends.storage.annotations import NEVER_SAVED, Annotations, annotations_apart
 from themis.backends.storage.base import StorageBackend, summarised, unreadable
 from themis.backends.storage.files import (
     FileClosed,
+    locked,
     sync_folder,
     translated,
     whole_lines,
@@ -40,9 +44,11 @@ from themis.core import codec
 from themis.core.current import Rank, current_evaluations, current_generations, identity, rank
 from themis.core.directories import data_dir
 from themis.core.entities import EvaluationRecord, ExperimentReport, GenerationRecord
-from themis.core.errors import RunNotFound, SchemaTooNew, StorageError, StoreCorrupt
+from themis.core.errors import Conflict, RunNotFound, SchemaTooNew, StorageError, StoreCorrupt
 from themis.core.run_ids import checked_run_id, is_run_id
 
+if TYPE_CHECKING:
+    from themis.backends.storage.anatomy import Anatomy
 T = TypeVar("T")
 
 LAYOUT = 1
@@ -54,7 +60,7 @@ STILL_WRITTEN_S = 2.0
 _USUAL: Rank = (1, True, 1)
 
 
-class LocalStorageBackend(StorageBackend):
+class LocalStorageBackend(StorageBackend, Annotations):
     """A folder of runs. Made when first written to."""
 
     thread_safe = True
@@ -127,6 +133,34 @@ class LocalStorageBackend(StorageBackend):
             raise RunNotFound(f"{self.root} has no report of a run {run_id!r}.")
         return codec.decode_report(data, str(path))
 
+    def load_annotations(self, run_id: str) -> tuple[dict[str, Any], str]:
+        path = self._folder(run_id) / "annotations.json"
+        data = self._read(path)
+        if data is None:
+            self._check_there(run_id)
+            return {}, NEVER_SAVED
+        return _object(data, path), _version(data)
+
+    def save_annotations(self, run_id: str, annotations: dict[str, Any], version: str) -> str:
+        data = codec.encode_document(annotations)
+        folder = self._folder(run_id)
+        path = folder / "annotations.json"
+        with translated(folder, "save annotations.json"):
+            try:
+                with locked(folder / ".annotations.lock"):
+                    stored = self._read(path)
+                    if (NEVER_SAVED if stored is None else _version(stored)) != version:
+                        raise Conflict(f"The annotations of the run {run_id!r} were changed meanwhile.")
+                    write_whole(path, data)
+            except FileNotFoundError as exc:
+                raise RunNotFound(f"{self.root} has no run {run_id!r}.") from exc
+        self._unsynced.add(folder)
+        return _version(data)
+
+    def _check_there(self, run_id: str) -> None:
+        if not self.run_exists(run_id):
+            raise RunNotFound(f"{self.root} has no run {run_id!r}.")
+
     def list_runs(self) -> list[str]:
         self._check_layout()
         with translated(self._runs, "list runs"):
@@ -175,6 +209,63 @@ class LocalStorageBackend(StorageBackend):
                         os.rename(folder, self._deleting / f"{run_id}-{os.urandom(6).hex()}")
                         sync_folder(self._runs)
                 self._sweep(run_id)
+
+    def size_of(self, run_id: str) -> int:
+        """Bytes that the files of a run take; 0 if there is no such run."""
+        folder = self._folder(run_id)
+        with translated(folder, "measure the run"):
+            try:
+                with os.scandir(folder) as entries:
+                    return sum(each.stat(follow_symlinks=False).st_size for each in entries)
+            except FileNotFoundError:
+                return 0
+
+    def anatomy_of(self, run_id: str) -> Anatomy:
+        """What the folder of a run holds. Raises :class:`RunNotFound` if there is none."""
+        from themis.backends.storage.anatomy import anatomy_of
+
+        folder = self._folder(run_id)
+        with translated(folder, "look at the run's files"):
+            try:
+                return anatomy_of(folder)
+            except FileNotFoundError as exc:
+                raise RunNotFound(f"{self.root} has no run {run_id!r}.") from exc
+
+    def sweep_strays(self, run_id: str) -> list[str]:
+        """Remove temporary files of killed writers; returns their names."""
+        strays = self.anatomy_of(run_id).strays
+        with translated(self._folder(run_id), "remove temporary files"):
+            for name in strays:
+                (self._folder(run_id) / name).unlink(missing_ok=True)
+        return strays
+
+    def stale_in_index(self) -> list[str]:
+        """Runs of which the index, once verified, says something else than the store does."""
+        listed = {str(each.get("run_id")): each for each in self.list_summaries()}
+        truth = {run_id: self._read_summary(run_id) for run_id in self.list_runs()}
+        return sorted(each for each in listed.keys() | truth.keys() if listed.get(each) != truth.get(each))
+
+    def rebuild_index(self) -> None:
+        """Throw the index away and make it anew from the store."""
+        self._index.rebuild()
+
+    def left_of(self, run_id: str) -> list[str]:
+        """The folders in which anything of a run still lies, a deleted one's too."""
+        folder = self._folder(run_id)
+        return [str(each) for each in (folder, *self._leaving(run_id)) if os.path.lexists(each)]
+
+    def unswept(self) -> list[str]:
+        """The ids of runs whose deletion was begun and not brought to its end."""
+        self._check_layout()
+        return sorted({each.name.rpartition("-")[0] for each in self._leaving()})
+
+    def _leaving(self, run_id: str | None = None) -> list[Path]:
+        with translated(self._deleting, "list"):
+            try:
+                names = os.listdir(self._deleting)
+            except FileNotFoundError:
+                return []
+        return [self._deleting / n for n in names if run_id is None or n.rpartition("-")[0] == run_id]
 
     def flush(self) -> None:
         failure: StorageError | None = None
@@ -346,7 +437,7 @@ class LocalStorageBackend(StorageBackend):
             metadata = _object(data, path) if data is not None else {}
         except StorageError as exc:
             metadata = unreadable(exc)
-        return summarised(run_id, metadata)
+        return summarised(run_id, metadata, annotations_apart(self, run_id))
 
     def _files(self, run_id: str, kind: type) -> list[Path]:
         prefix = "gen-" if kind is GenerationRecord else "eval-"
@@ -427,6 +518,10 @@ def _begin_anew_in_a_forked_child() -> None:
 
 
 os.register_at_fork(after_in_child=_begin_anew_in_a_forked_child)
+
+
+def _version(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:32]
 
 
 def _metadata_of(data: bytes, path: Path) -> dict[str, Any]:

@@ -6,11 +6,12 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
+from themis.backends.storage.annotations import NEVER_SAVED, Annotations
 from themis.backends.storage.base import StorageBackend
 from themis.core import codec
 from themis.core.current import current_evaluations, current_generations
 from themis.core.entities import EvaluationRecord, ExperimentReport, GenerationRecord
-from themis.core.errors import RunNotFound
+from themis.core.errors import Conflict, RunNotFound
 from themis.core.run_ids import checked_run_id
 
 
@@ -20,11 +21,13 @@ class _Run:
     def __init__(self) -> None:
         self.metadata: bytes | None = None
         self.report: bytes | None = None
+        self.annotations: bytes | None = None
+        self.annotations_saved = 0
         self.generations: list[bytes] = []
         self.evaluations: list[bytes] = []
 
 
-class MemoryStorageBackend(StorageBackend):
+class MemoryStorageBackend(StorageBackend, Annotations):
     """Keeps encoded bytes, so that what is loaded is never the object that was saved."""
 
     thread_safe = True
@@ -85,6 +88,22 @@ class MemoryStorageBackend(StorageBackend):
             raise RunNotFound(f"memory has no report of a run {run_id!r}.")
         return codec.decode_report(run.report, f"The report of {run_id!r} in memory")
 
+    def load_annotations(self, run_id: str) -> tuple[dict[str, Any], str]:
+        with self._lock:
+            run = self._annotated(run_id)
+            data, version = run.annotations, _version(run)
+        return ({} if data is None else codec.decode_document(data)), version
+
+    def save_annotations(self, run_id: str, annotations: dict[str, Any], version: str) -> str:
+        data = codec.encode_document(annotations)
+        with self._lock:
+            run = self._annotated(run_id)
+            if _version(run) != version:
+                raise Conflict(f"The annotations of the run {run_id!r} were changed meanwhile.")
+            run.annotations = data
+            run.annotations_saved += 1
+            return _version(run)
+
     def list_runs(self) -> list[str]:
         return sorted(self._runs)
 
@@ -113,9 +132,19 @@ class MemoryStorageBackend(StorageBackend):
     def _made(self, run_id: str) -> _Run:
         return self._runs.setdefault(checked_run_id(run_id), _Run())
 
+    def _annotated(self, run_id: str) -> _Run:
+        run = self._runs.get(checked_run_id(run_id))
+        if run is None:
+            raise RunNotFound(f"memory has no run {run_id!r}.")
+        return run
+
     def _checked(self, run_id: str) -> _Run | None:
         """The run, once its metadata were seen to be of a schema this version reads."""
         run = self._runs.get(checked_run_id(run_id))
         if run is not None and run.metadata is not None:
             codec.check_schema(codec.decode_document(run.metadata), f"Run {run_id!r} in memory")
         return run
+
+
+def _version(run: _Run) -> str:
+    return NEVER_SAVED if run.annotations is None else str(run.annotations_saved)

@@ -9,7 +9,9 @@ from itertools import count
 from multiprocessing.connection import Connection
 from typing import Concatenate, ParamSpec
 
+from themis.backends.storage.annotations import Annotations
 from themis.backends.storage.base import StorageBackend
+from themis.core.errors import Conflict
 from themis.testing.storage.examples import evaluation, generation
 
 P = ParamSpec("P")
@@ -88,3 +90,22 @@ def save_and_read(pipe: Connection, backend: StorageBackend, run_id: str) -> Non
     backend.save_generation_record(run_id, generation("from-elsewhere"))
     backend.flush()
     pipe.send("saved")
+
+
+def add_keys(notes: Annotations, run_id: str, writer: str, keys: int) -> None:
+    """Add keys to a run's annotations one by one, each tried until nobody else is faster."""
+    for number in range(keys):
+        while True:
+            document, version = notes.load_annotations(run_id)
+            try:
+                notes.save_annotations(run_id, {**document, f"{writer}{number}": number}, version)
+                break
+            except Conflict:
+                continue
+
+
+@reporting
+def annotate(pipe: Connection, backend: Annotations, run_id: str, writer: str, keys: int) -> None:
+    """As :func:`add_keys`, in a process."""
+    add_keys(backend, run_id, writer, keys)
+    pipe.send("done")
