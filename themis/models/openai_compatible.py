@@ -16,14 +16,14 @@ from weakref import WeakKeyDictionary
 import httpx2
 
 from themis.core.check_step import CheckStep
-from themis.core.errors import ModelError, SecretUnavailable, UsageError
+from themis.core.errors import MissingExtra, ModelError, SecretUnavailable, UsageError
 from themis.models.base import Answer, Model, Request, check_answer
 from themis.models.gate import Gate
 from themis.models.lanes import Lanes, LoopLanes
 from themis.models.reply import Reply
 from themis.models.retry import ask_again, ask_again_awaited
 from themis.profiles.endpoint import APIS, Endpoint
-from themis.profiles.secrets import check_reference, resolved
+from themis.profiles.secrets import asks_a_person, check_reference, resolved
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 DEFAULT_KEY = "env:OPENAI_API_KEY"
@@ -47,8 +47,8 @@ _PATHS = {"chat": "chat/completions", "completions": "completions"}
 class OpenAICompatibleModel(Model):
     """A model behind ``<base_url>/chat/completions``, or ``/completions`` with ``api="completions"``.
 
-    ``key`` is a reference, never a key: ``env:NAME`` or ``file:path``. It is read when first needed, goes
-    to this endpoint only, never over plain http except on this machine, and never along a redirect.
+    ``key`` is a reference, never a key: see :mod:`themis.profiles.secrets`. It is read when first needed,
+    goes to this endpoint only, never over plain http except on this machine, and never along a redirect.
 
     At most :data:`themis.models.gate.MOST_UNTRIED` requests are in flight until one has succeeded; after
     :data:`themis.models.gate.MOST_REFUSALS` refusals in a row nothing more is asked.
@@ -140,6 +140,10 @@ class OpenAICompatibleModel(Model):
 
     def begin(self) -> None:
         self._gate.reset()
+        if asks_a_person(self.key):
+            # Now, and not on the loop that it would hold up. That it failed is said by the first request.
+            with suppress(MissingExtra, SecretUnavailable):
+                resolved(self.key or "")
 
     def close(self) -> None:
         for client in self._lanes.emptied():
@@ -212,7 +216,7 @@ class OpenAICompatibleModel(Model):
     def _key(self) -> str | None:
         try:
             return None if self.key is None else resolved(self.key)
-        except SecretUnavailable as exc:
+        except (MissingExtra, SecretUnavailable) as exc:
             raise ModelError(str(exc), kind="auth") from None
 
     def _call(self, request: Request) -> _Call:
