@@ -15,18 +15,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from importlib import import_module
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from themis.backends.execution.base import ExecutionBackend
 from themis.backends.storage.base import StorageBackend
+from themis.core.directories import profiles_path
 from themis.core.errors import MissingExtra, ThemisError, UnknownName, UsageError, described
 from themis.core.masking import keep_secret, masked
 from themis.core.options import build, join_query, split_query
-from themis.core.schema import Option, options_of, problems_of
-from themis.profiles import ExecutorProfile, StorageProfile, load_profiles
-from themis.profiles.secrets import asks_a_person, is_reference, resolved
-from themis.profiles.table import checked_option
+
+if TYPE_CHECKING:
+    from themis.core.schema import Option
+    from themis.profiles import ExecutorProfile, Profiles, StorageProfile
 
 
 class BuiltIn(NamedTuple):
@@ -70,6 +70,8 @@ class Named(NamedTuple):
     @property
     def references(self) -> list[str]:
         """The references to secrets that may need a person, see :mod:`themis.profiles.secrets`."""
+        from themis.profiles.secrets import asks_a_person
+
         return [value for value in self.options.values() if asks_a_person(value)]
 
 
@@ -79,13 +81,16 @@ def default_storage() -> str:
     ``THEMIS_STORAGE``, else the default of the profiles, else ``local``. Raises :class:`UsageError` where the
     profiles cannot be read: records must not go elsewhere than the user said.
     """
-    return os.environ.get(STORAGE_VARIABLE) or load_profiles().default("storage") or "local"
+    named = os.environ.get(STORAGE_VARIABLE)
+    if not named and (profiles := _profiles()) is not None:
+        named = profiles.default("storage")
+    return named or "local"
 
 
 def default_executor(otherwise: str | None = None) -> str:
-    """The executor meant when none is named: the default of the profiles, else ``otherwise``, else
-    ``threads``."""
-    return load_profiles().default("executor") or otherwise or "threads"
+    """The executor meant when none is named: that of the profiles, else ``otherwise``, else ``threads``."""
+    profiles = _profiles()
+    return (profiles and profiles.default("executor")) or otherwise or "threads"
 
 
 def storage_named(name: str | None = None) -> Named:
@@ -96,14 +101,16 @@ def storage_named(name: str | None = None) -> Named:
     name = name or default_storage()
     if is_path(name):
         return Named("local", {"root": name})
-    profile = load_profiles().storage(name) if _may_be_profile(name) else None
+    profiles = _profiles() if _may_be_profile(name) else None
+    profile = None if profiles is None else profiles.storage(name)
     return Named(*split_query(name)) if profile is None else Named(profile.type, profile.options, profile)
 
 
 def executor_named(name: str | None = None) -> Named:
     """As :func:`storage_named`, for an executor."""
     name = name or default_executor()
-    profile = load_profiles().executor(name) if _may_be_profile(name) else None
+    profiles = _profiles() if _may_be_profile(name) else None
+    profile = None if profiles is None else profiles.executor(name)
     return Named(*split_query(name)) if profile is None else Named(profile.type, profile.options, profile)
 
 
@@ -133,10 +140,9 @@ def check_storage(name: str | None = None) -> None:
 
 
 def check_storage_writable(name: str | None, doing: str) -> None:
-    """Raise :class:`StoreReadonly` where a profile forbids ``doing``, such as ``"evaluating"``; opens
-    nothing."""
-    profile = storage_named(name).profile
-    if isinstance(profile, StorageProfile):
+    """Raise :class:`StoreReadonly` where a profile forbids ``doing``, "evaluating" for one; opens nothing."""
+    profile: Any = storage_named(name).profile
+    if profile is not None:
         profile.check_writable(doing)
 
 
@@ -175,6 +181,15 @@ def is_path(name: str) -> bool:
     return name.startswith((".", "~")) or ("/" in name.partition("?")[0] and "://" not in name)
 
 
+def _profiles() -> Profiles | None:
+    """The user's profiles. Without a file, looking for it is all that this costs."""
+    if not os.path.lexists(profiles_path()):
+        return None
+    from themis.profiles import load_profiles
+
+    return load_profiles()
+
+
 def _may_be_profile(name: str) -> bool:
     return "?" not in name and "://" not in name
 
@@ -196,16 +211,15 @@ def _check(cls: Any, named: Named, noun: str) -> None:
     if not named.references:
         _made(cls, named, noun)
         return
+    from themis.core.schema import problems_of
+
     for option, wrong in problems_of(cls, named.options).items():
         raise UsageError(f"The {_what(named, noun)}, option {option}: {wrong}")
 
 
 def _made(cls: Any, named: Named, noun: str) -> Any:
     what = _what(named, noun)
-    known = options_of(cls)
-    options = {
-        name: _given(known.get(name), name, value, named, what) for name, value in named.options.items()
-    }
+    options = _given(cls, named, what)
     try:
         return build(cls, options, what)
     except Exception as exc:
@@ -217,32 +231,49 @@ def _made(cls: Any, named: Named, noun: str) -> Any:
     raise refused
 
 
-def _given(option: Option | None, name: str, value: Any, named: Named, what: str) -> Any:
-    """A value as the constructor takes it: a secret in place of its reference."""
-    if option is None:
-        return value
-    if option.secret:
-        if named.profile is not None:
-            try:
-                checked_option(name, value, secret=True)
-            except UsageError as exc:
-                raise UsageError(f"The {what} {exc}") from None
-        if not isinstance(value, str):
-            return value
-        if not is_reference(value):
-            keep_secret(value)
-            return value
-        return option.value(resolved(value))
-    if option.kind == "path" and named.profile is not None:
-        path = Path(option.value(value))
-        if not path.is_absolute() and not str(path).startswith("~"):
-            raise UsageError(
-                f"The {what} has the {name} {str(value)!r:.100}, which depends on where it is opened from. "
-                "Write it from / or ~."
-            )
+def _given(cls: Any, named: Named, what: str) -> dict[str, Any]:
+    """The options as the constructor takes them."""
+    if not named.options:
+        return {}
+    from themis.core.schema import options_of
+
+    known = options_of(cls)
+    made = dict(named.options)
+    for name, value in named.options.items():
+        option = known.get(name)
+        if option is not None and option.secret:
+            made[name] = _secret(option, value, named, what)
+        elif option is not None and named.profile is not None:
+            made[name] = _of_profile(option, value, what)
+    return made
+
+
+def _secret(option: Option, value: Any, named: Named, what: str) -> Any:
+    """A secret in place of its reference. One given itself, on a command line, is kept out of sight."""
+    from themis.profiles.secrets import is_reference, resolved
+    from themis.profiles.table import checked_option
+
     if named.profile is not None:
-        return option.value(value)
+        try:
+            checked_option(option.name, value, secret=True)
+        except UsageError as exc:
+            raise UsageError(f"The {what} cannot be opened: {exc}") from None
+    if not isinstance(value, str):
+        return value
+    if is_reference(value):
+        return option.value(resolved(value))
+    keep_secret(value)
     return value
+
+
+def _of_profile(option: Option, value: Any, what: str) -> Any:
+    made = option.value(value)
+    if option.kind == "path" and not str(made).startswith(("/", "~")):
+        raise UsageError(
+            f"The {what} has the {option.name} {str(value)!r:.100}, which depends on where it is opened from. "
+            "Write it from / or ~."
+        )
+    return made
 
 
 def _loaded(name: str, built_in: dict[str, BuiltIn], group: str, noun: str) -> Any:

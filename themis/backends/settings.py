@@ -14,7 +14,7 @@ from themis.core.errors import UsageError
 from themis.core.schema import Option, options_of, takes_any_option
 from themis.profiles import Endpoint
 from themis.profiles.secrets import check_reference
-from themis.profiles.table import checked_option
+from themis.profiles.table import checked_colour, checked_option
 
 _COLOUR = Option(
     "colour", "text", help="By which the app tells its runs from others: green, #ffaa00.", hint=str
@@ -71,6 +71,8 @@ def checked_settings(
             checked_option(name, made[name], secret=option is not None and option.secret)
             if kind == "endpoint" and name == "key":
                 check_reference(str(value))
+            if name == "colour":
+                checked_colour(value)
         except UsageError as exc:
             wrong[name] = str(exc)
     return {name: value for name, value in made.items() if name not in wrong}, wrong

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-
 MASK = "***"
 SHORTEST = 6
 """Characters below which a secret is not looked for: it would be found in half of all words."""
 
 _secrets: set[str] = set()
-_adding = threading.Lock()
 
 
 def keep_secret(secret: str) -> None:
     """From now on :func:`masked` takes ``secret`` out of texts."""
-    global _secrets
-    if len(secret) >= SHORTEST and secret not in _secrets:
-        with _adding:
-            # Replaced whole, so that whoever goes through it meanwhile is not disturbed.
-            _secrets = {*_secrets, secret}
+    if len(secret) >= SHORTEST:
+        _secrets.add(secret)
 
 
 def masked(text: str) -> str:

@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from themis.core.directories import config_dir
+from themis.core.directories import profiles_path
 from themis.core.errors import UsageError
 from themis.profiles.endpoint import Endpoint
 from themis.profiles.executor import ExecutorProfile
@@ -87,11 +87,6 @@ class Profiles:
 
 
 _PLURALS = {"storage": "storages", "executor": "executors", "endpoint": "endpoints"}
-
-
-def profiles_path() -> Path:
-    """Where the file is, whether or not there is one."""
-    return config_dir() / "profiles.toml"
 
 
 def load_profiles() -> Profiles:

@@ -16,8 +16,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from themis.core.directories import profiles_path
 from themis.core.errors import UsageError
-from themis.profiles.document import KINDS, Profiles, profiles_path, read_profiles
+from themis.profiles.document import KINDS, Profiles, read_profiles
 from themis.profiles.table import checked_option
 
 LOCK_WITHIN_S = 10.0
@@ -142,7 +143,8 @@ def _change(rewrite: Callable[[str, Document], str], wanted: Callable[[Document]
         for _ in range(_TRIES):
             seen, data = _read(target)
             document = _parsed(data, target)
-            made = rewrite(data.decode("utf-8"), document).encode("utf-8")
+            text = data.decode("utf-8")
+            made = _with_line_ends_of(text, rewrite(text, document)).encode("utf-8")
             wanted(document)
             profiles = _checked(made, document, target)
             if place in profiles.problems:
@@ -264,6 +266,10 @@ def _by_tomlkit(change: Callable[[Any], None]) -> Callable[[str, Document], str]
         return tomlkit.dumps(styled)
 
     return rewrite
+
+
+def _with_line_ends_of(text: str, made: str) -> str:
+    return made.replace("\r\n", "\n").replace("\n", "\r\n") if "\r\n" in text else made
 
 
 def _written(kind: str, name: str, table: Mapping[str, Any]) -> str:

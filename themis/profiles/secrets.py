@@ -19,18 +19,17 @@ from __future__ import annotations
 
 import json
 import os
-import selectors
-import shlex
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from themis.core.errors import MissingExtra, SecretUnavailable, UsageError
 from themis.core.masking import keep_secret
+
+if TYPE_CHECKING:
+    import subprocess
 
 KINDS = ("env", "file", "command", "keyring")
 ASKS_A_PERSON = ("command", "keyring")
@@ -141,6 +140,8 @@ def _from_file(place: str) -> str:
 
 
 def _words(command: str) -> list[str]:
+    import shlex
+
     try:
         words = shlex.split(command)
     except ValueError as exc:
@@ -151,6 +152,8 @@ def _words(command: str) -> list[str]:
 
 
 def _from_command(command: str) -> str:
+    import subprocess  # whoever has no command: reference need not load it
+
     words = _words(command)
     words[0] = os.path.expanduser(words[0])
     try:
@@ -172,6 +175,8 @@ def _from_command(command: str) -> str:
 
 
 def _printed(process: subprocess.Popen[bytes], name: str) -> str:
+    import selectors
+
     assert process.stdout is not None
     deadline, printed = time.monotonic() + WITHIN_S, b""
     with selectors.DefaultSelector() as ready:
@@ -187,8 +192,8 @@ def _printed(process: subprocess.Popen[bytes], name: str) -> str:
                 printed += chunk
             elif ended:
                 break  # a child that it left behind keeps the pipe, as an agent does
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(max(0.0, deadline - time.monotonic()))
+    while process.poll() is None and time.monotonic() < deadline:
+        time.sleep(_LOOK_EVERY_S)
     if process.returncode != 0:
         how = "was still at work" if process.returncode is None else f"ended with code {process.returncode}"
         raise SecretUnavailable(

@@ -58,7 +58,7 @@ class ProfileRow:
     protected: bool
     colour: str | None
     settings: dict[str, Any]
-    """The other keys, as the file has them: secrets are references."""
+    """The other keys: secrets are references, as the file has them."""
     problem: str | None = None
     """Why it cannot be used."""
 

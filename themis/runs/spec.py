@@ -6,6 +6,8 @@ import json
 import math
 import os
 import shlex
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -116,12 +118,12 @@ class RunSpec:
 
     def references(self) -> list[str]:
         """The references to secrets that may need a person, of all that this run opens."""
-        judges = (getattr(each, "model", None) for each in open_metrics(self.metrics or []))
-        keys = [getattr(each, "key", None) for each in (open_model(self.model), *judges)]
+        keys = [_key_of(open_model, self.model)]
+        keys += [_key_of(_judge, name) for name in self.metrics or []]
         return [
             *storage_named(self.storage).references,
             *executor_named(self.executor).references,
-            *(str(key) for key in keys if asks_a_person(key)),
+            *(key for key in keys if key is not None and asks_a_person(key)),
         ]
 
     def arguments(self) -> dict[str, Any]:
@@ -175,6 +177,18 @@ class RunSpec:
             return cls(**json.loads(text))
         except (ValueError, TypeError) as exc:
             raise UsageError(f"This is not a run's specification: {exc}") from exc
+
+
+def _key_of(opened: Callable[[str], Any], name: str) -> str | None:
+    # A person's code is loaded where it runs; what cannot be opened is told by whoever runs it.
+    if not name.startswith("python:"):
+        with suppress(ThemisError, ImportError):
+            return getattr(opened(name), "key", None)
+    return None
+
+
+def _judge(metric: str) -> Any:
+    return getattr(open_metrics([metric])[0], "model", None)
 
 
 def _shell_prompt(prompt: str | None) -> str | None:
