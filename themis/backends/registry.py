@@ -270,8 +270,8 @@ def _of_profile(option: Option, value: Any, what: str) -> Any:
     made = option.value(value)
     if option.kind == "path" and not str(made).startswith(("/", "~")):
         raise UsageError(
-            f"The {what} has the {option.name} {str(value)!r:.100}, which depends on where it is opened from. "
-            "Write it from / or ~."
+            f"The {what} has the {option.name} {str(value)!r:.100}, which depends on where it is opened "
+            "from. Write it from / or ~."
         )
     return made
 
