@@ -114,7 +114,7 @@ def test_a_link_to_nothing_yet_makes_what_it_leads_to(tmp_path: Path) -> None:
         'storage = {team = {type = "local", root = "/x"}}\n',
         'storage.team.type = "local"\nstorage.team.root = "/x"\n',
         '[storage]\nteam = {type = "local", root = "/x"}\n',
-        '[storage.team]\ntype = "local"\n[endpoint.l]\nbase_url = "https://h"\n[storage.b]\ntype = "memory"\n',
+        '[storage.team]\ntype = "local"\n[endpoint.l]\nbase_url = "https://h"\n[storage.b]\ntype = "local"\n',
     ],
 )
 def test_other_ways_of_writing_tables_are_edited_or_left_alone(write, style: str) -> None:

@@ -22,7 +22,7 @@ from themis.backends.storage.base import StorageBackend
 from themis.core.directories import profiles_path
 from themis.core.errors import MissingExtra, ThemisError, UnknownName, UsageError, described
 from themis.core.masking import keep_secret, masked
-from themis.core.options import build, join_query, split_query
+from themis.core.options import build, join_query, redacted, split_query
 
 if TYPE_CHECKING:
     from themis.core.schema import Option
@@ -282,6 +282,7 @@ def _loaded(name: str, built_in: dict[str, BuiltIn], group: str, noun: str) -> A
         point = _entry_point(name, group)
         if point is None:
             names = sorted({*built_in, *(each.name for each in entry_points(group=group))})
+            name = redacted(name)
             hint = f" For a folder, write ./{name}." if group == STORAGE_GROUP and name.isprintable() else ""
             raise UnknownName(f"There is no {noun} {name!r}. There are: {', '.join(names)}.{hint}")
         return point.load()

@@ -376,10 +376,10 @@ def silence_stdout() -> None:
 def _print_traceback(error: Exception) -> None:
     import traceback
 
-    from themis.core.masking import masked
+    from themis.core.options import redacted
     from themis.core.safe_text import safe_text
 
-    output.note(safe_text(masked("".join(traceback.format_exception(error)))))
+    output.note(safe_text(redacted("".join(traceback.format_exception(error)))))
 
 
 if __name__ == "__main__":

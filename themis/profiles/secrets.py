@@ -192,8 +192,10 @@ def _printed(process: subprocess.Popen[bytes], name: str) -> str:
                 printed += chunk
             elif ended:
                 break  # a child that it left behind keeps the pipe, as an agent does
+    if len(printed) >= MOST_BYTES:
+        raise SecretUnavailable(f"The command {name!r} prints more than a key.")
     while process.poll() is None and time.monotonic() < deadline:
-        time.sleep(_LOOK_EVERY_S)
+        time.sleep(0.01)
     if process.returncode != 0:
         how = "was still at work" if process.returncode is None else f"ended with code {process.returncode}"
         raise SecretUnavailable(

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from themis.core.errors import described
-from themis.core.masking import masked
+from themis.core.options import redacted
 from themis.core.progress import ProgressSnapshot
 from themis.core.safe_text import safe_text, storable
 from themis.evaluation import Place, evaluate_as
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
         return exit_codes.PAUSED
     except BaseException as exc:
         publisher.failed(exc)
-        print(safe_text(masked("".join(traceback.format_exception(exc)))), file=sys.stderr, flush=True)
+        print(safe_text(redacted("".join(traceback.format_exception(exc)))), file=sys.stderr, flush=True)
         return exit_codes.code_of(exc)
     print(f"{report.run_id}: {report.status}", flush=True)
     return exit_codes.code_of_status(report.status)
