@@ -22,7 +22,7 @@ from themis.backends.registry import (
     storage_class,
     storage_named,
 )
-from themis.backends.settings import checked_settings, missing_settings
+from themis.backends.settings import checked_settings, missing_settings, types_of
 from themis.backends.storage.foreign import check_steps, whole
 from themis.core.check_step import CheckStep
 from themis.core.errors import UnknownName, UsageError, described
@@ -91,6 +91,12 @@ def problems_elsewhere(profiles: Profiles | None = None) -> dict[str, str]:
         for place, problem in said.problems.items()
         if not place.startswith(tuple(f"{kind}." for kind in KINDS))
     }
+
+
+def names_of(kind: str) -> list[str]:
+    """What a form offers for a kind: the user's profiles first, then the backends that can be named."""
+    own = list(load_profiles().of_kind(kind))
+    return [*own, *(name for name in types_of(kind) if name not in own)]
 
 
 def find_profile(name: str) -> ProfileRow:
