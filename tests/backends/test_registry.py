@@ -162,14 +162,14 @@ def test_what_a_constructor_quotes_is_masked(entry_points, monkeypatch: pytest.M
 
 def test_checking_a_name_runs_no_command(entry_points, tmp_path: Path):
     entry_points(chatty="tests.profiles.canaries:Chatterbox")
-    name = f"chatty?root={tmp_path}&password=command:touch%20{tmp_path}/home/ran"
+    name = f"chatty?root={tmp_path}&password=command:touch%20{Path.home()}/ran"
     check_storage(name)
     with pytest.raises(UsageError, match="option rot"):
         check_storage(f"{name}&rot=x")
-    assert list((tmp_path / "home").iterdir()) == []
+    assert list(Path.home().iterdir()) == []
     with pytest.raises(SecretUnavailable):
         open_storage(name)
-    assert [each.name for each in (tmp_path / "home").iterdir()] == ["ran"]
+    assert [each.name for each in Path.home().iterdir()] == ["ran"]
 
 
 # Entry points

@@ -157,6 +157,13 @@ def test_a_field_that_is_needed_is_not_taken_out(themis):
     assert "Say what to change" in themis("profiles", "edit", "lab").err
 
 
+def test_another_type_wants_options_of_its_own(themis):
+    themis("profiles", "add", "storage", "x", "--type", "local", "--set", "root=/x")
+    assert "--set root: There is no 'root'" in themis("profiles", "edit", "x", "--set", "type=memory").err
+    ran = themis("profiles", "edit", "x", "--set", "type=memory", "--unset", "root", "--json")
+    assert (ran.json["type"], ran.json["settings"]) == ("memory", {})
+
+
 def test_a_broken_profile_is_listed_beside_the_others_and_mended(themis):
     write('[storage.bad]\nroot = "/x"\n[storage.good]\ntype = "memory"\n')
     ran = themis("profiles", "list")

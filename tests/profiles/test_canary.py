@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -35,7 +35,10 @@ KINDS = ("env", "file", "command", "keyring")
 class Echo(BaseHTTPRequestHandler):
     """Refuses every request, and quotes the key that came with it."""
 
+    keys: ClassVar[set[str]] = set()
+
     def refuse(self) -> None:
+        self.keys.add(self.headers["authorization"])
         body = json.dumps({"error": {"message": f"bad {self.headers['authorization']}"}}).encode()
         self.send_response(400)
         self.send_header("content-length", str(len(body)))
@@ -173,7 +176,8 @@ def test_no_secret_is_left_anywhere(
         ["runs", "show", report.run_id, "--storage", f"good-{kind}", "--json"],
     ):  # fmt: skip
         main(words)
-    # In processes of their own
+    # In processes of their own, which can ask no keyring of this one
+    Echo.keys.clear()
     for store, model in (("good", "fake-math-llm?latency=50ms"), ("good", kind), ("dead", "fake-math-llm"),
                          ("sick", "fake-math-llm")):  # fmt: skip
         spec = RunSpec("demo", model, storage=f"{store}-{kind}", limit=4, max_workers=1)
@@ -184,6 +188,7 @@ def test_no_secret_is_left_anywhere(
             continue
         said.append(command_lines())
         _until_gone(run.pid)
+    assert Echo.keys == {f"Bearer {CANARY}-of-{kind}"}
     statuses = {
         each["asked"]["model"]["name"]: each["status"]
         for each in open_storage(f"good-{kind}").list_summaries()

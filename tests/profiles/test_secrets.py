@@ -166,5 +166,7 @@ def test_what_was_read_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert masked(f"a {secret} b {secret!r}") == 'a *** b "***"'
     assert described(ValueError(f"invalid dsn {secret}")) == "ValueError: invalid dsn ***"
     assert redacted(f"x?y={secret}") == "x?y=***"
+    keep_secret("postgresql://ada:p%40ssword@h/d")
+    assert masked("no role ada with p@ssword or p%40ssword") == "no role ada with *** or ***"
     keep_secret("the")
     assert masked("the other") == "the other"

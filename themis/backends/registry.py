@@ -21,7 +21,7 @@ from themis.backends.execution.base import ExecutionBackend
 from themis.backends.storage.base import StorageBackend
 from themis.core.directories import profiles_path
 from themis.core.errors import MissingExtra, ThemisError, UnknownName, UsageError, described
-from themis.core.masking import keep_secret, masked
+from themis.core.masking import holds_password, keep_secret, masked
 from themis.core.options import build, join_query, redacted, split_query
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ def _given(cls: Any, named: Named, what: str) -> dict[str, Any]:
 def _secret(option: Option, value: Any, named: Named, what: str) -> Any:
     """A secret in place of its reference. One given itself, on a command line, is kept out of sight."""
     from themis.profiles.secrets import is_reference, resolved
-    from themis.profiles.table import checked_option
+    from themis.profiles.table import ADDRESSES, checked_option
 
     if named.profile is not None:
         try:
@@ -262,7 +262,9 @@ def _secret(option: Option, value: Any, named: Named, what: str) -> Any:
         return value
     if is_reference(value):
         return option.value(resolved(value))
-    keep_secret(value)
+    if option.name not in ADDRESSES or holds_password(value):
+        # An address without one is no secret, and tells one store from another.
+        keep_secret(value)
     return value
 
 

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import re
+from urllib.parse import unquote
+
 MASK = "***"
 SHORTEST = 6
 """Characters below which a secret is not looked for: it would be found in half of all words."""
 
 _secrets: set[str] = set()
+# In an address, or in the key=value form of one.
+_PASSWORD = re.compile(
+    r"://[^/@\s:]*:([^/@\s]+)@|\b(?:password|passwd|secret|token)\s*=\s*'?([^\s;&']+)", re.I
+)
 
 
 def keep_secret(secret: str) -> None:
-    """From now on :func:`masked` takes ``secret`` out of texts."""
-    if len(secret) >= SHORTEST:
-        _secrets.add(secret)
+    """From now on :func:`masked` takes out ``secret``, and the password in it if it is an address."""
+    parts = [part for found in _PASSWORD.findall(secret) for part in found if part]
+    for each in (secret, *parts, *map(unquote, parts)):
+        if len(each) >= SHORTEST:
+            _secrets.add(each)
+
+
+def holds_password(address: str) -> bool:
+    """Whether there is a password in an address: ``scheme://user:password@host``, ``password=…``."""
+    return _PASSWORD.search(address) is not None
 
 
 def masked(text: str) -> str:

@@ -13,6 +13,7 @@ from themis.backends.execution.base import ExecutionBackend
 from themis.backends.registry import default_executor, open_executor, open_storage, storage_named
 from themis.backends.storage.base import StorageBackend
 from themis.core.errors import UsageError
+from themis.core.masking import masked
 from themis.core.options import redacted
 from themis.core.safe_text import storable
 from themis.evaluation.host import boot_id, host_name, process_started
@@ -39,10 +40,11 @@ def given_store(
         return backend, redacted(storable(repr(backend)))
     store = open_storage(name)
     opened.callback(store.close)
-    # A stranger's repr may say where the object is in memory, which names nothing elsewhere. Else the name is
-    # said by what it stands for: a profile and a path to the same store have one lock.
+    # A repr may say where the object is in memory, which names nothing elsewhere, or be all secret.
+    # Then the store is called by what its name stands for: by profile or not, it has one lock.
     text = repr(store)
-    return store, redacted(storable(storage_named(name).canonical if " at 0x" in text else text))
+    unfit = " at 0x" in text or masked(text) != text
+    return store, redacted(storable(storage_named(name).canonical if unfit else text))
 
 
 def lock_name(store: StorageBackend, name: str) -> str:

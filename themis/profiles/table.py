@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from themis.core.errors import UsageError
+from themis.core.masking import holds_password
 from themis.core.schema import looks_secret
 from themis.profiles.secrets import check_reference, is_reference
 
@@ -13,11 +14,8 @@ MOST_NAME = 80
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _COLOUR = re.compile(r"[a-z][a-z_]{0,30}|#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
-# What a driver would take for a password: user:password@ of an address, or password=… of a conninfo string.
-_PASSWORD = re.compile(
-    r"://[^/@\s:]*:[^/@\s]+@|(?:password|passwd|secret|token)\s*=\s*[^\s;&]", re.IGNORECASE
-)
-_ADDRESSES = ("connection_string", "conninfo", "dsn")
+ADDRESSES = ("connection_string", "conninfo", "dsn")
+"""Options that hold a secret only where there is a password in them."""
 
 
 def checked_name(name: str, noun: str) -> str:
@@ -57,12 +55,12 @@ def checked_option(key: str, value: Any, *, secret: bool = False) -> Any:
     if isinstance(value, str) and any(character < " " for character in value):
         raise UsageError(f"{key!r:.60} holds a line break or control character.")
     if not (secret or looks_secret(key)):
-        if isinstance(value, str) and _PASSWORD.search(value):
+        if isinstance(value, str) and holds_password(value):
             raise UsageError(f"{key!r:.60} holds a password. {_BY_REFERENCE}")
         return value
     if isinstance(value, str) and is_reference(value):
         return check_reference(value)
-    if key in _ADDRESSES and isinstance(value, str) and not _PASSWORD.search(value):
+    if key in ADDRESSES and isinstance(value, str) and not holds_password(value):
         return value  # an address without a password is none
     raise UsageError(f"{key!r:.60} holds a secret itself. {_BY_REFERENCE}")
 

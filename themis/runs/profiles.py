@@ -150,6 +150,9 @@ def edit(kind: str, name: str, changes: Mapping[str, Any]) -> ProfileRow:
     gone = {key for key, value in changes.items() if value is None}
     if was is not None:
         left = {key: value for key, value in kept.items() if key not in gone}
+        if type_ != getattr(was, "type", None):
+            # What the other backend had may mean nothing to this one.
+            wrong = {**checked_settings(kind, type_, {**left, **given})[1], **wrong}
         wrong = {**missing_settings(kind, type_, {**left, **given}), **wrong}
     if wrong:
         raise WrongSettings(wrong)

@@ -109,6 +109,7 @@ class RunSpec:
             checked_run_id(self.run_id)
         storage = _absolute(self.storage or os.environ.get(STORAGE_VARIABLE) or None)
         check_storage_writable(storage, "evaluating")
+        check_storage(storage)
         if storage_class(storage_named(storage).base).__name__ == "MemoryStorageBackend":
             raise UsageError(
                 "A run launched in a process of its own cannot use the memory store: it would be gone with "
