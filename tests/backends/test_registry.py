@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import traceback
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from themis.backends import (
     open_storage,
     registry,
 )
-from themis.core.errors import MissingExtra, UnknownName, UsageError
+from themis.backends.registry import check_storage
+from themis.core.errors import MissingExtra, SecretUnavailable, UnknownName, UsageError
+from themis.core.options import redacted
 
 
 @pytest.fixture
@@ -129,6 +132,44 @@ def test_a_broken_built_in_is_not_taken_for_a_missing_extra(monkeypatch: pytest.
     monkeypatch.setitem(registry.STORAGE, "broken", registry.BuiltIn("not_installed_at_all:Store"))
     with pytest.raises(ModuleNotFoundError, match="not_installed_at_all"):
         open_storage("broken")
+
+
+# Secrets
+
+
+def test_a_secret_of_a_backend_may_be_a_reference(
+    entry_points, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    entry_points(chatty="tests.profiles.canaries:Chatterbox")
+    monkeypatch.setenv("PG_PASSWORD", "sk-of-the-environment")
+    store = open_storage(f"chatty?root={tmp_path}&password=env:PG_PASSWORD")
+    assert store.said.strip() == "sk-of-the-environment"  # type: ignore[attr-defined]
+    # On a command line it may stand itself, and is masked from then on.
+    store = open_storage(f"chatty?root={tmp_path}&password=sk-plain&pin=sk-pinned")
+    assert store.said.split() == ["sk-plain", "sk-pinned"]  # type: ignore[attr-defined]
+    assert redacted(repr(store)) == f"Chatterbox({str(tmp_path)!r}, '***  ***')"
+    with pytest.raises(SecretUnavailable, match="has no NOT_THERE"):
+        open_storage(f"chatty?root={tmp_path}&password=env:NOT_THERE")
+
+
+def test_what_a_constructor_quotes_is_masked(entry_points, monkeypatch: pytest.MonkeyPatch):
+    entry_points(chatty="tests.profiles.canaries:Chatterbox")
+    name = "chatty?root=/x&password=sk-" + "canary&fails=at%20once"
+    with pytest.raises(UsageError, match=r"cannot be made: ValueError: invalid dsn: \*\*\*") as raised:
+        open_storage(name)
+    assert "sk-canary" not in "".join(traceback.format_exception(raised.value))
+
+
+def test_checking_a_name_runs_no_command(entry_points, tmp_path: Path):
+    entry_points(chatty="tests.profiles.canaries:Chatterbox")
+    name = f"chatty?root={tmp_path}&password=command:touch%20{Path.home()}/ran"
+    check_storage(name)
+    with pytest.raises(UsageError, match="option rot"):
+        check_storage(f"{name}&rot=x")
+    assert list(Path.home().iterdir()) == []
+    with pytest.raises(SecretUnavailable):
+        open_storage(name)
+    assert [each.name for each in Path.home().iterdir()] == ["ran"]
 
 
 # Entry points

@@ -32,7 +32,8 @@ def test_a_strangers_broken_backend_is_named_and_harmless(themis, monkeypatch, a
 def test_a_store_is_tried_step_by_step(themis):
     ran = themis("backends", "check", "local", "--json")
     assert ran.code == 0
-    assert [step["name"] for step in ran.json["steps"]] == ["write", "read back", "list", "delete"]
+    names = ["resolve", "open", "connect", "write", "read back", "list", "delete"]
+    assert [step["name"] for step in ran.json["steps"]] == names
     assert all(step["ok"] and step["seconds"] >= 0 for step in ran.json["steps"])
     assert "ms" in themis("backends", "check", "memory").out
 

@@ -20,6 +20,7 @@ DRIVERS = {
     "distributed",
     "httpx2",
     "huggingface_hub",
+    "keyring",
     "litellm",
     "langdetect",
     "math_verify",
@@ -36,6 +37,7 @@ DRIVERS = {
     "sacrebleu",
     "scipy",
     "sympy",
+    "tomlkit",
 }
 SCREEN = {"textual", "themis_tui"}
 

@@ -565,7 +565,7 @@ def test_a_key_stays_with_its_endpoint(server, monkeypatch) -> None:
         ({"base_url": "https://:sk-secret@h/v1"}, "holds a user or password"),
         ({"base_url": "https://sk-secret@h/v1"}, "holds a user or password"),
         ({"base_url": "https://h/v1", "key": "sk-secret"}, "never the key itself"),
-        ({"base_url": "https://h/v1", "key": "command:echo sk-secret"}, "never the key itself"),
+        ({"base_url": "https://h/v1", "key": "vault:sk-secret"}, "never the key itself"),
         ({"base_url": "http://h/v1", "key": "env:K"}, "over plain http"),
         ({"base_url": "http://127.0.0.1.example.com/v1", "key": "env:K"}, "over plain http"),
         ({"base_url": "http://10.0.0.1/v1", "key": "env:K"}, "over plain http"),

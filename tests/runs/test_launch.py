@@ -70,9 +70,9 @@ def test_what_a_launch_writes_is_for_its_owner_alone(start, monkeypatch) -> None
     modes: dict[str, int] = {}
     start_runner = launching._start
 
-    def looked_at(order: Path, log: Path) -> Any:
+    def looked_at(order: Path, log: Path, handed_over: bytes) -> Any:
         modes.update(order=mode(order), folder=mode(order.parent), log=mode(log), logs=mode(log.parent))
-        return start_runner(order, log)
+        return start_runner(order, log, handed_over)
 
     monkeypatch.setattr(launching, "_start", looked_at)
     before = os.umask(0o000)

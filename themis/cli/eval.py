@@ -13,14 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from themis.backends.registry import default_storage
+from themis.backends.registry import default_storage, storage_named
 from themis.cli import output
 from themis.cli.interrupt import Interruptible
 from themis.cli.progress import Reporter, reporter
 from themis.cli.tables import counts_lines, metrics_table
 from themis.core.entities import ExperimentReport
-from themis.core.errors import ThemisError
-from themis.core.options import redacted, split_query
+from themis.core.errors import ThemisError, UsageError
+from themis.core.options import redacted
 from themis.core.progress import ProgressSnapshot
 from themis.evaluation import Place, evaluate_as
 from themis.evaluation.stop import StopSignal
@@ -56,6 +56,8 @@ def checked_spec(given: argparse.Namespace) -> RunSpec:
     """What the options ask for. Raises :class:`themis.cli.output.Problems` with all that is wrong."""
     problems: dict[str, str] = {}
     metrics = named_metrics(given.metric)
+    if given.model is None:
+        given.model = _default_model()
     look_here_too(given.model, *(metrics or []))
     spec = RunSpec(
         benchmark=given.benchmark,
@@ -81,6 +83,18 @@ def checked_spec(given: argparse.Namespace) -> RunSpec:
     if problems:
         raise output.Problems(problems)
     return spec
+
+
+def _default_model() -> str:
+    from themis.models import default_model
+
+    model = default_model()
+    if model is None:
+        raise UsageError(
+            "Name a model: --model NAME. Or make an endpoint of your profiles the default: themis profiles "
+            "default."
+        )
+    return model
 
 
 def _prompt(given: str | None, problems: dict[str, str]) -> str | None:
@@ -224,7 +238,7 @@ def resume_line(spec: RunSpec, run_id: str) -> str:
 
 
 def _is_memory(storage: str | None) -> bool:
-    return split_query(storage or default_storage())[0] == "memory"
+    return storage_named(storage).base == "memory"
 
 
 def _detached(spec: RunSpec, *, as_json: bool) -> int:

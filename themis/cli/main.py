@@ -121,7 +121,7 @@ def make_parser() -> argparse.ArgumentParser:
     _command(commands, "runs", _runs, "list, show, follow, rescore, tag, copy, delete and export runs")
     what = "where records can live and how work can be spread"
     _command(commands, "backends", _backends, what, "backends:list_backends")
-    _command(commands, "profiles", _profiles, "the endpoints that profiles.toml names")
+    _command(commands, "profiles", _profiles, "named storages, executors and endpoints of models")
     what = "whether this installation, machine and terminal are in order"
     _command(commands, "doctor", _doctor, what, "doctor:examine_installation")
     return parser
@@ -142,7 +142,10 @@ def _eval(parser: _Parser) -> None:
         metavar="BENCHMARK",
         help="a name, mmlu?subject=anatomy, or a file, q.csv?answer=label",
     )
-    option("--model", required=True, help="fake-math-llm?latency=50ms, openai:NAME?base_url=…, python:…")
+    option(
+        "--model",
+        help="fake-math-llm?latency=50ms, openai:NAME?base_url=…, python:…, or an endpoint of yours",
+    )
     option("--prompt", help="a template over the input fields, '{question}', chat messages as JSON, or @FILE")
     option("--system", help="a system prompt")
     option(
@@ -306,15 +309,75 @@ def _backends(parser: _Parser) -> None:
 def _profiles(parser: _Parser) -> None:
     verbs = parser.add_subparsers(metavar="COMMAND", title="commands")
     _command(verbs, "list", _json_only, "what there is", "profiles:list_profiles")
-    _command(verbs, "test", _test, "try a model, step by step", "profiles:check_profile")
+    _command(verbs, "show", _one_profile, "one profile", "profiles:show_profile")
+    _command(verbs, "fields", _fields, "what a profile of a kind and type may hold", "profiles:list_fields")
+    _command(verbs, "add", _add_profile, "write a new profile", "profiles:add_profile")
+    _command(verbs, "edit", _edit_profile, "change fields of a profile", "profiles:edit_profile")
+    _command(
+        verbs, "duplicate", _duplicate, "write a profile under another name", "profiles:duplicate_profile"
+    )
+    _command(verbs, "remove", _one_profile, "take a profile out; its runs stay", "profiles:remove_profile")
+    _command(verbs, "test", _test, "try a profile or a model, step by step", "profiles:check_profile")
+    _command(verbs, "default", _default, "which name is meant where none is given", "profiles:set_default")
+
+
+_PROFILE = "its name, or KIND.NAME where several kinds have it"
+_KINDS = ("storage", "executor", "endpoint")
 
 
 def _json_only(parser: _Parser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
+def _one_profile(parser: _Parser) -> None:
+    parser.add_argument("name", metavar="NAME", help=_PROFILE)
+    _json_only(parser)
+
+
+def _fields(parser: _Parser) -> None:
+    parser.add_argument("kind", choices=_KINDS, metavar="KIND", help=", ".join(_KINDS))
+    parser.add_argument("type", nargs="?", metavar="TYPE", help="a backend, as 'themis backends' lists them")
+    _json_only(parser)
+
+
+def _add_profile(parser: _Parser) -> None:
+    parser.add_argument("kind", choices=_KINDS, metavar="KIND", help=", ".join(_KINDS))
+    parser.add_argument("name", metavar="NAME", help="letters, digits and ._-")
+    parser.add_argument("--type", metavar="TYPE", help="a backend, as 'themis backends' lists them")
+    _add_set(parser)
+    parser.add_argument("--default", action="store_true", help="make it the default of its kind")
+    _json_only(parser)
+
+
+def _edit_profile(parser: _Parser) -> None:
+    _one_profile(parser)
+    _add_set(parser)
+    parser.add_argument(
+        "--unset", action="append", default=[], metavar="FIELD", help="take a field out; may be repeated"
+    )
+
+
+def _add_set(parser: _Parser) -> None:
+    what = "a field, see 'themis profiles fields'; a secret by reference: password=env:NAME; may be repeated"
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help=what)
+
+
+def _duplicate(parser: _Parser) -> None:
+    _one_profile(parser)
+    parser.add_argument("new_name", metavar="NEW_NAME", help="letters, digits and ._-")
+
+
+def _default(parser: _Parser) -> None:
+    parser.add_argument("name", nargs="?", metavar="NAME", help=f"a profile: {_PROFILE}")
+    parser.add_argument(
+        "--kind", choices=_KINDS, metavar="KIND", help="with any other name that this kind takes"
+    )
+    parser.add_argument("--unset", choices=_KINDS, metavar="KIND", help="back to the built-in default")
+    _json_only(parser)
+
+
 def _test(parser: _Parser) -> None:
-    parser.add_argument("name", metavar="NAME", help="an endpoint, or a model as for eval --model")
+    parser.add_argument("name", metavar="NAME", help="a profile, or a model as for eval --model")
     _json_only(parser)
 
 
@@ -401,9 +464,10 @@ def silence_stdout() -> None:
 def _print_traceback(error: Exception) -> None:
     import traceback
 
+    from themis.core.options import redacted
     from themis.core.safe_text import safe_text
 
-    output.note(safe_text("".join(traceback.format_exception(error))))
+    output.note(safe_text(redacted("".join(traceback.format_exception(error)))))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,11 @@ def config_dir() -> Path:
     return _chosen("THEMIS_CONFIG_DIR") or platformdirs.user_config_path(_APP, appauthor=False)
 
 
+def profiles_path() -> Path:
+    """The user's profiles, whether or not there is such a file. See :mod:`themis.profiles`."""
+    return config_dir() / "profiles.toml"
+
+
 def data_dir() -> Path:
     """The default local store."""
     return _chosen("THEMIS_DATA_DIR") or platformdirs.user_data_path(_APP, appauthor=False)

@@ -37,6 +37,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from themis.core.masking import masked
+
 
 class ThemisError(Exception):
     """Root of the tree."""
@@ -198,9 +200,12 @@ class WorkersExhausted(ExecutionError):
 
 
 def described(exc: BaseException) -> str:
-    """An exception in words: our own speak for themselves, others are named. Never raises."""
+    """An exception in words: our own speak for themselves, others are named. Never raises.
+
+    Secrets that this process has read are masked: a driver may quote the address it was given.
+    """
     try:
         text = str(exc)
     except Exception as second:  # a stranger's exception may fail to say what it is
         text = f"(it cannot be shown: {type(second).__name__})"
-    return text if isinstance(exc, ThemisError) else f"{type(exc).__name__}: {text}"
+    return masked(text if isinstance(exc, ThemisError) else f"{type(exc).__name__}: {text}")

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl, quote
 
 from themis.core.errors import UsageError
+from themis.core.masking import masked
 
 B = TypeVar("B")
 
@@ -56,9 +57,10 @@ def join_query(base: str, options: dict[str, Any]) -> str:
 def redacted(name: str) -> str:
     """A store's name, or a text that holds one, fit to be shown: users and passwords in it are ``***``.
 
-    Also inside options, however often they are percent-encoded.
+    Also inside options, however often they are percent-encoded. So are the secrets that this process has
+    read.
     """
-    return _PASSWORD_OPTION.sub(r"\1***", _USER_INFO.sub(r"\1***\2", name))
+    return masked(_PASSWORD_OPTION.sub(r"\1***", _USER_INFO.sub(r"\1***\2", name)))
 
 
 def build(make: Callable[..., B], options: dict[str, Any], what: str) -> B:
@@ -77,7 +79,7 @@ def build(make: Callable[..., B], options: dict[str, Any], what: str) -> B:
     missing = [n for n, p in named.items() if p.default is p.empty and n not in options]
     if missing:
         raise UsageError(f"The {what} needs the option {missing[0]!r}, for example ?{missing[0]}=…")
-    hints = _hints(make)
+    hints = hints_of(make)
     values = {
         name: converted(value, hints.get(name), f"{what}, option {name}") for name, value in options.items()
     }
@@ -88,7 +90,7 @@ def converted(value: Any, hint: Any, what: str) -> Any:
     """``value``, if it is text, as the type that ``hint`` names; ``50ms`` is a float of seconds."""
     if not isinstance(value, str):
         return value
-    kinds = _kinds(hint)
+    kinds = kinds_of(hint)
     if not kinds or str in kinds:
         return value
     if value == "" and type(None) in kinds:
@@ -117,7 +119,8 @@ def _to_bool(text: str) -> bool:
     raise ValueError(text)
 
 
-def _hints(make: Callable[..., Any]) -> dict[str, Any]:
+def hints_of(make: Callable[..., Any]) -> dict[str, Any]:
+    """The types that the parameters of a callable are annotated with; ``{}`` where they cannot be told."""
     target: Any = make.func if isinstance(make, functools.partial) else make
     target = target.__init__ if isinstance(target, type) else target  # type: ignore[misc]
     try:
@@ -126,7 +129,8 @@ def _hints(make: Callable[..., Any]) -> dict[str, Any]:
         return {}
 
 
-def _kinds(hint: Any) -> list[type]:
+def kinds_of(hint: Any) -> list[type]:
+    """The types that an annotation allows: of ``int | None``, ``int`` and ``NoneType``."""
     if hint is Any:
         return []
     if isinstance(hint, type):

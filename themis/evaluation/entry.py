@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from themis.backends.execution.base import ExecutionBackend
+from themis.backends.registry import check_storage_writable
 from themis.backends.storage.base import StorageBackend
 from themis.backends.storage.foreign import whole
 from themis.benchmarks import Benchmark, open_benchmark
@@ -78,9 +79,10 @@ def evaluate(
         storage_backend: An opened store; flushed at the end, never closed.
         execution_backend: An executor; never shut down.
         storage: In place of ``storage_backend``: a name, path or URI, closed at the end. By default
-            ``THEMIS_STORAGE``, else the local store in the user's data directory.
-        executor: In place of ``execution_backend``: a name, shut down at the end. By default ``async`` for
-            endpoints, else ``threads``.
+            ``THEMIS_STORAGE``, else the default of the profiles, else the local store in the user's data
+            directory.
+        executor: In place of ``execution_backend``: a name, shut down at the end. By default that of the
+            profiles, else ``async`` for endpoints, else ``threads``.
         run_id: The run's id; made if not given. If that run exists, it is resumed.
         resume: Whether an existing run may be resumed.
         timeout: Seconds that one sample may take.
@@ -101,6 +103,7 @@ def evaluate(
         RunConflict: The run exists and asked something else.
         RunExists: The run exists and ``resume`` is false.
         RunHeld: Another process of this host is running it.
+        StoreReadonly: The user's profile keeps the storage of that name from being changed; nothing was done.
         StorageError: The store failed; the run is left as ``paused`` where it could be said.
     """
     return evaluate_as(Place(), **locals())
@@ -143,6 +146,8 @@ def evaluate_as(
 ) -> ExperimentReport:
     """:func:`evaluate`, as the runner of a launched run calls it."""
     _check_counts(limit, epochs, timeout, max_workers, seed)
+    if storage_backend is None:
+        check_storage_writable(storage, "evaluating")
     chosen = open_benchmark(benchmark)
     asked_model = open_model(model, model_id)
     asked_model.check_sampling(sampling or {})

@@ -32,6 +32,7 @@ from threading import Event
 from typing import Any, NamedTuple
 
 from themis.backends.execution.base import ExecutionBackend
+from themis.backends.registry import check_storage_writable
 from themis.backends.storage.base import StorageBackend
 from themis.backends.storage.foreign import whole
 from themis.core.current import generation_key, matches
@@ -132,6 +133,8 @@ def rescore(
     """
     if max_workers is not None and (type(max_workers) is not int or max_workers < 1):
         raise UsageError(f"max_workers is {max_workers!r}; it must be a whole number of at least 1.")
+    if storage_backend is None:
+        check_storage_writable(storage, "rescoring")
     named, ours = _named(metrics)
     begin_judging(named)
     judging = any(isinstance(metric, JudgingMetric) for metric in named)

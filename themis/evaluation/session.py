@@ -17,7 +17,7 @@ from themis.backends.execution.base import TICK, ExecutionBackend, TaskFailure
 from themis.backends.execution.beside import read_beside
 from themis.backends.storage.base import StorageBackend
 from themis.core.entities import EvaluationRecord, GenerationRecord
-from themis.core.errors import ExecutionError, RecordRefused, RunNotFound, StorageError
+from themis.core.errors import ExecutionError, RecordRefused, RunNotFound, StorageError, described
 from themis.core.progress import ProgressSnapshot
 from themis.core.safe_text import storable, storable_value
 from themis.evaluation.aggregate import RunAggregate
@@ -219,7 +219,7 @@ class Session:
         try:
             self.storage.save_generation_record(self.run_id, generation)
         except RecordRefused as exc:
-            generation, evaluation = refused(generation, evaluation, str(exc))
+            generation, evaluation = refused(generation, evaluation, described(exc))
             self._save_harmless(self.storage.save_generation_record, generation, exc)
         return generation, evaluation
 

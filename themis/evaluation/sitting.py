@@ -142,11 +142,11 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 def _ending(exc: BaseException) -> tuple[str, str]:
     if isinstance(exc, (BenchmarkError, RunConflict)):
-        return "failed", str(exc)
+        return "failed", described(exc)
     if isinstance(exc, KeyboardInterrupt):
         return "paused", INTERRUPTED
     if isinstance(exc, StoreFull) or (isinstance(exc, OSError) and exc.errno in _FULL):
         return "paused", "disk full"
     if isinstance(exc, StorageError):
-        return "paused", f"store: {exc}"
+        return "paused", f"store: {described(exc)}"
     return "paused", described(exc)

@@ -10,9 +10,10 @@ from contextlib import ExitStack
 from typing import Any
 
 from themis.backends.execution.base import ExecutionBackend
-from themis.backends.registry import open_executor, open_storage
+from themis.backends.registry import default_executor, open_executor, open_storage, storage_named
 from themis.backends.storage.base import StorageBackend
 from themis.core.errors import UsageError
+from themis.core.masking import masked
 from themis.core.options import redacted
 from themis.core.safe_text import storable
 from themis.evaluation.host import boot_id, host_name, process_started
@@ -39,9 +40,11 @@ def given_store(
         return backend, redacted(storable(repr(backend)))
     store = open_storage(name)
     opened.callback(store.close)
-    # A stranger's repr may say where the object is in memory, which names nothing elsewhere.
+    # A repr may say where the object is in memory, which names nothing elsewhere, or be all secret.
+    # Then the store is called by what its name stands for: by profile or not, it has one lock.
     text = repr(store)
-    return store, redacted(storable(name or "" if " at 0x" in text else text))
+    unfit = " at 0x" in text or masked(text) != text
+    return store, redacted(storable(storage_named(name).canonical if unfit else text))
 
 
 def lock_name(store: StorageBackend, name: str) -> str:
@@ -54,7 +57,9 @@ def lock_name(store: StorageBackend, name: str) -> str:
 def given_executor(
     backend: ExecutionBackend | None, name: str | None, opened: ExitStack, otherwise: str | None = None
 ) -> tuple[ExecutionBackend, str]:
-    """As :func:`given_store`, for an executor, which ``opened`` shuts down; ``otherwise``: the default."""
+    """As :func:`given_store`, for an executor, which ``opened`` shuts down; ``otherwise``: the default
+    where the profiles name none.
+    """
     if backend is not None:
         if name is not None:
             raise UsageError("Give execution_backend= or executor=, not both.")
@@ -63,10 +68,10 @@ def given_executor(
                 f"execution_backend is {backend!r:.100}, not an ExecutionBackend; for a name use executor=."
             )
         return backend, type(backend).__name__
-    chosen = name or otherwise or "threads"
+    chosen = name or default_executor(otherwise)
     executor = open_executor(chosen)
     opened.callback(executor.shutdown)
-    return executor, chosen
+    return executor, redacted(storable(chosen))
 
 
 def given_metrics(metrics: Metrics) -> tuple[list[Metric], list[Metric]]:

@@ -12,7 +12,16 @@ from themis.core.options import build, split_query
 from themis.models.base import PLAIN_SAMPLING, Answer, Model, Prompt, Request
 from themis.profiles import load_profiles, profiles_path
 
-__all__ = ["PLAIN_SAMPLING", "Answer", "Model", "Prompt", "Request", "model_names", "open_model"]
+__all__ = [
+    "PLAIN_SAMPLING",
+    "Answer",
+    "Model",
+    "Prompt",
+    "Request",
+    "default_model",
+    "model_names",
+    "open_model",
+]
 
 
 def open_model(model: str | Model | Callable[[Any], Any], model_id: str | None = None) -> Model:
@@ -31,14 +40,15 @@ def open_model(model: str | Model | Callable[[Any], Any], model_id: str | None =
     return opened
 
 
+def default_model() -> str | None:
+    """The model meant where none is named: the default endpoint of the profiles, if there is one."""
+    return load_profiles().default("endpoint")
+
+
 def model_names() -> list[str]:
     """The forms a model name can have, for messages and completion: the user's own endpoints first."""
-    try:
-        endpoints = sorted(load_profiles().endpoints)
-    except UsageError:
-        endpoints = []  # said by whoever uses one
     return [
-        *endpoints,
+        *sorted(load_profiles().endpoints),
         "fake-math-llm",
         "openai:NAME?base_url=…",
         "litellm:PROVIDER/NAME",
@@ -75,7 +85,7 @@ def _opened(model: str | Model | Callable[[Any], Any]) -> Model:
         from themis.models.litellm_model import LiteLLMModel
 
         return build(LiteLLMModel, {"model": rest, **options}, f"model {base!r}")
-    endpoint = load_profiles().endpoints.get(kind)
+    endpoint = load_profiles().endpoint(kind)
     if endpoint is not None:
         from themis.models.openai_compatible import OpenAICompatibleModel
 

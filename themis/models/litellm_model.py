@@ -88,7 +88,7 @@ class LiteLLMModel(Model):
     def _ask(self, request: Request) -> Answer:
         try:
             key = None if self.key is None else resolved(self.key)
-        except SecretUnavailable as exc:
+        except (MissingExtra, SecretUnavailable) as exc:
             raise ModelError(str(exc), kind="auth") from None
         prompt = request.prompt
         within_s = self.call_s if request.timeout is None else min(self.call_s, request.timeout)

@@ -17,7 +17,7 @@ import httpx2
 
 from themis.backends.execution.loop_thread import LoopThread
 from themis.core.check_step import CheckStep
-from themis.core.errors import ModelError, SecretUnavailable, UsageError
+from themis.core.errors import MissingExtra, ModelError, SecretUnavailable, UsageError
 from themis.models.base import Answer, Model, Request, check_answer
 from themis.models.gate import Gate
 from themis.models.lanes import Lanes, LoopLanes
@@ -50,8 +50,8 @@ _PATHS = {"chat": "chat/completions", "completions": "completions"}
 class OpenAICompatibleModel(Model):
     """A model behind ``<base_url>/chat/completions``, or ``/completions`` with ``api="completions"``.
 
-    ``key`` is a reference, never a key: ``env:NAME`` or ``file:path``. It is read when first needed, goes
-    to this endpoint only, never over plain http except on this machine, and never along a redirect.
+    ``key`` is a reference, never a key: see :mod:`themis.profiles.secrets`. It is read when first needed,
+    goes to this endpoint only, never over plain http except on this machine, and never along a redirect.
 
     At most :data:`themis.models.gate.MOST_UNTRIED` requests are in flight until one has succeeded; after
     :data:`themis.models.gate.MOST_REFUSALS` refusals in a row nothing more is asked.
@@ -155,7 +155,8 @@ class OpenAICompatibleModel(Model):
     def begin(self) -> None:
         self._gate.reset()
         if self.key is not None:
-            resolved(self.key)  # said before anything is stored
+            # Now, before anything is stored, and not on the loop that a person would be waited for on.
+            resolved(self.key)
 
     def close(self) -> None:
         with self._lock:
@@ -224,7 +225,7 @@ class OpenAICompatibleModel(Model):
     def _key(self) -> str | None:
         try:
             return None if self.key is None else resolved(self.key)
-        except SecretUnavailable as exc:
+        except (MissingExtra, SecretUnavailable) as exc:
             raise ModelError(str(exc), kind="auth") from None
 
     async def _lanes_here(self) -> Lanes:

@@ -2,44 +2,46 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 from themis.core.errors import UsageError
 from themis.core.options import converted
 from themis.profiles.secrets import check_reference
+from themis.profiles.table import checked_colour, checked_name, checked_option
 
 RESERVED = ("fake-math-llm", "litellm", "openai", "python")
 """Names that mean another kind of model."""
 APIS = ("chat", "completions")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a model is asked, and with which key."""
+    """Where a model is asked, and with which key.
+
+    Args:
+        base_url: What comes before ``/chat/completions``.
+        model: The model asked where ``NAME:MODEL`` names none.
+        key: A reference to its key, such as ``env:NAME``; it goes to this endpoint only.
+        api: The protocol, ``chat`` or the older ``completions``.
+        timeout: Seconds that one request may take; asking again is counted apart.
+        colour: By which the app tells it from others.
+    """
 
     name: str
     base_url: str
-    """What comes before ``/chat/completions``."""
     model: str | None = None
-    """The model asked where ``NAME:MODEL`` names none."""
     key: str | None = None
-    """A reference to its key, see :mod:`themis.profiles.secrets`. It goes to this endpoint only."""
-    api: str = "chat"
-    """``chat`` or ``completions``."""
+    api: Literal["chat", "completions"] = "chat"
     timeout: float | None = None
-    """Seconds that one request may take; asking again is counted apart."""
+    colour: str | None = None
 
     @classmethod
     def of_table(cls, name: str, table: Any) -> Endpoint:
         """The endpoint of a table of the file. Raises :class:`UsageError` for what it cannot mean."""
-        if not _NAME.fullmatch(name) or name in RESERVED:
-            raise UsageError(
-                f"{name!r:.60} cannot name an endpoint: it takes letters, digits and ._- , and is none of "
-                f"{', '.join(RESERVED)}."
-            )
+        checked_name(name, "an endpoint")
+        if name in RESERVED:
+            raise UsageError(f"{name} cannot name an endpoint: it is none of {', '.join(RESERVED)}.")
         known = {each.name: each.type for each in fields(cls) if each.name != "name"}
         if not isinstance(table, dict):
             raise UsageError(f"it is not a table with {', '.join(known)}.")
@@ -63,6 +65,9 @@ def _checked(key: str, value: Any) -> Any:
         raise UsageError(f"{key} is a {type(value).__name__} or empty; it has to be a text.")
     if key == "key":
         return check_reference(value)
+    if key == "colour":
+        return checked_colour(value)
+    checked_option(key, value)
     if key == "api" and value not in APIS:
         raise UsageError(f"api is {value!r:.60}; it has to be {' or '.join(APIS)}.")
     return value

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from themis.backends.registry import default_storage, open_storage
+from themis.backends.registry import default_storage, open_storage, storage_named
 from themis.backends.storage.base import StorageBackend, created_at
 from themis.backends.storage.foreign import whole
 from themis.core.errors import RunNotFound, StoreReadonly, UsageError
@@ -49,7 +49,9 @@ class Store:
 def open_store(name: str | None = None) -> Store:
     """The store that a name, path or URI means; the default one for ``None``."""
     chosen = name or default_storage()
-    return Store(chosen, whole(open_storage(chosen)))
+    profile = storage_named(chosen).profile
+    readonly, protected = getattr(profile, "readonly", False), getattr(profile, "protected", False)
+    return Store(chosen, whole(open_storage(chosen)), readonly=readonly, protected=protected)
 
 
 def remembered_rows(store: Store, limit: int) -> list[RunRow]:

@@ -6,7 +6,15 @@
 from __future__ import annotations
 
 from themis.core import errors
-from themis.core.errors import MissingExtra, RunConflict, RunExists, RunNotFound, StorageError, UsageError
+from themis.core.errors import (
+    MissingExtra,
+    RunConflict,
+    RunExists,
+    RunNotFound,
+    SecretUnavailable,
+    StorageError,
+    UsageError,
+)
 
 DONE, FAILED, USAGE, PAUSED, STORE, INTERRUPTED = 0, 1, 2, 4, 5, 130
 
@@ -20,7 +28,7 @@ def code_of_status(word: str) -> int:
 
 def code_of(error: BaseException) -> int:
     """The exit code that an error means."""
-    if isinstance(error, (UsageError, MissingExtra, RunNotFound, RunConflict, RunExists)):
+    if isinstance(error, (UsageError, MissingExtra, SecretUnavailable, RunNotFound, RunConflict, RunExists)):
         return USAGE
     if isinstance(error, (StorageError, OSError)):
         return STORE

@@ -18,6 +18,7 @@ from themis.core.directories import state_dir
 from themis.core.errors import LaunchFailed
 from themis.core.options import split_query
 from themis.core.run_ids import make_run_id
+from themis.profiles.secrets import gathered
 from themis.runs.exit_codes import error_of
 from themis.runs.places import log_path
 from themis.runs.spec import RunSpec
@@ -45,6 +46,7 @@ def launch(spec: RunSpec, *, within_s: float = ANSWER_WITHIN_S) -> Launched:
     runner's reason where that is no error of ours. Then nothing is left running.
     """
     ready = spec.detachable()
+    handed_over = gathered(ready.references())
     ready = replace(ready, run_id=ready.run_id or _made_run_id(ready))
     order = json.dumps({"spec": ready.to_json(), "folder": _folder()}).encode("ascii")
     launched = time.strftime("%Y%m%d-%H%M%S", time.gmtime()) + "-" + secrets.token_hex(3)
@@ -61,7 +63,7 @@ def launch(spec: RunSpec, *, within_s: float = ANSWER_WITHIN_S) -> Launched:
         ) from exc
     answer = order_path.with_suffix(".answer")
     try:
-        process = _start(order_path, log)
+        process = _start(order_path, log, handed_over)
         try:
             launched_run = _answered(process, answer, log, within_s)
         except BaseException:
@@ -91,12 +93,14 @@ def _folder() -> str | None:
         return None
 
 
-def _start(order: Path, log: Path) -> subprocess.Popen[bytes]:
+def _start(order: Path, log: Path, handed_over: bytes) -> subprocess.Popen[bytes]:
+    """The runner. ``handed_over``: secrets that it cannot read itself; they go through its standard input
+    only."""
     output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
     try:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-P", "-m", "themis.runs.runner", str(order)],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if handed_over else subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
@@ -104,6 +108,11 @@ def _start(order: Path, log: Path) -> subprocess.Popen[bytes]:
         )
     finally:
         os.close(output)
+    if process.stdin is not None:
+        # A runner that is gone already says why in its log.
+        with suppress(BrokenPipeError), process.stdin as pipe:
+            pipe.write(handed_over)
+    return process
 
 
 def _answered(process: subprocess.Popen[bytes], answer: Path, log: Path, within_s: float) -> Launched:

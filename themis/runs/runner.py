@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from themis.core.errors import described
+from themis.core.options import redacted
 from themis.core.progress import ProgressSnapshot
 from themis.core.safe_text import safe_text, storable
 from themis.evaluation import Place, evaluate_as
 from themis.evaluation.stop import INTERRUPTED, StopSignal, hearing
+from themis.profiles.secrets import receive
 from themis.runs import exit_codes
 from themis.runs.control import CANCEL_SIGNAL
 from themis.runs.places import progress_path
@@ -33,6 +35,8 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m themis.runs.runner ORDER", file=sys.stderr)
         return exit_codes.USAGE
     faulthandler.enable()
+    # What the launcher hands over is all that ever comes in here.
+    receive(sys.stdin.buffer.read())
     order = Path(arguments[0])
     spec = _read_order(order)
     publisher = Publisher(order.with_suffix(".answer"))
@@ -47,7 +51,7 @@ def main(arguments: list[str]) -> int:
         return exit_codes.PAUSED
     except BaseException as exc:
         publisher.failed(exc)
-        print(safe_text("".join(traceback.format_exception(exc))), file=sys.stderr, flush=True)
+        print(safe_text(redacted("".join(traceback.format_exception(exc)))), file=sys.stderr, flush=True)
         return exit_codes.code_of(exc)
     print(f"{report.run_id}: {report.status}", flush=True)
     return exit_codes.code_of_status(report.status)

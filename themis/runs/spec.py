@@ -6,11 +6,23 @@ import json
 import math
 import os
 import shlex
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from themis.backends.registry import EXECUTION, STORAGE_VARIABLE, is_path, open_executor, open_storage
+from themis.backends.registry import (
+    EXECUTION,
+    STORAGE_VARIABLE,
+    check_executor,
+    check_storage,
+    check_storage_writable,
+    executor_named,
+    is_path,
+    storage_class,
+    storage_named,
+)
 from themis.benchmarks import absolute_name, is_known, open_benchmark
 from themis.core.codec import check_value
 from themis.core.errors import ThemisError, UsageError
@@ -20,6 +32,7 @@ from themis.evaluation.budget import over_budget
 from themis.metrics import is_harmless, metric_reference, open_metrics
 from themis.models import PLAIN_SAMPLING, open_model
 from themis.profiles import load_profiles
+from themis.profiles.secrets import asks_a_person
 
 
 @dataclass
@@ -65,8 +78,8 @@ class RunSpec:
             "seed": lambda: _whole(self.seed),
             "max_workers": lambda: _at_least_one(self.max_workers),
             "timeout": lambda: _positive(self.timeout),
-            "storage": lambda: open_storage(self.storage),
-            "executor": lambda: open_executor(self.executor),
+            "storage": self._check_storage,
+            "executor": lambda: check_executor(self.executor),
             "run_id": lambda: None if self.run_id is None else checked_run_id(self.run_id),
             "budget": lambda: over_budget(self.budget),
         }
@@ -88,22 +101,37 @@ class RunSpec:
             return  # said at the model
         model.check_sampling(self.sampling)
 
+    def _check_storage(self) -> None:
+        check_storage_writable(self.storage, "evaluating")
+        check_storage(self.storage)
+
     def detachable(self) -> RunSpec:
         """The same run with paths made absolute, fit for a process that starts in another folder.
 
         Raises :class:`UsageError` with the reason where a run in another process could not be seen from here,
-        or where its id breaks the rule.
+        or where its id breaks the rule; :class:`StoreReadonly` where a profile keeps the store as it is.
         """
         if self.run_id is not None:
             checked_run_id(self.run_id)
         storage = _absolute(self.storage or os.environ.get(STORAGE_VARIABLE) or None)
-        store = open_storage(storage)
-        if type(store).__name__ == "MemoryStorageBackend":
+        check_storage_writable(storage, "evaluating")
+        check_storage(storage)
+        if storage_class(storage_named(storage).base).__name__ == "MemoryStorageBackend":
             raise UsageError(
                 "A run launched in a process of its own cannot use the memory store: it would be gone with "
                 "that process. Use local, or another store that outlives it."
             )
         return replace(self, benchmark=_absolute_benchmark(self.benchmark), storage=storage)
+
+    def references(self) -> list[str]:
+        """The references to secrets that may need a person, of all that this run opens."""
+        keys = [_key_of(open_model, self.model)]
+        keys += [_key_of(_judge, name) for name in self.metrics or []]
+        return [
+            *storage_named(self.storage).references,
+            *executor_named(self.executor).references,
+            *(key for key in keys if key is not None and asks_a_person(key)),
+        ]
 
     def arguments(self) -> dict[str, Any]:
         """The keywords of :func:`themis.evaluate` that run this, but for its events."""
@@ -158,6 +186,18 @@ class RunSpec:
             raise UsageError(f"This is not a run's specification: {exc}") from exc
 
 
+def _key_of(opened: Callable[[str], Any], name: str) -> str | None:
+    # A person's code is loaded where it runs; what cannot be opened is told by whoever runs it.
+    if not name.startswith("python:"):
+        with suppress(ThemisError, ImportError):
+            return getattr(opened(name), "key", None)
+    return None
+
+
+def _judge(metric: str) -> Any:
+    return getattr(open_metrics([metric])[0], "model", None)
+
+
 def _shell_prompt(prompt: str | None) -> str | None:
     # Behind one at sign a command line looks for a file.
     return f"@{prompt}" if prompt is not None and prompt.startswith("@") else prompt
@@ -187,8 +227,9 @@ def spec_of(metadata: dict[str, Any]) -> Again:
     """The specification by which a stored run could be asked again, as a new run.
 
     What a store says is data: models and metrics are kept only where they run no code, call no server and
-    use no key, an endpoint of the user's own profiles excepted; a benchmark where no other package brings it.
-    The path of a data set is kept, to be shown; its questions go to a model only when the spec is run.
+    use no key, an endpoint or executor of the user's own profiles excepted; a benchmark where no other
+    package brings it. The path of a data set is kept, to be shown; its questions go to a model only when the
+    spec is run.
     """
     asked, where = _object(metadata, "asked"), _object(metadata, "where")
     model, dataset = _object(asked, "model"), _object(asked, "dataset")
@@ -200,7 +241,11 @@ def spec_of(metadata: dict[str, Any]) -> Again:
         "model": str(where.get("model") or model.get("name") or ""),
         "executor": str(executor or ""),
     }
-    allowed = {"benchmark": _is_harmless_benchmark, "model": _is_harmless_model, "executor": _is_harmless}
+    allowed = {
+        "benchmark": _is_harmless_benchmark,
+        "model": _is_harmless_model,
+        "executor": _is_harmless_executor,
+    }
     kept = {field: value for field, value in wanted.items() if allowed[field](value)}
     metrics = [metric_reference(str(each), stored) for each, stored in _object(asked, "metrics").items()]
     wanted["metrics"] = ",".join(each.replace(",", "%2C") for each in metrics if not is_harmless(each))
@@ -245,6 +290,11 @@ def _is_harmless_model(name: str) -> bool:
         return split_query(name)[0].partition(":")[0] in load_profiles().endpoints
     except UsageError:
         return False
+
+
+def _is_harmless_executor(name: str) -> bool:
+    # What a profile of the user's says is theirs; a name with options never is one.
+    return _is_harmless(name) or name in load_profiles().executors
 
 
 def _as_stored(value: Any, *kinds: type) -> Any:

@@ -44,6 +44,10 @@ class AsyncExecutionBackend(ExecutionBackend):
 
     At its deadline a coroutine is cancelled. One that blocks the loop cannot be: the loop is left behind
     with all that stands on it, each failing at its own deadline, and a new one goes on with the rest.
+
+    Args:
+        max_concurrent: How many coroutines are awaited at once, at most.
+        max_threads: How many threads call plain functions at once, at most.
     """
 
     keeps_timeout = True

@@ -35,6 +35,9 @@ class ThreadExecutionBackend(ExecutionBackend):
 
     Work that outlives its ``timeout`` cannot be stopped in Python: its thread is abandoned (it is a daemon,
     and ends when the work does) and replaced.
+
+    Args:
+        max_workers: How many threads work at once, at most.
     """
 
     keeps_timeout = True

@@ -145,7 +145,7 @@ class StorageBackend(ABC):
 
     def check(self) -> list[CheckStep]:
         """Write, read back, list and delete a small run of its own, and say how each step went."""
-        return walk_steps(self)
+        return list(walk_steps(self))
 
     def __enter__(self) -> Self:
         return self
@@ -184,8 +184,9 @@ def unreadable(error: StorageError) -> dict[str, Any]:
     return {"status": "unreadable", "status_reason": storable(str(error))}
 
 
-def walk_steps(backend: StorageBackend) -> list[CheckStep]:
-    """Try a store with a run of its own, deleted at the end; stops at the first step that fails."""
+def walk_steps(backend: StorageBackend) -> Iterator[CheckStep]:
+    """Try a store with a run of its own, deleted at the end; each step as it is done, to the first that
+    fails."""
     run_id = f"themis-check-{os.urandom(6).hex()}"
     record = GenerationRecord(id="check", prompt="?", response="!")
 
@@ -207,7 +208,6 @@ def walk_steps(backend: StorageBackend) -> list[CheckStep]:
         backend.save_generation_record(run_id, record)
         backend.flush()
 
-    steps: list[CheckStep] = []
     work: list[tuple[str, Callable[[], None]]] = [
         ("write", write),
         ("read back", read_back),
@@ -219,9 +219,9 @@ def walk_steps(backend: StorageBackend) -> list[CheckStep]:
         try:
             step()
         except Exception as exc:  # a check reports whatever a store raises, it does not raise it
-            steps.append(CheckStep(name, False, time.perf_counter() - started, f"{exc}"))
+            failed = CheckStep(name, False, time.perf_counter() - started, f"{exc}")
             with suppress(Exception):  # the first failure is the one to tell
                 backend.delete_run(run_id)
-            break
-        steps.append(CheckStep(name, True, time.perf_counter() - started))
-    return steps
+            yield failed
+            return
+        yield CheckStep(name, True, time.perf_counter() - started)

@@ -23,6 +23,13 @@ def whole(backend: StorageBackend) -> StorageBackend:
     return AnnotatedForeignStorage(backend) if isinstance(backend, Annotations) else ForeignStorage(backend)
 
 
+def check_steps(storage: StorageBackend) -> Iterator[CheckStep]:
+    """The steps of ``storage.check()``, each as it is done, where the backend has none of its own."""
+    backend = storage.backend if isinstance(storage, ForeignStorage) else storage
+    own = type(backend).check is not StorageBackend.check
+    return iter(backend.check()) if own else walk_steps(storage)
+
+
 _locks: dict[int, threading.RLock] = {}
 _not_watched: list[StorageBackend] = []
 
@@ -130,8 +137,7 @@ class ForeignStorage(StorageBackend):
 
     def check(self) -> list[CheckStep]:
         with self._lock:
-            own = type(self.backend).check is not StorageBackend.check
-            return self.backend.check() if own else walk_steps(self)
+            return list(check_steps(self))
 
     def close(self) -> None:
         with self._lock:

@@ -66,7 +66,7 @@ class LocalStorageBackend(StorageBackend, Annotations):
     thread_safe = True
 
     def __init__(self, root: str | Path | None = None) -> None:
-        """``root``: the folder; the user's data directory if not given."""
+        """``root``: The folder; a place in the user's data directory if not given."""
         chosen = data_dir() / "store" if root is None else Path(root)
         self.root = Path(os.path.abspath(chosen.expanduser()))
         self._set_up()
