@@ -10,7 +10,7 @@ def test_copies_are_told_and_listed(themis, finished):
     ran = themis("runs", "copy", finished, "--to", "./other")
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == "copied  ./other:ten: 10 generations, 10 evaluations, read back and found the same\n"
-    (run,) = themis("runs", "list", "--json", "--storage", "./other").json
+    (run,) = themis("runs", "list", "--json", "--storage", "./other").json["runs"]
     assert (run["status"], run["done"]) == ("completed", 10)
     again = themis("runs", "copy", finished, "--to", "./other")
     assert again.code == 2

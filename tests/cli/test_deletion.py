@@ -52,7 +52,7 @@ def protected(monkeypatch):
 
 
 def ids(ran):
-    return sorted(run["run_id"] for run in ran.json)
+    return sorted(run["run_id"] for run in ran.json["runs"])
 
 
 def test_delete_says_how_to_undo_and_that_undoes_it(themis, many):
@@ -69,7 +69,7 @@ def test_delete_says_how_to_undo_and_that_undoes_it(themis, many):
     )
     ran = themis(*undo.split()[1:])
     assert ran.out == "restored ./many:run-0\nrestored ./many:run-1\n"
-    assert len(themis("runs", "list", "--json", "--storage", many).json) == 4
+    assert len(themis("runs", "list", "--json", "--storage", many).json["runs"]) == 4
     ran = themis("runs", "restore", "run-0", "--storage", many)
     assert (ran.code, ran.out, ran.err) == (0, "", "./many:run-0 is not in the trash.\n")
 

@@ -27,7 +27,9 @@ def test_names_and_notes_are_shown_and_found(themis, finished):
     shown = themis("runs", "show", finished).out
     assert "name       the good one" in shown
     assert "notes      of⏎Tuesday" in shown
-    assert [run["run_id"] for run in themis("runs", "list", "--json", 'name:"good one"').json] == ["ten"]
+    assert [run["run_id"] for run in themis("runs", "list", "--json", 'name:"good one"').json["runs"]] == [
+        "ten"
+    ]
     assert themis("runs", "name", finished, "").out == "local:ten  name: –\n"
 
 

@@ -68,7 +68,7 @@ def test_a_storage_is_added_used_changed_and_removed(themis, tmp_path):
     assert f"root     {tmp_path / 'team'}" in ran.out
     assert themis("eval", "demo", "--model", "fake-math-llm", "--limit", "2", "--run-id", "r1").code == 0
     assert (tmp_path / "team" / "runs" / "r1").is_dir()
-    assert themis("runs", "list", "--json").json[0]["address"] == "team:r1"
+    assert themis("runs", "list", "--json").json["runs"][0]["address"] == "team:r1"
     assert themis("runs", "show", "team:r1").code == 0
     ran = themis("profiles", "edit", "team", "--set", "readonly=yes", "--set", "colour=green", "--json")
     assert (ran.json["readonly"], ran.json["colour"], ran.json["default"]) == (True, "green", True)
