@@ -66,6 +66,7 @@ class ProfileFormScreen(ThemisScreen):
     """Filled in, checked as it is typed by what the file is checked by, then written."""
 
     CSS_PATH = "profile_form.tcss"
+    AUTO_FOCUS = ""  # a button would have it before there are fields
     PLACES = ("profile_form",)
     TITLE_HELP = (
         "What is left empty is as it is by default; tab and shift+tab go from field to field. A secret is "

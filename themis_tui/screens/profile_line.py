@@ -21,10 +21,10 @@ from themis_tui.widgets.columns import Cell, Column, cell
 TITLES = {"storage": "Storages", "executor": "Executors", "endpoint": "Models"}
 NOUNS = {"storage": "storage", "executor": "executor", "endpoint": "model endpoint"}
 FLAGS = ("default", "protected", "readonly")
-_BUILT_IN = {"storage": "local", "executor": "async or threads, as suits the model", "endpoint": "none"}
+_BUILT_IN = {"storage": "local", "executor": "by model", "endpoint": ""}
 _WORKS = {"storage": "reachable", "executor": "works", "endpoint": "answers"}
 _TELLING = ("root", "base_url", "bucket", "service", "address", "max_workers", "max_concurrent")
-"""Settings by which people know a profile, the first that it has is shown in the list."""
+"""Settings by which people know a profile: the first that it has is shown in the list."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,11 @@ def _words(row: Line) -> Cell:
 def _telling(row: Line) -> Cell:
     if isinstance(row, Heading):
         return ()
-    known = (row.settings[name] for name in _TELLING if name in row.settings)
-    return cell(shown(next(known, "")), "faint")
+    for name in _TELLING:
+        if name in row.settings:
+            value = row.settings[name]
+            return cell(shown(value) if isinstance(value, str) else f"{name} {shown(value)}", "faint")
+    return ()
 
 
 def health(row: ProfileRow, trial: Trial | None) -> tuple[str, str, str]:
@@ -139,14 +142,20 @@ def told(row: ProfileRow, trial: Trial | None, width: int, *, tall: bool) -> Ite
     settings = list(_settings(row))
     wide = max((min(cell_len(plain(name)), 20) for name, _ in settings), default=0) + 3
     for name, value in settings:
-        yield line((f"{plain(name, 20):<{wide}}", "$faint"), value)
+        said = line((f"{plain(name, 20):<{wide}}", "$faint"), value)
+        # Where there is little room the steps need it more than the end of a long value.
+        yield said if tall or trial is None else said.truncate(width, ellipsis=True)
+    flags = ", ".join(word for word in FLAGS if getattr(row, word))
     if row.colour:
         style = swatch_style(row.colour) or "$faint"
-        yield line((f"{'colour':<{wide}}", "$faint"), (f"{SWATCH} ", style), row.colour)
+        colour = line((f"{SWATCH} ", style), row.colour)
+        yield line((f"{'is':<{wide}}", "$faint"), flags + ("   " if flags else "")).append(colour)
+    elif flags:
+        yield line((f"{'is':<{wide}}", "$faint"), flags)
     if trial is None:
         return
     yield line()
-    yield from _steps_below(trial) if tall else _steps_along(trial, width)
+    yield from _steps_below(trial, width) if tall else _steps_along(trial, width)
     failed = [step for step in trial.steps if not step.ok]
     if failed and not tall:
         yield block(failed[0].message[:4_000], "$bad")
@@ -157,9 +166,6 @@ def _settings(row: ProfileRow) -> Iterator[tuple[str, str]]:
         yield "type", row.type
     for name, value in row.settings.items():
         yield name, shown(value)
-    flags = [word for word in FLAGS if getattr(row, word)]
-    if flags:
-        yield "is", ", ".join(flags)
 
 
 def step_parts(step: CheckStep) -> tuple[str, str, str]:
@@ -168,13 +174,16 @@ def step_parts(step: CheckStep) -> tuple[str, str, str]:
     return f"{sign} {step.name}", figures.seconds(step.seconds), tone
 
 
-def _steps_below(trial: Trial) -> Iterator[Content]:
+def _steps_below(trial: Trial, width: int) -> Iterator[Content]:
     for step in trial.steps:
         name, took, tone = step_parts(step)
         if step.ok:
-            yield line((f"{name[:2]}", tone), f"{step.name:<13}", (f"{took:>6}   ", "$dim"), step.message)
+            said = line(
+                (name[:2], tone), f"{step.name:<11}", (f"{took:>6}   ", "$dim"), (step.message, "$dim")
+            )
+            yield said.truncate(width, ellipsis=True)
         else:
-            yield line((f"{name:<15}", tone), (f"{took:>6}", "$dim"))
+            yield line((f"{name:<13}", tone), (f"{took:>6}", "$dim"))
             yield block(step.message[:4_000], "$bad")
     if not trial.ended:
         yield line(("  trying …", "$running"))

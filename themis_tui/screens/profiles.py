@@ -23,7 +23,7 @@ from themis_tui.actions import bindings
 from themis_tui.glyphs import BACK, RULE
 from themis_tui.screens.base import WIDE, ThemisScreen
 from themis_tui.screens.profile_line import Heading, Line, Trial, columns, grouped, health, swatch_style, told
-from themis_tui.text import block, line, lines, spread, tell
+from themis_tui.text import block, cut_middle, line, lines, plain, spread, tell
 from themis_tui.widgets.key_line import KeyLine
 from themis_tui.widgets.table import Table
 
@@ -138,6 +138,7 @@ class ProfilesScreen(ThemisScreen):
     @on(Table.CursorMoved)
     def _follow_cursor(self) -> None:
         self._draw_told()
+        self.query_one("#told-scroll", VerticalScroll).scroll_home(animate=False)
 
     def _draw(self) -> None:
         seen, width = self.look, self.size.width - 2
@@ -145,7 +146,10 @@ class ProfilesScreen(ThemisScreen):
         right = line()
         if seen is not None:
             wrong = len(seen.problems) + sum(row.problem is not None for row in seen.rows)
-            right = line((f"{wrong} to mend   ", "$bad") if wrong else "", (str(seen.path), "$faint"))
+            said = f"{wrong} to mend" if wrong else ""
+            room = width - left.cell_length - len(said) - 6
+            path = cut_middle(plain(_from_home(seen.path)), room, 24) if room > 30 else ""
+            right = line((said, "$bad"), "   " if said and path else "", (path, "$faint"))
         self.query_one("#head", Static).update(spread(left, right, width))
         problem = self.query_one("#problem", Static)
         problems = [] if seen is None else list(seen.problems.values())
@@ -268,6 +272,9 @@ class ProfilesScreen(ThemisScreen):
             trial.steps.append(step)
             trial.ended = not step.ok
         self._draw()
+        if self.row is not None and self.trials.get(self.row.place) is trial:
+            below = self.query_one("#told-scroll", VerticalScroll)
+            self.call_after_refresh(below.scroll_end, animate=False)
 
     def do_default(self) -> None:
         row = self.row
@@ -313,6 +320,11 @@ class ProfilesScreen(ThemisScreen):
 
 def _key(row: Line) -> str:
     return f"[{row.kind}]" if isinstance(row, Heading) else row.place
+
+
+def _from_home(path: Path) -> str:
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
 def _changed(before: ProfileRow, now: ProfileRow) -> bool:
