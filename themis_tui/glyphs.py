@@ -25,13 +25,14 @@ DOT = "·"
 CURSOR = "▌"
 MARK = "◆"
 BACK = "‹"
+SWATCH = "■"
 RULE = "─"
 UP, DOWN = "▴", "▾"
 FULL, EMPTY = "━", "─"
 SPARKS = "▁▂▃▄▅▆▇█"
 LEFT_END, RIGHT_END, POINT = "├", "┤", "●"
 
-_PAIRS = "○o ●* ◌~ ‖= ✓+ ✗x †! ⊘/ ◐% ·. –- ▌> ◆# ‹< ─- ━= █# ▁_ ▂_ ▃. ▄- ▅- ▆= ▇+ ├[ ┤] ±~ …~ ×x ⏎\\ ▾v ▴^"
+_PAIRS = "○o ●* ◌~ ‖= ✓+ ✗x †! ⊘/ ◐% ·. –- ▌> ◆# ‹< ─- ━= █# ■# ▁_ ▂_ ▃. ▄- ▅- ▆= ▇+ ├[ ┤] ±~ …~ ×x ⏎\\ ▾v ▴^"
 _TWINS = str.maketrans({pair[0]: pair[1] for pair in _PAIRS.split()})
 
 

@@ -8,6 +8,8 @@ from textual.command import CommandPalette
 from themis_tui.actions import ACTIONS
 from themis_tui.screens.help import HelpPage
 from themis_tui.screens.new_run import NewRunScreen
+from themis_tui.screens.profile_form import ProfileFormScreen
+from themis_tui.screens.profiles import ProfilesScreen
 from themis_tui.screens.run import RunScreen
 from themis_tui.screens.runs import RunsScreen
 from themis_tui.screens.sample import SampleScreen
@@ -38,6 +40,8 @@ async def test_help_lists_every_key_of_the_screen(world, opened, until):
         (RunScreen, "run"),
         (SampleScreen, "sample"),
         (NewRunScreen, "new_run"),
+        (ProfilesScreen, "profiles"),
+        (ProfileFormScreen, "profile_form"),
     ],
 )
 def test_every_action_of_the_registry_can_be_done(screen, place):
@@ -47,7 +51,14 @@ def test_every_action_of_the_registry_can_be_done(screen, place):
 
 
 def test_no_key_means_two_things_on_a_screen():
-    for places in (("runs", "marks", "table"), ("run", "table"), ("sample", "reader"), ("text", "reader")):
+    for places in (
+        ("runs", "marks", "table"),
+        ("run", "table"),
+        ("sample", "reader"),
+        ("text", "reader"),
+        ("profiles", "table"),
+        ("profile_form",),
+    ):
         keys = [
             key for place in (*places, "app") for action in ACTIONS[place] for key in action.keys.split(",")
         ]

@@ -16,6 +16,7 @@ from textual.keys import _character_to_key, key_to_character
 
 from themis import evaluate
 from themis.core.errors import LaunchFailed
+from themis.profiles import profiles_path
 from themis.runs.launch import Launched, launch
 from themis.runs.spec import RunSpec
 from themis_tui.app import ThemisApp
@@ -23,6 +24,8 @@ from themis_tui.screens import new_run
 from themis_tui.screens.base import ThemisScreen
 from themis_tui.screens.help import HelpPage
 from themis_tui.screens.new_run import NewRunScreen
+from themis_tui.screens.profile_form import ProfileFormScreen
+from themis_tui.screens.profiles import ProfilesScreen
 from themis_tui.screens.run import RunScreen
 from themis_tui.screens.runs import RunsScreen
 from themis_tui.screens.sample import SampleScreen
@@ -46,7 +49,7 @@ SIZES = [(80, 24), (60, 20), (200, 50), (20, 5), (110, 30)]
 AT_A_TIME = 25
 """Keys after which the monkey is put back to where it was meant to play."""
 BURST = 5
-PLACES = ("runs", "run", "sample", "new_run")
+PLACES = ("runs", "run", "sample", "new_run", "profiles", "profile_form")
 
 
 @pytest.fixture
@@ -101,11 +104,27 @@ async def _home(pilot: Any, until: Any) -> RunsScreen:
     return screen
 
 
+def write_profiles() -> None:
+    """What the monkey changed is as it was again."""
+    profiles_path().parent.mkdir(parents=True, exist_ok=True)
+    profiles_path().write_text(
+        '[storage.here]\ntype = "local"\n[executor.few]\ntype = "threads"\nmax_workers = 2\n'
+        '[endpoint.away]\nbase_url = "http://127.0.0.1:9/v1"\nmodel = "m"\n[storage.broken]\n'
+    )
+
+
 async def _to(pilot: Any, until: Any, place: str) -> None:
     screen = await _home(pilot, until)
     if place == "new_run":
         await _press(pilot, ["plus"])
         await until(pilot, lambda: isinstance(pilot.app.screen, NewRunScreen))
+    elif place in ("profiles", "profile_form"):
+        write_profiles()
+        await _press(pilot, ["p"])
+        await until(pilot, lambda: isinstance(pilot.app.screen, ProfilesScreen) and pilot.app.screen.row)
+        if place == "profile_form":
+            await _press(pilot, ["e"])
+            await until(pilot, lambda: isinstance(pilot.app.screen, ProfileFormScreen))
     elif place != "runs":
         await until(pilot, lambda: screen.table.go_to_key("live-run"))
         await _press(pilot, ["enter"])

@@ -226,7 +226,7 @@ def test_every_screen_at_every_size(world, size):
     with PtyTerminal(size=size) as terminal:
         if size[0] < 60:
             terminal.until(lambda _: terminal.shapes["text"])
-            terminal.press("j", "enter", "enter", "r", "?", "esc", "esc", "esc", "+", "esc", ":", "esc")
+            terminal.press("j", "enter", "enter", "r", "?", "esc", "esc", "esc", "+", "esc", "p", "t", "a", "esc", "esc", ":", "esc")
         else:
             terminal.until(lambda text: "first-run" in text)
             terminal.press("enter")
@@ -235,6 +235,14 @@ def test_every_screen_at_every_size(world, size):
             terminal.until(lambda text: "── prompt" in text)
             terminal.press("esc")
             terminal.until(lambda text: "all 20" in text)
+            terminal.press("esc")
+            terminal.until(lambda text: " AGE" in text)
+            terminal.press("p")
+            terminal.until(lambda text: "No profiles yet" in text)
+            terminal.press("a", "enter")
+            terminal.until(lambda text: "add a storage" in text and "protected" in text)
+            terminal.press("esc")
+            terminal.until(lambda text: "‹ profiles" in text)
             terminal.press("esc")
             terminal.until(lambda text: " AGE" in text)
         terminal.resize(80, 24)

@@ -16,7 +16,6 @@ from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Button, Input, Static
 
-from themis.backends.registry import executor_names, storage_names
 from themis.benchmarks import benchmark_names, described
 from themis.core.check_step import CheckStep
 from themis.core.errors import ThemisError, UsageError
@@ -24,6 +23,7 @@ from themis.metrics import metric_names
 from themis.models import model_names, open_model
 from themis.runs.launch import Launched, launch
 from themis.runs.preview import Preview, first_prompts
+from themis.runs.profiles import names_of
 from themis.runs.spec import RunSpec
 from themis_tui import figures
 from themis_tui.actions import bindings
@@ -108,6 +108,7 @@ class NewRunScreen(ThemisScreen):
             self._say(self.draft.note)
         first = "model" if not self.draft.model else "benchmark"
         self._field(first).query_one(Input).focus()
+        self.ask("names", lambda: {kind: names_of(kind) for kind in ("storage", "executor")}, self._offer)
         self._check()
 
     def on_resize(self) -> None:
@@ -126,6 +127,10 @@ class NewRunScreen(ThemisScreen):
     @on(Input.Submitted)
     def _to_next(self) -> None:
         self.focus_next()
+
+    def _offer(self, names: dict[str, list[str]]) -> None:
+        for field, offered in names.items():
+            self._field(field).offer(offered)
 
     def _current(self) -> Draft:
         typed: dict[str, Any] = {field.field: field.value for field in self.query(Field)}
@@ -301,10 +306,6 @@ def _offered(name: str) -> list[str]:
         return benchmark_names()
     if name == "model":
         return [re.split("NAME|PROVIDER|module", each)[0] for each in model_names()]
-    if name == "storage":
-        return storage_names()
-    if name == "executor":
-        return executor_names()
     return metric_names() if name == "metrics" else []
 
 

@@ -207,6 +207,11 @@ class RunsScreen(RunActions):
 
         self.open_form(Draft(storage=self.storage or ""))
 
+    def do_profiles(self) -> None:
+        from themis_tui.screens.profiles import ProfilesScreen
+
+        self.app.push_screen(ProfilesScreen())
+
     def do_filter(self) -> None:
         self.filter_bar.open()
 

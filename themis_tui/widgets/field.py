@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from textual.app import ComposeResult
@@ -31,7 +32,7 @@ class Field(Vertical):
     """
 
     def __init__(self, name: str, title: str, value: str, hint: str, offered: Sequence[str] = ()) -> None:
-        super().__init__(classes=f"field-{name}")
+        super().__init__(classes="field-" + re.sub(r"[^A-Za-z0-9_-]", "-", name[:100]))
         self.field = name
         self._title = title
         self._value = value
@@ -62,6 +63,10 @@ class Field(Vertical):
         """What is typed; what was given, to the letter, if nothing was."""
         typed = self.query_one(Input).value
         return self._value if typed == self._shown else typed
+
+    def offer(self, names: Sequence[str]) -> None:
+        """Complete what is typed from now on to one of these."""
+        self.query_one(Input).suggester = SuggestFromList(names)
 
     def say(self, problem: str | None) -> None:
         """Show what is wrong, or that nothing is."""
