@@ -144,7 +144,7 @@ async def test_the_form_starts_filled_in(opened, until, read):
 
 async def test_again_fills_the_form_like_the_run(world, opened, until, read):
     async with opened() as pilot:
-        await until(pilot, lambda: pilot.app.screen.table.key == "third-run")
+        await until(pilot, lambda: pilot.app.screen.table.key == "local:third-run")
         await pilot.press("a")
         await until(pilot, lambda: isinstance(pilot.app.screen, NewRunScreen))
         screen = await checked(pilot, until)
