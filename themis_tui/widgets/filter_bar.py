@@ -17,7 +17,7 @@ from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from themis_tui.glyphs import UP
-from themis_tui.text import Part, line, plain
+from themis_tui.text import Part, line, lines, plain
 from themis_tui.widgets.steady import Steady
 from themis_tui.widgets.table import Table
 from themis_tui.widgets.typed import LEAVING, Typed
@@ -172,11 +172,11 @@ class FilterBar(Vertical):
 
     def _draw_below(self) -> None:
         width = max(1, self.size.width - 2)
+        below = self.query_one(".below", Steady)
         if self._problem is not None:
-            content = self._problem_line(*self._problem, width)
+            below.draw(lines([self._problem_line(*self._problem, width)]))
         else:
-            content = self._found_line(width) if self.query_one(Input).has_focus else Content()
-        self.query_one(".below", Steady).draw(content)
+            below.draw(lines([self._found_line(width)] if self.query_one(Input).has_focus else []))
 
     def _problem_line(self, problem: str, place: int, width: int) -> Content:
         field = self.query_one(Input)
