@@ -135,16 +135,12 @@ class RunsScreen(RunActions):
         return columns(lambda: self.clock(), stores=self._many)
 
     def _tell_failures(self) -> None:
-        """Say once why a store fails, where it cannot be read in full."""
-        seen = " ".join(each.plain for each in self._head())
+        """Say once why a store fails, where there is no room to say it in full."""
+        badges_line = " ".join(each.plain for each in self._head())
         for each in self._listed.stores:
             reason = each.reason if each.state is State.FAILED else None
-            if (
-                reason
-                and reason != self._reasons_told.get(each.name)
-                and reason not in seen
-                and self.table.rows.all
-            ):
+            new = reason is not None and reason != self._reasons_told.get(each.name)
+            if new and self.table.rows.all and str(reason) not in badges_line:
                 tell(self.app, f"{redacted(each.name)}: {reason}", bad=True)
             if each.state in (State.FAILED, State.READY):
                 self._reasons_told[each.name] = reason
