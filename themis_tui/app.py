@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -63,6 +63,7 @@ class ThemisApp(App[None]):
         self,
         storage: str | None = None,
         *,
+        stores: Sequence[str] = (),
         run_id: str | None = None,
         draft: Draft | None = None,
         first_look: FirstLook | None = None,
@@ -70,9 +71,14 @@ class ThemisApp(App[None]):
         theme: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``run_id``: open this run first. ``draft``: open the form first, filled in."""
+        """``storage``: where runs are launched and looked for, the default store if not given.
+
+        ``stores``: whose runs are listed; if not given, those of ``storage``, else of all there are.
+        ``run_id``: open this run first. ``draft``: open the form first, filled in.
+        """
         super().__init__()
         self.storage = storage
+        self.stores = stores or ([storage] if storage is not None else [])
         self.doors = doors or Doors()
         self._first_look = first_look
         self.clock = clock
@@ -91,7 +97,7 @@ class ThemisApp(App[None]):
         return own_variables(self.current_theme)
 
     def get_default_screen(self) -> Screen[None]:
-        return RunsScreen(self.storage, self._first_look)
+        return RunsScreen(self.storage, self.stores, self._first_look)
 
     def on_mount(self) -> None:
         if not self.is_headless:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ class Door:
                 self._store = open_store(self.name)
             return self._store
 
+    @property
+    def opens(self) -> str | None:
+        """The name of the store behind it, if it has been opened."""
+        return None if self._store is None else self._store.name
+
 
 class Doors:
     """Every store that the app has to do with."""
@@ -38,25 +44,33 @@ class Doors:
         self._doors: dict[str | None, Door] = {}
 
     def to(self, name: str | None) -> Door:
-        """The door of a store."""
+        """The door of a store; that of the default one has its name too."""
+        default = self._doors.get(None)
+        if default is not None and name is not None and default.opens == name:
+            return default
         return self._doors.setdefault(name, Door(name))
+
+    def open(self, name: str) -> Store:
+        """A store by its name. To be called from a worker, never on the loop."""
+        return self.to(name).open()
 
 
 class FirstLook(threading.Thread):
     """What a store remembers of its newest runs, read while the rest of the app is still being loaded."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, wanted: Callable[[], list[str]]) -> None:
+        """``wanted``: the names of all stores whose runs will be listed."""
         super().__init__(name="themis-first-look", daemon=True)
         self._door = door
-        self.store = ""
+        self._wanted = wanted
+        self.stores: list[str] = []
         self.rows: list[RunRow] = []
 
     def run(self) -> None:
         try:
-            store = self._door.open()
             from themis.runs.catalog import remembered_rows
 
-            self.rows = remembered_rows(store, MOST_REMEMBERED)
-            self.store = store.name
+            self.rows = remembered_rows(self._door.open(), MOST_REMEMBERED)
+            self.stores = self._wanted()
         except Exception:  # the watcher asks the same again, and what it is told is shown
             return

@@ -28,12 +28,22 @@ def main(arguments: list[str] | None = None) -> int:
     from themis_tui.doors import Doors, FirstLook
 
     doors = Doors()
-    first_look = FirstLook(doors.to(asked.storage))
+    first_look = FirstLook(doors.to(_storage(asked)), lambda: _wanted(asked.stores))
     first_look.start()
     app = _app(asked, doors=doors, first_look=first_look, theme=asked.theme)
     app.run(mouse=not asked.no_mouse)
     code = app.return_code
     return INTERRUPTED if code is None else code
+
+
+def _storage(asked: argparse.Namespace) -> str | None:
+    return asked.stores[0] if asked.stores else None
+
+
+def _wanted(stores: list[str]) -> list[str]:
+    from themis.runs.stores import wanted_stores
+
+    return wanted_stores(stores)
 
 
 def _app(asked: argparse.Namespace, **given: Any) -> Any:
@@ -43,27 +53,36 @@ def _app(asked: argparse.Namespace, **given: Any) -> Any:
         from themis.runs.catalog import split_address
 
         store, run_id = split_address(asked.run_id)
-        return ThemisApp(store or asked.storage, run_id=run_id, **given)
+        if store is not None:
+            return ThemisApp(store, run_id=run_id, **given)
+        return ThemisApp(_storage(asked), stores=asked.stores, run_id=run_id, **given)
     if asked.command == "launch":
         from themis_tui.draft import Draft
 
         typed = {
             name: value
-            for name in ("benchmark", "model", "prompt", "limit", "storage", "executor", "max_workers")
+            for name in ("benchmark", "model", "prompt", "limit", "executor", "max_workers")
             if (value := getattr(asked, name)) is not None
         }
-        return ThemisApp(asked.storage, draft=Draft(**typed), **given)
-    return ThemisApp(asked.storage, **given)
+        draft = Draft(storage=_storage(asked) or "", **typed)
+        return ThemisApp(_storage(asked), stores=asked.stores, draft=draft, **given)
+    return ThemisApp(_storage(asked), stores=asked.stores, **given)
 
 
 def parsed(arguments: list[str] | None) -> argparse.Namespace:
     """What was asked for. Options count before the command as well as after it."""
-    return _parser().parse_args(arguments, argparse.Namespace(storage=None, no_mouse=False, theme=None))
+    return _parser().parse_args(arguments, argparse.Namespace(stores=[], no_mouse=False, theme=None))
 
 
 def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
-    shared.add_argument("--storage", metavar="NAME", help="a store: a name, a path or a URI")
+    shared.add_argument(
+        "--storage",
+        metavar="NAME",
+        action="append",
+        dest="stores",
+        help="a store: a name, a path or a URI; may be given again; without, all stores are listed",
+    )
     shared.add_argument(
         "--theme", metavar="NAME", choices=THEMES, help=f"colours for this time: {', '.join(THEMES)}"
     )

@@ -10,42 +10,49 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from themis.backends.storage.base import summarised
-from themis.core.codec import paused_gc
-from themis.core.errors import RunNotFound
-from themis.runs.catalog import RunRow, Store, list_rows, remembered_rows, row_of
-from themis_tui.doors import MOST_REMEMBERED, Door
+from themis.runs.row import RunRow
+from themis.runs.union import Catalog, State, StoreState
+from themis_tui.doors import Doors
 
-LIST_EVERY_S = 1.0
-BACK_OFF = 80
-"""What took t seconds is done again after at least this many times t, so that looking costs about 1 %."""
-CHUNK = 100
-"""Rows read before the loop gets its turn."""
+if TYPE_CHECKING:
+    from themis.runs.news import News, Seen
+
+LOOK_EVERY_S = 1.0
 PAUSE_S = 0.001
+"""Rest between the chunks of a look, so that the loop gets its turn."""
 MANY = 1_000
 """Rows among which looking for garbage would hold up the loop."""
 SHOW_EVERY_S = 0.25
-"""Seconds after which the rows that a long first look has found so far are shown."""
-MOST_LIVE = 50
-"""Live runs looked at one by one between two looks at the whole store."""
+"""The list is drawn anew at most this often."""
+FIRST_WITHIN_S = 0.1
+"""What the stores say within this time is shown at once, not one after the other."""
+MARK_EVERY_S = 5.0
+"""What has been on the screen is written down as seen at most this often."""
 
 Post = Callable[[Message], object]
 
 
 @dataclass
 class RunsListed(Message):
-    """The runs of a store."""
+    """The runs of all stores, newest first."""
 
-    store: str
     rows: Sequence[RunRow]
-    cached: bool
-    """Whether they are what an earlier look saw."""
-    whole: bool = True
-    """Whether these are all of them."""
+    """Those that are not in the trash."""
+    everything: Sequence[RunRow] = ()
+    """Those in the trash too."""
+    stores: Sequence[StoreState] = field(default_factory=list)
+    news: News | None = None
+    """What is not as it was when the person last looked; ``None`` until every store has answered."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether every store has said something by now."""
+        return bool(self.stores) and all(each.state is not State.LOOKING for each in self.stores)
 
 
 @dataclass
@@ -114,73 +121,104 @@ class Watcher(threading.Thread, ABC):
 
 
 class RunsWatcher(Watcher):
-    """The runs of one store: what was seen last at once, then the truth."""
+    """The runs of all stores in one list: what was seen last at once, then the truth."""
 
-    def __init__(self, door: Door, post: Post) -> None:
+    def __init__(
+        self, doors: Doors, wanted: Callable[[], list[str]], post: Post, first: Sequence[RunRow] = ()
+    ) -> None:
+        """``wanted``: the names of the stores; asked off the loop. ``first``: rows that are shown already."""
         super().__init__("themis-runs", post)
-        self._door = door
-        self._rows: list[RunRow] | None = None
-        self._list_at = 0.0
+        self._doors, self._wanted = doors, wanted
+        self._shown = first
+        self._known: dict[str, list[RunRow]] = {}
+        """Rows shown of a store until it says anything."""
+        self._catalog: Catalog | None = None
+        self._ask_anew = False
+        self._look_at = self._mark_at = 0.0
+        self._unmarked: RunsListed | None = None
+        self._news: News | None = None
+        self.seen: Seen | None = None
+        """How the runs were before this app looked; ``None`` until the first look."""
 
     def step(self) -> float:
-        store = self._door.open()
-        if self._rows is None:
-            remembered = remembered_rows(store, MOST_REMEMBERED)
-            if remembered:
-                self.post(RunsListed(store.name, remembered, True, False))
-        if self._rows is None or time.monotonic() >= self._list_at:
-            self._list(store)
-        else:
-            self._renew_live(store, self._rows)
-        return LIST_EVERY_S
+        catalog = self._opened()
+        now = time.monotonic()
+        if now >= self._look_at:
+            catalog.look(now=False)
+            if not self._look_at:
+                catalog.wait(FIRST_WITHIN_S)
+            self._look_at = now + LOOK_EVERY_S
+        if catalog.changes(within_s=max(0.0, self._look_at - now)):
+            self._tell(catalog)
+            return SHOW_EVERY_S
+        if self._unmarked is not None and now >= self._mark_at:
+            self._mark(self._unmarked)
+        return 0.0
 
-    def _list(self, store: Store) -> None:
-        started = time.monotonic()
-        rows = self._read(store)
-        if rows != self._rows:
-            self._rows = rows
-            self.post(RunsListed(store.name, rows, False))
-        ended = time.monotonic()
-        self._list_at = ended + max(LIST_EVERY_S / 2, BACK_OFF * (ended - started))
+    def _opened(self) -> Catalog:
+        """The catalog of the stores that are wanted: another where there are others since."""
+        catalog = self._catalog
+        if catalog is not None and not self._ask_anew:
+            return catalog
+        self._ask_anew = False
+        names = self._wanted()
+        if catalog is None or catalog.names != names:
+            # The one before is not closed: its stores are those of the doors, and it looks no more.
+            self._known = {}
+            for row in self._shown:
+                self._known.setdefault(row.store, []).append(row)
+            self._catalog = catalog = Catalog(names, opener=self._doors.open, pause_s=PAUSE_S)
+            self._look_at = 0.0
+        return catalog
 
-    def _read(self, store: Store) -> list[RunRow]:
-        """Every run. The loop gets its turn between any two chunks, and what a first look has found."""
-        rows: list[RunRow] = []
-        known = {row.run_id: row for row in self._rows or ()}
-        first, shown_at = self._rows is None, time.monotonic()
-        with paused_gc():
-            for row in list_rows(store):
-                # What is as it was stays the object it was, which garbage is no longer looked for in.
-                before = known.get(row.run_id)
-                rows.append(before if before == row else row)
-                if len(rows) % CHUNK == 0:
-                    if self.stopped.is_set():
-                        break
-                    time.sleep(PAUSE_S)
-                    if first and time.monotonic() - shown_at > SHOW_EVERY_S:
-                        shown_at = time.monotonic()
-                        self.post(RunsListed(store.name, list(rows), False, False))
-        if first and len(rows) >= MANY:
+    def _tell(self, catalog: Catalog) -> None:
+        states, rows = catalog.states(), catalog.rows()
+        waited_for = [row for each in states if _is_silent(each) for row in self._known.get(each.name, ())]
+        if waited_for:
+            rows = sorted([*rows, *waited_for], key=lambda row: row.created, reverse=True)
+        listed = RunsListed([row for row in rows if not row.trashed], rows, states)
+        if listed.settled and self._news is None:
+            self._news = self._news_in(listed)
+        listed.news = self._news
+        self._shown = rows
+        self.post(listed)
+        if listed.settled:
+            self._unmarked = listed
+
+    def _news_in(self, listed: RunsListed) -> News:
+        from themis.runs.news import Seen
+
+        self.seen = Seen()
+        for each in listed.stores:
+            self.seen.last_look(each.name)  # read here, not on the loop when it is filtered by
+        if len(listed.everything) >= MANY:
             gc.freeze()
-        return rows
+        return self.seen.news(listed.rows)
 
-    def _renew_live(self, store: Store, rows: list[RunRow]) -> None:
-        renewed = list(rows)
-        live = [place for place, row in enumerate(rows) if row.status.live][:MOST_LIVE]
-        for place in live:
-            run_id = rows[place].run_id
-            try:
-                metadata = store.backend.load_run_metadata(run_id)
-            except RunNotFound:
-                self._list_at = 0.0
-                return
-            renewed[place] = row_of(store.name, summarised(run_id, metadata))
-        if any(renewed[place] != rows[place] for place in live):
-            self._rows = renewed
-            self.post(RunsListed(store.name, renewed, False))
+    def _mark(self, listed: RunsListed) -> None:
+        """Remember what has been on the screen, of those stores that said it themselves."""
+        from themis.runs.news import Seen
+
+        ready = {each.name for each in listed.stores if each.verified and each.whole}
+        # Another than ours, for which what is new stays so as long as the app is open.
+        Seen().mark([row for row in listed.everything if row.store in ready], stores=ready)
+        self._unmarked, self._mark_at = None, time.monotonic() + MARK_EVERY_S
 
     def look_now(self) -> None:
-        self._list_at = 0.0
-        if self._rows is not None:
-            self._rows = []  # so that the answer is posted even if nothing changed
+        self._ask_anew = True
+        if self._catalog is not None:
+            self._catalog.look()
         super().look_now()
+
+    def rest(self, resting: bool) -> None:
+        self._ask_anew = self._ask_anew or not resting
+        super().rest(resting)
+
+    def stop(self) -> None:
+        super().stop()
+        if self._catalog is not None:
+            self._catalog.close()
+
+
+def _is_silent(store: StoreState) -> bool:
+    return store.state is State.LOOKING and not store.rows

@@ -126,7 +126,7 @@ async def _to(pilot: Any, until: Any, place: str) -> None:
             await _press(pilot, ["e"])
             await until(pilot, lambda: isinstance(pilot.app.screen, ProfileFormScreen))
     elif place != "runs":
-        await until(pilot, lambda: screen.table.go_to_key("live-run"))
+        await until(pilot, lambda: screen.table.go_to_key("local:live-run"))
         await _press(pilot, ["enter"])
         await until(
             pilot, lambda: isinstance(pilot.app.screen, RunScreen) and pilot.app.screen.table.rows.shown

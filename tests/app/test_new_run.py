@@ -105,7 +105,7 @@ async def test_a_detached_run_is_launched_by_keys_and_seen_to_finish(opened, unt
         assert open_storage().load_report(screen.run_id).counts["asked"] == 60
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen))
-        await until(pilot, lambda: pilot.app.screen.table.rows.place(screen.run_id) is not None)
+        await until(pilot, lambda: pilot.app.screen.table.rows.place(f"local:{screen.run_id}") is not None)
 
 
 async def test_the_memory_store_is_refused_with_the_reason(opened, until, read):
@@ -144,7 +144,7 @@ async def test_the_form_starts_filled_in(opened, until, read):
 
 async def test_again_fills_the_form_like_the_run(world, opened, until, read):
     async with opened() as pilot:
-        await until(pilot, lambda: pilot.app.screen.table.key == "third-run")
+        await until(pilot, lambda: pilot.app.screen.table.key == "local:third-run")
         await pilot.press("a")
         await until(pilot, lambda: isinstance(pilot.app.screen, NewRunScreen))
         screen = await checked(pilot, until)

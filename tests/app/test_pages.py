@@ -14,7 +14,7 @@ from themis_tui.widgets.reader import Reader
 
 
 async def open_run(pilot, until):
-    await until(pilot, lambda: pilot.app.screen.table.key == "third-run")
+    await until(pilot, lambda: pilot.app.screen.table.key == "local:third-run")
     await pilot.press("enter")
     await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen) and pilot.app.screen.table.rows.all)
     return pilot.app.screen

@@ -48,6 +48,6 @@ def test_options_count_before_a_command_and_after_it():
     before = parsed(["--storage", "here", "--theme", "ansi-dark", "run", "r1"])
     after = parsed(["run", "r1", "--storage", "here", "--theme", "ansi-dark"])
     assert before == after
-    assert (before.storage, before.theme, before.run_id) == ("here", "ansi-dark", "r1")
-    assert parsed([]).storage is None
+    assert (before.stores, before.theme, before.run_id) == (["here"], "ansi-dark", "r1")
+    assert parsed([]).stores == []
     assert parsed([]).theme is None

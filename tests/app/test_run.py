@@ -11,8 +11,8 @@ from themis_tui.widgets.reader import Reader
 
 
 async def to_run(pilot, until, run_id):
-    await until(pilot, lambda: pilot.app.screen.table.rows.place(run_id) is not None)
-    pilot.app.screen.table.go_to_key(run_id)
+    await until(pilot, lambda: pilot.app.screen.table.rows.place(f"local:{run_id}") is not None)
+    pilot.app.screen.table.go_to_key(f"local:{run_id}")
     await pilot.press("enter")
     await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen))
     return await until(pilot, lambda: pilot.app.screen.table.rows.all and pilot.app.screen)

@@ -38,17 +38,17 @@ async def test_an_empty_store_says_which_key_to_press(opened, until, read):
 
 async def test_keys_move_and_stop_at_the_ends(world, opened, until):
     async with opened() as pilot:
-        await until(pilot, lambda: table(pilot).key == world[0])
+        await until(pilot, lambda: table(pilot).key == f"local:{world[0]}")
         await pilot.press("k")
-        assert table(pilot).key == world[0]
+        assert table(pilot).key == f"local:{world[0]}"
         await pilot.press("j", "down")
-        assert table(pilot).key == world[2]
+        assert table(pilot).key == f"local:{world[2]}"
         await pilot.press("j")
-        assert table(pilot).key == world[2]
+        assert table(pilot).key == f"local:{world[2]}"
         await pilot.press("g")
-        assert table(pilot).key == world[0]
+        assert table(pilot).key == f"local:{world[0]}"
         await pilot.press("G")
-        assert table(pilot).key == world[2]
+        assert table(pilot).key == f"local:{world[2]}"
 
 
 async def test_the_filter_narrows_as_it_is_typed_and_escape_drops_it(world, opened, until, read):
@@ -61,7 +61,7 @@ async def test_the_filter_narrows_as_it_is_typed_and_escape_drops_it(world, open
         assert table(pilot).has_focus
         await pilot.press("escape")
         await until(pilot, lambda: len(table(pilot).rows.shown) == 3)
-        assert table(pilot).key == "second-run", "the cursor stays on its run"
+        assert table(pilot).key == "local:second-run", "the cursor stays on its run"
 
 
 async def test_a_filter_that_matches_nothing_says_how_to_drop_it(world, opened, until, read):
@@ -80,24 +80,24 @@ async def test_the_cursor_stays_on_its_run_when_others_come(world, opened, until
         evaluate("demo", model="fake-math-llm", limit=1, run_id="newer-run")
         await pilot.press("r")
         await until(pilot, lambda: len(table(pilot).rows.all) == 4)
-        assert table(pilot).key == world[1]
+        assert table(pilot).key == f"local:{world[1]}"
         assert table(pilot).cursor == 2
 
 
 async def test_enter_opens_a_run_and_escape_comes_back(world, opened, until):
     async with opened() as pilot:
-        await until(pilot, lambda: table(pilot).key == world[0])
+        await until(pilot, lambda: table(pilot).key == f"local:{world[0]}")
         await pilot.press("j", "enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen))
         assert pilot.app.screen.run_id == world[1]
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen))
-        assert table(pilot).key == world[1]
+        assert table(pilot).key == f"local:{world[1]}"
 
 
 async def test_deleting_asks_with_the_focus_on_cancel(world, opened, until, read):
     async with opened() as pilot:
-        await until(pilot, lambda: table(pilot).key == world[0])
+        await until(pilot, lambda: table(pilot).key == f"local:{world[0]}")
         await pilot.press("D")
         await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
         assert isinstance(pilot.app.focused, Button)
@@ -112,7 +112,7 @@ async def test_deleting_asks_with_the_focus_on_cancel(world, opened, until, read
 
 async def test_marked_runs_are_deleted_together(world, opened, until, read):
     async with opened() as pilot:
-        await until(pilot, lambda: table(pilot).key == world[0])
+        await until(pilot, lambda: table(pilot).key == f"local:{world[0]}")
         await pilot.press("space", "space")
         assert "2 marked" in read(pilot)
         await pilot.press("D")
@@ -126,7 +126,7 @@ async def test_marked_runs_are_deleted_together(world, opened, until, read):
 
 async def test_a_finished_run_cannot_be_cancelled_and_the_key_says_why(world, opened, until, read):
     async with opened() as pilot:
-        await until(pilot, lambda: table(pilot).key == world[0])
+        await until(pilot, lambda: table(pilot).key == f"local:{world[0]}")
         assert "cancel" not in read(pilot)
         await pilot.press("x")
         await until(pilot, lambda: "there is nothing to stop" in read(pilot))
@@ -134,7 +134,7 @@ async def test_a_finished_run_cannot_be_cancelled_and_the_key_says_why(world, op
 
 async def test_the_id_and_the_command_go_to_the_clipboard(world, opened, until):
     async with opened() as pilot:
-        await until(pilot, lambda: table(pilot).key == world[0])
+        await until(pilot, lambda: table(pilot).key == f"local:{world[0]}")
         await pilot.press("y")
         assert pilot.app.clipboard == "third-run"
         await pilot.press("Y")
@@ -170,7 +170,7 @@ async def test_q_leaves(world, opened, until):
 @pytest.mark.parametrize("size", [(60, 20), (80, 24), (200, 50), (20, 5)])
 async def test_every_screen_mounts_at_every_size(world, opened, until, size):
     async with opened(size=size) as pilot:
-        await until(pilot, lambda: table(pilot).key == world[0])
+        await until(pilot, lambda: table(pilot).key == f"local:{world[0]}")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen) and table(pilot).rows.shown)
         await pilot.press("enter")

@@ -24,13 +24,13 @@ async def choose(pilot, until, title):
 
 async def test_runs_are_sorted_by_any_column_and_the_cursor_stays_on_its_run(world, opened, until, read):
     async with opened() as pilot:
-        await until(pilot, lambda: pilot.app.screen.table.key == "third-run")
+        await until(pilot, lambda: pilot.app.screen.table.key == "local:third-run")
         await choose(pilot, until, "N")
         assert shown(pilot) == ["third-run", "second-run", "first-run"], "the largest first"
         await choose(pilot, until, "N")
         assert shown(pilot) == ["first-run", "second-run", "third-run"], "chosen again, it turns round"
         table = pilot.app.screen.table
-        assert table.key == "third-run"
+        assert table.key == "local:third-run"
         assert table.cursor == 2
         await until(pilot, lambda: "N▴" in read(pilot))
         await choose(pilot, until, "RUN")
@@ -41,7 +41,7 @@ async def test_runs_are_sorted_by_any_column_and_the_cursor_stays_on_its_run(wor
 
 async def test_the_order_is_kept_when_runs_come_and_a_filter_is_typed(world, opened, until):
     async with opened() as pilot:
-        await until(pilot, lambda: pilot.app.screen.table.key == "third-run")
+        await until(pilot, lambda: pilot.app.screen.table.key == "local:third-run")
         await choose(pilot, until, "N")
         await choose(pilot, until, "N")
         await pilot.press("slash", *"-second", "enter")
@@ -50,7 +50,7 @@ async def test_the_order_is_kept_when_runs_come_and_a_filter_is_typed(world, ope
 
 async def test_escape_leaves_the_order_as_it_is(world, opened, until):
     async with opened() as pilot:
-        await until(pilot, lambda: pilot.app.screen.table.key == "third-run")
+        await until(pilot, lambda: pilot.app.screen.table.key == "local:third-run")
         await pilot.press("S", "j", "escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen))
         assert shown(pilot) == world

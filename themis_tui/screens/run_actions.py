@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -57,13 +58,17 @@ class RunActions(ThemisScreen):
     why_not_again = why_not_any
     why_not_log = why_not_copy_id = why_not_copy_command = why_not_any
 
-    def looked(self) -> RunView:
-        """The target as it is now; off the loop only."""
-        from themis.runs.watch import look
-
+    def looking(self) -> Callable[[], RunView]:
+        """A look at what is the target now, wherever the cursor goes meanwhile; to be done off the loop."""
         assert self.target is not None
-        storage, run_id = self.target
-        return look(self.doors.to(storage).open().backend, run_id)
+        doors, (storage, run_id) = self.doors, self.target
+
+        def looked() -> RunView:
+            from themis.runs.watch import look
+
+            return look(doors.to(storage).open().backend, run_id)
+
+        return looked
 
     def open_form(self, draft: Draft) -> None:
         """Show the form, filled in."""
@@ -88,7 +93,7 @@ class RunActions(ThemisScreen):
         self.app.push_screen(SortMenu(table.sortable, Order(*table.sorted_by)), sort)
 
     def do_cancel(self) -> None:
-        self.ask("cancel", self.looked, self._confirm_cancel)
+        self.ask("cancel", self.looking(), self._confirm_cancel)
 
     def _confirm_cancel(self, view: RunView) -> None:
         if not view.status.live:
@@ -106,21 +111,23 @@ class RunActions(ThemisScreen):
         self.ask("control", lambda: cancel(view), self._told)
 
     def do_pause(self) -> None:
+        looked, storage = self.looking(), self._storage
+
         def work() -> RunView | str:
             from themis.runs.control import pause
 
-            view = self.looked()
+            view = looked()
             return pause(view) if view.status.live else view
 
-        self.ask("control", work, self._paused)
+        self.ask("control", work, lambda said: self._paused(said, storage))
 
-    def _paused(self, said: RunView | str) -> None:
+    def _paused(self, said: RunView | str, storage: str | None) -> None:
         if isinstance(said, str):
             self._told(said)
         elif said.status.word == "completed":
             tell(self.app, f"{said.run_id} is completed; there is nothing to go on with.")
         else:
-            self._fill_form(said, resume=True)
+            self._fill_form(said, storage, resume=True)
 
     def _told(self, said: str) -> None:
         tell(self.app, said)
@@ -128,13 +135,17 @@ class RunActions(ThemisScreen):
             self.watcher.look_now()
 
     def do_again(self) -> None:
-        self.ask("again", self.looked, lambda view: self._fill_form(view, resume=False))
+        storage = self._storage
+        self.ask("again", self.looking(), lambda view: self._fill_form(view, storage, resume=False))
 
-    def _fill_form(self, view: RunView, *, resume: bool) -> None:
+    @property
+    def _storage(self) -> str | None:
+        return None if self.target is None else self.target[0]
+
+    def _fill_form(self, view: RunView, storage: str | None, *, resume: bool) -> None:
         from themis.runs.spec import spec_of
         from themis_tui.draft import Draft
 
-        storage = self.target[0] if self.target is not None else None
         again = spec_of(view.metadata)
         spec = replace(again.spec, storage=storage, run_id=view.run_id if resume else None)
         self.open_form(Draft.from_stored(spec, again.unconfirmed))
@@ -160,11 +171,12 @@ class RunActions(ThemisScreen):
             self.send_to_clipboard(self.target[1], "Id")
 
     def do_copy_command(self) -> None:
+        looked, storage = self.looking(), self._storage
+
         def work() -> Again:
             from themis.runs.spec import spec_of
 
-            storage = self.target[0] if self.target is not None else None
-            again = spec_of(self.looked().metadata)
+            again = spec_of(looked().metadata)
             return again._replace(spec=replace(again.spec, storage=storage))
 
         self.ask("command", work, self._copy_command)

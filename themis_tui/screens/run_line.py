@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from textual.content import Content
 
-from themis.runs.catalog import RunRow
+from themis.core.options import redacted
+from themis.runs.row import RunRow
 from themis_tui import figures
 from themis_tui.glyphs import DOT, STATUS
-from themis_tui.text import Part, line, lines, spread
+from themis_tui.text import Part, line, lines
 from themis_tui.widgets.columns import Cell, Column, cell
 
 TONES = {
@@ -31,16 +31,23 @@ _MADE_ID = re.compile(r"\d{4}(\d{4})-(\d{4})\d{2}-.+-([a-z0-9]{4})")
 """Year, day, hour, second, benchmark, model, chance: see ``make_run_id``."""
 
 
-def columns(clock: Callable[[], float]) -> list[Column[RunRow]]:
-    """The columns of the list; the last to find room are the first to go."""
+def columns(clock: Callable[[], float], *, stores: bool = False) -> list[Column[RunRow]]:
+    """The columns of the list; the last to find room are the first to go.
+
+    ``stores``: whether runs of several stores are in it, so that each says of which it is.
+    """
+    of_store = [Column("STORE", _store, 6, grow=True, most=16, rank=1, order=_store_key)] if stores else []
     return [
         Column("STATUS", _status, 11, order=lambda row: row.status.word, brief=_sign),
         Column("RUN", _name, 14, grow=True, most=48, tail=True, order=_name_key),
+        *of_store,
         Column("BENCHMARK", _benchmark, 10, grow=True, most=20, rank=3, order=_benchmark_key),
         Column("MODEL", _model, 13, grow=True, most=34, rank=2, order=_model_key),
         Column("N", _counted, 9, right=True, grow=True, most=9, rank=1, order=_done_key, down=True),
         Column("SCORE", _score, 10, right=True, order=lambda row: row.score, down=True),
-        Column("ERR", _errors, 4, right=True, rank=1, order=lambda row: row.errors, down=True),
+        Column(
+            "ERR", _errors, 4, right=True, rank=4 if stores else 1, order=lambda row: row.errors, down=True
+        ),
         Column("TOKENS", _tokens, 7, right=True, rank=6, order=lambda row: row.tokens, down=True),
         Column("TOOK", _took, 7, right=True, rank=5, order=lambda row: row.duration_s, down=True),
         Column("AGE", lambda row: cell(_age(row, clock()), "dim"), 4, right=True, order=_age_key),
@@ -49,22 +56,15 @@ def columns(clock: Callable[[], float]) -> list[Column[RunRow]]:
 
 def run_name(row: RunRow) -> str:
     """The name a person gave, else the id."""
-    return _given_name(row) or row.run_id
+    return row.name or row.run_id
 
 
 def short_name(row: RunRow) -> str:
     """The name a person gave, else what tells a made id from others; benchmark and model stand beside it."""
-    name = _given_name(row)
-    if name:
-        return name
+    if row.name:
+        return row.name
     made = _MADE_ID.fullmatch(row.run_id)
     return f"{made[1]}-{made[2]}-{made[3]}" if made is not None else row.run_id
-
-
-def _given_name(row: RunRow) -> str | None:
-    notes = row.summary.get("annotations")
-    name = notes.get("name") if isinstance(notes, dict) else None
-    return name if isinstance(name, str) and name else None
 
 
 def tone_of(word: str) -> str:
@@ -78,38 +78,11 @@ def status_part(word: str) -> Part:
     return f"{STATUS.get(word, '?')} {word}", "$foreground" if tone == "plain" else f"${tone}"
 
 
-def head(
-    store: str,
-    rows: Sequence[RunRow],
-    shown: int,
-    marked: int,
-    failure: str | None,
-    fresh: bool,
-    width: int,
-) -> Content:
-    """The first line: where we are, and how much there is."""
-    words = Counter(row.status.word for row in rows)
-    parts: list[Part] = [("themis", "bold $accent"), "   ", (store, "bold")]
-    for word in ("running", "queued", "stalled", "no signal", "crashed"):
-        if words[word]:
-            parts += [(SEP, "$faint"), (f"{words[word]} {word}", f"${tone_of(word)}")]
-    total = len(rows)
-    parts += [(SEP, "$faint"), (f"{figures.count(total)} run{'' if total == 1 else 's'}", "$dim")]
-    right: list[Part] = []
-    if marked:
-        right.append((f"{marked} marked   ", "$accent"))
-    if shown != total:
-        right.append((f"{figures.count(shown)} of {figures.count(total)}", "$dim"))
-    if failure is not None and rows:
-        right.append(("   ! not refreshed", "$bad"))
-    elif not fresh and rows:
-        right.append(("   as last seen", "$faint"))
-    return spread(line(*parts), line(*right), width)
-
-
-def preview(row: RunRow, now: float, width: int) -> Content:
-    """What is known of one run, in four lines."""
+def preview(row: RunRow, now: float, width: int, *, store: bool = False) -> Content:
+    """What is known of one run, in four lines. ``store``: also where it is."""
     first: list[Part] = [(run_name(row), "bold $foreground"), "  ", status_part(row.status.word)]
+    if store:
+        first.insert(1, (f"  {redacted(row.store)}", "$dim"))
     if row.status.reason:
         first += [(f"  {row.status.reason}", f"${tone_of(row.status.word)}")]
     first.append((f"{SEP}{_ago(row, now)}", "$dim"))
@@ -123,12 +96,15 @@ def preview(row: RunRow, now: float, width: int) -> Content:
     return lines(each.truncate(width, ellipsis=True) for each in rows)
 
 
-def preview_beside(row: RunRow, now: float, width: int) -> Content:
+def preview_beside(row: RunRow, now: float, width: int, *, store: bool = False) -> Content:
     """The same in a column beside the list, and every metric."""
     rows = [line((run_name(row), "bold $foreground")), line(status_part(row.status.word))]
     if row.status.reason:
         rows.append(line((row.status.reason, f"${tone_of(row.status.word)}")))
-    rows += [line(), _fact("benchmark", row.benchmark or "?"), _fact("model", row.model or "?")]
+    rows.append(line())
+    if store:
+        rows.append(_fact("store", redacted(row.store)))
+    rows += [_fact("benchmark", row.benchmark or "?"), _fact("model", row.model or "?")]
     rows.append(_fact("samples", figures.done_of(row.done, row.total)))
     rows.append(_fact("errors", figures.count(row.errors), "$bad" if row.errors else "$foreground"))
     rows += [_fact("started", _ago(row, now)), _fact("took", figures.seconds(row.duration_s))]
@@ -213,6 +189,14 @@ def _score(row: RunRow) -> Cell:
 def _sign(row: RunRow) -> Cell:
     word = row.status.word
     return cell(STATUS.get(word, "?"), tone_of(word))
+
+
+def _store(row: RunRow) -> Cell:
+    return cell(redacted(row.store), "dim")
+
+
+def _store_key(row: RunRow) -> str:
+    return row.store.casefold()
 
 
 def _name(row: RunRow) -> Cell:

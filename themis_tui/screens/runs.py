@@ -1,32 +1,40 @@
-"""Home: every run of the store, the newest first."""
+"""Home: every run of every store, the newest first."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import getters, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical
+from textual.content import Content
 from textual.widgets import Static
 
+from themis.core.options import redacted
+from themis.runs.stores import wanted_stores
+from themis.runs.union import State
 from themis_tui.actions import bindings
 from themis_tui.doors import FirstLook
 from themis_tui.glyphs import RULE
 from themis_tui.screens.base import BROAD
 from themis_tui.screens.run_actions import RunActions
-from themis_tui.screens.run_line import columns, head, preview, preview_beside
+from themis_tui.screens.run_line import columns, preview, preview_beside
+from themis_tui.screens.runs_head import badges, head, news_line
 from themis_tui.text import line, lines, tell
 from themis_tui.watching import LookFailed, RunsListed, RunsWatcher
+from themis_tui.widgets.columns import Column
 from themis_tui.widgets.filter_bar import FilterBar
 from themis_tui.widgets.key_line import KeyLine
 from themis_tui.widgets.steady import Steady
 from themis_tui.widgets.table import Table
 
 if TYPE_CHECKING:
-    from themis.runs.catalog import RunRow
+    from themis.runs.completion import Completion
     from themis.runs.delete import DeletePreview
+    from themis.runs.news import News
+    from themis.runs.row import RunRow
     from themis.runs.status import Status
 
 AGES_EVERY_S = 5.0
@@ -39,28 +47,39 @@ class RunsScreen(RunActions):
 
     PLACES = ("runs", "marks")
     TITLE_HELP = (
-        "Every run of the store. Marked runs are the target of an action, else the one under the cursor."
+        "Every run of every store. Marked runs are the target of an action, else the one under the cursor."
     )
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("runs", "marks")]
 
     table = getters.query_one("#runs", Table)
     filter_bar = getters.query_one(FilterBar)
 
-    def __init__(self, storage: str | None, first_look: FirstLook | None = None) -> None:
-        """``first_look``: shown with the first paint if it has come by then."""
+    def __init__(
+        self, storage: str | None, stores: Sequence[str] = (), first_look: FirstLook | None = None
+    ) -> None:
+        """``storage``: where new runs go. ``stores``: whose runs are listed; all there are if not given.
+
+        ``first_look``: shown with the first paint if it has come by then.
+        """
         super().__init__()
         self._first_look = first_look
         self.storage = storage
-        self._store_name = storage or "default store"
-        self._fresh = False
-        self._listed = False
+        self._wanted = list(stores)
+        self._listed = RunsListed(())
+        self._many = len(stores) > 1
+        self._first_key: str | None = None
+        """Of the row on which the cursor was put, as long as the stores have not all answered."""
         self._failure: str | None = None
+        self._reasons_told: dict[str, str | None] = {}
+        """Of each store that failed, the reason that was told."""
+        self._with_trash = False
+        self._news_read = False
 
     def compose(self) -> ComposeResult:
         yield Steady(id="head")
-        yield FilterBar("words, status:failed, acc>0.5, age<2d, has:errors, -not, a | b")
+        yield FilterBar("words, status:failed, acc>0.5, age<2d, has:errors, -not, a | b", self._completions)
         with Container(id="body"):
-            yield Table(columns(lambda: self.clock()), lambda row: row.run_id, id="runs")
+            yield Table(self._columns(), lambda row: row.address, id="runs")
             yield Static(id="empty")
             with Vertical(id="preview"):
                 yield Steady(id="preview-rule")
@@ -73,7 +92,10 @@ class RunsScreen(RunActions):
         self.call_after_refresh(self._watch)
 
     def _watch(self) -> None:
-        self.watch_with(RunsWatcher(self.doors.to(self.storage), self.post_message))
+        first = self._listed.rows
+        self.watch_with(
+            RunsWatcher(self.doors, lambda: wanted_stores(self._wanted), self.post_message, first)
+        )
         self.set_interval(AGES_EVERY_S, self._age)
 
     def on_resize(self) -> None:
@@ -85,16 +107,43 @@ class RunsScreen(RunActions):
     def _show_first_look(self) -> None:
         look, self._first_look = self._first_look, None
         if look is not None and look.rows:
-            self._show_rows(RunsListed(look.store, look.rows, cached=True, whole=False))
+            self._many = self._many or len(look.stores) > 1
+            self.table.use(self._columns())
+            self._show_rows(RunsListed(look.rows))
         else:
             self._draw()
 
     @on(RunsListed)
     def _show_rows(self, event: RunsListed) -> None:
-        self._store_name, self._fresh, self._failure = event.store, not event.cached, None
-        self._listed = True
-        self.table.show(event.rows)
+        unmoved = not self._listed.settled and self.table.key == self._first_key
+        self._listed, self._failure = event, None
+        if not self._many and len(event.stores) > 1:
+            self._many = True
+            self.table.use(self._columns())
+        self._put_rows()
+        if unmoved:
+            # Nobody has touched it: the newest run is still to come, from a store that takes longer.
+            self.table.go_to(0)
+            self._first_key = self.table.key
         self._draw()
+        self._tell_failures()
+
+    def _put_rows(self) -> None:
+        self.table.show(self._listed.everything if self._with_trash else self._listed.rows)
+
+    def _columns(self) -> list[Column[RunRow]]:
+        return columns(lambda: self.clock(), stores=self._many)
+
+    def _tell_failures(self) -> None:
+        """Say once why a store fails, where there is no room to say it in full."""
+        badges_line = " ".join(each.plain for each in self._head())
+        for each in self._listed.stores:
+            reason = each.reason if each.state is State.FAILED else None
+            new = reason is not None and reason != self._reasons_told.get(each.name)
+            if new and self.table.rows.all and str(reason) not in badges_line:
+                tell(self.app, f"{redacted(each.name)}: {reason}", bad=True)
+            if each.state in (State.FAILED, State.READY):
+                self._reasons_told[each.name] = reason
 
     @on(LookFailed)
     def _show_failure(self, event: LookFailed) -> None:
@@ -107,16 +156,30 @@ class RunsScreen(RunActions):
 
     @on(FilterBar.Changed)
     def _filter(self, event: FilterBar.Changed) -> None:
-        from themis.runs.query import QueryError, row_test
+        from themis.runs.query import QueryError, asks_for, row_test
 
+        is_new = self._is_new if self._listed.news is not None else None
         try:
-            test = row_test(event.words, clock=self.clock) if event.words.strip() else None
+            test = row_test(event.words, clock=self.clock, is_new=is_new) if event.words.strip() else None
         except QueryError as exc:
-            self.filter_bar.say(str(exc))
+            self.filter_bar.say(str(exc), exc.position)
             return
         self.filter_bar.say(None)
+        with_trash = test is not None and asks_for(event.words, "trashed")
+        if with_trash != self._with_trash:
+            self._with_trash = with_trash
+            self._put_rows()
         self.table.filter(test)
         self._draw()
+
+    def _is_new(self, row: RunRow) -> bool:
+        seen = self.watcher.seen if isinstance(self.watcher, RunsWatcher) else None
+        return seen is not None and seen.is_new(row)
+
+    def _completions(self, words: str, cursor: int) -> list[Completion]:
+        from themis.runs.completion import complete
+
+        return complete(words, cursor, self.table.rows.all)
 
     @on(FilterBar.Left)
     def _to_table(self) -> None:
@@ -126,7 +189,10 @@ class RunsScreen(RunActions):
     def _open(self, event: Table.Opened) -> None:
         from themis_tui.screens.run import RunScreen
 
-        self.app.push_screen(RunScreen(self.storage, event.key))
+        row: RunRow | None = self.table.row
+        if row is not None and row.address == event.key:
+            self._news_read = True
+            self.app.push_screen(RunScreen(row.store, row.run_id))
 
     def _age(self) -> None:
         if self.is_seen:
@@ -138,13 +204,35 @@ class RunsScreen(RunActions):
         self._draw_preview()
 
     def _draw_head(self) -> None:
+        self.query_one("#head", Steady).draw(lines(self._head()))
+
+    def _head(self) -> Iterator[Content]:
         rows: Sequence[RunRow] = self.table.rows.all
-        shown = len(self.table.rows.shown)
-        marked = len(self.table.rows.marks)
-        width = self.size.width - 2
-        self.query_one("#head", Steady).draw(
-            head(self._store_name, rows, shown, marked, self._failure, self._fresh, width)
-        )
+        shown, marked = len(self.table.rows.shown), len(self.table.rows.marks)
+        width = max(1, self.size.width - 2)
+        yield head(self._where(), rows, shown, marked, width, stale=self._stale())
+        stores, news = self._listed.stores, self._news()
+        if len(stores) > 1:
+            yield badges(stores, width)
+        if news:
+            yield news_line(news, width)
+
+    def _news(self) -> News | None:
+        return None if self._news_read else self._listed.news
+
+    def _where(self) -> str:
+        names = [each.name for each in self._listed.stores] or self._wanted
+        if len(names) > 1:
+            return f"{len(names)} stores"
+        rows = self._listed.rows
+        return redacted(names[0] if names else rows[0].store if rows and not self._many else "all stores")
+
+    def _stale(self) -> str | None:
+        """Why what is shown may be out of date; of several stores each has its badge."""
+        stores = self._listed.stores
+        if self._failure is not None or (len(stores) == 1 and stores[0].state is State.FAILED):
+            return "! not refreshed"
+        return "as last seen" if not stores or (len(stores) == 1 and not stores[0].verified) else None
 
     def _draw_empty(self) -> None:
         none = not self.table.rows.shown
@@ -152,23 +240,30 @@ class RunsScreen(RunActions):
         if none:
             self.query_one("#empty", Static).update(lines(self._nothing()))
 
-    def _nothing(self) -> list[Any]:
+    def _nothing(self) -> list[Content]:
+        stores = self._listed.stores
+        failed = [each for each in stores if each.state is State.FAILED]
+        again = line("It is tried again. ", ("r", "$accent"), " tries now, ", ("q", "$accent"), " leaves.")
         if self._failure is not None:
-            return [
-                line(("This store cannot be read.", "$bad")),
-                line(self._failure),
-                line(),
-                line("It is tried again. ", ("r", "$accent"), " tries now, ", ("q", "$accent"), " leaves."),
-            ]
-        if not self._listed:
-            return [line(("Looking …", "$dim"))]
+            return [line(("The stores cannot be read.", "$bad")), line(self._failure), line(), again]
         if self.table.rows.all:
             return [line("No run matches. ", ("esc", "$accent"), " drops the filter.")]
+        if len(stores) == len(failed) == 1:
+            return [line(("This store cannot be read.", "$bad")), line(failed[0].reason or ""), line(), again]
+        why = [line((redacted(each.name), "bold"), f"  {each.reason}") for each in failed]
+        if failed and len(failed) == len(stores):
+            return [line(("No store can be read.", "$bad")), *why, line(), again]
+        if not self._listed.settled:
+            return [line(("Looking …", "$dim"))]
+        slow = [redacted(each.name) for each in stores if each.state is State.SLOW]
+        if slow:
+            return [line(f"No answer yet from {', '.join(slow)}. ", ("r", "$accent"), " asks again."), *why]
         return [
             line(("No runs here yet.", "bold")),
             line(),
             line("Press ", ("+", "$accent"), " to launch the first: the form is filled in with a demo"),
             line("that needs no network and no key. ", ("?", "$accent"), " shows every key."),
+            *([line(), line(("What cannot be read:", "$bad")), *why] if why else []),
         ]
 
     def _draw_preview(self) -> None:
@@ -180,15 +275,16 @@ class RunsScreen(RunActions):
             rule = line((RULE * max(1, self.size.width - 2), "$raised"))
             self.query_one("#preview-rule", Steady).draw(lines([rule]))
             if self.size.width >= BROAD:
-                panel.draw(preview_beside(row, self.clock(), PREVIEW - 3))
+                panel.draw(preview_beside(row, self.clock(), PREVIEW - 3, store=self._many))
             else:
-                panel.draw(preview(row, self.clock(), max(20, self.size.width - 2)))
+                panel.draw(preview(row, self.clock(), max(20, self.size.width - 2), store=self._many))
 
     # What can be done
 
     @property
     def target(self) -> tuple[str | None, str] | None:
-        return None if self.table.key is None else (self.storage, self.table.key)
+        row: RunRow | None = self.table.row
+        return None if row is None else (row.store, row.run_id)
 
     @property
     def sorted_table(self) -> Table[Any]:
@@ -218,8 +314,11 @@ class RunsScreen(RunActions):
     def do_clear(self) -> None:
         if self.filter_bar.words:
             self.filter_bar.clear()
-        else:
+        elif self.table.rows.marks or not self._news():
             self.do_clear_marks()
+        else:
+            self._news_read = True
+            self._draw_head()
 
     def do_mark(self) -> None:
         self.table.mark()
@@ -240,9 +339,12 @@ class RunsScreen(RunActions):
     def do_delete(self) -> None:
         from themis.runs.delete import preview
 
-        door = self.doors.to(self.storage)
-        run_ids = [row.run_id for row in self.table.targets]
-        self.ask("preview", lambda: [preview(door.open(), each) for each in run_ids], self._confirm_delete)
+        doors, targets = self.doors, [(row.store, row.run_id) for row in self.table.targets]
+        self.ask(
+            "preview",
+            lambda: [preview(doors.open(store), run_id) for store, run_id in targets],
+            self._confirm_delete,
+        )
 
     def _confirm_delete(self, previews: list[DeletePreview]) -> None:
         if not previews:
@@ -253,18 +355,18 @@ class RunsScreen(RunActions):
         many = len(previews)
         title = "Delete this run for good?" if many == 1 else f"Delete {many} runs for good?"
         dialog = ConfirmDialog(title, delete_facts(previews), f"Delete {many if many > 1 else ''}".strip())
-        run_ids = [each.run_id for each in previews]
-        self.app.push_screen(dialog, lambda yes: self._delete(run_ids) if yes else None)
+        targets = [(each.store, each.run_id) for each in previews]
+        self.app.push_screen(dialog, lambda yes: self._delete(targets) if yes else None)
 
-    def _delete(self, run_ids: list[str]) -> None:
+    def _delete(self, targets: list[tuple[str, str]]) -> None:
         from themis.runs.delete import delete
 
-        door = self.doors.to(self.storage)
+        doors = self.doors
 
         def work() -> int:
-            for run_id in run_ids:
-                delete(door.open(), run_id)
-            return len(run_ids)
+            for store, run_id in targets:
+                delete(doors.open(store), run_id)
+            return len(targets)
 
         self.ask("delete", work, self._deleted)
 

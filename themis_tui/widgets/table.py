@@ -120,6 +120,12 @@ class Table(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         self._measure()
         self._settle(before, old_key)
 
+    def use(self, columns: Sequence[Column[R]]) -> None:
+        """Show other columns of the same rows."""
+        self.columns, self._layout = columns, []
+        self._measure()
+        self.refresh()
+
     def filter(self, test: Callable[[R], bool] | None) -> None:
         """Show only rows that pass."""
         old_key = self.key

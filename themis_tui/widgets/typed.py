@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual.events import Key
 from textual.widgets import Input
 
@@ -15,10 +17,11 @@ class Typed(Input):
     Textual hands all keys of a burst to the widget that has the focus as the burst begins.
     """
 
+    leaving: ClassVar[frozenset[str]] = LEAVING
     _leaving = False
 
     async def _on_key(self, event: Key) -> None:
-        if event.key in LEAVING:
+        if event.key in self.leaving:
             self._leaving = True
         elif self._leaving and event.is_printable:
             event.prevent_default()

@@ -1,0 +1,106 @@
+"""The lines above the list of runs: what there is, how its stores do, and what is new."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from themis.core.options import redacted
+from themis.runs.row import RunRow
+from themis.runs.union import State, StoreState
+from themis_tui import figures
+from themis_tui.screens.run_line import SEP, tone_of
+from themis_tui.text import Part, line, spread
+
+if TYPE_CHECKING:
+    from themis.runs.news import News
+
+SIGNS = {State.READY: "●", State.LOOKING: "○", State.SLOW: "◌", State.FAILED: "✗"}
+TONES = {State.READY: "$running", State.LOOKING: "$dim", State.SLOW: "$accent", State.FAILED: "$bad"}
+APART = "   "
+LEAST_REASON = 12
+"""Cells below which a reason says nothing."""
+
+
+def head(
+    where: str, rows: Sequence[RunRow], shown: int, marked: int, width: int, *, stale: str | None = None
+) -> Content:
+    """The first line: where we are, and how much there is. ``stale``: why it may be out of date."""
+    words = Counter(row.status.word for row in rows)
+    parts: list[Part] = [("themis", "bold $accent"), APART, (where, "bold")]
+    for word in ("running", "queued", "stalled", "no signal", "crashed"):
+        if words[word]:
+            parts += [(SEP, "$faint"), (f"{words[word]} {word}", f"${tone_of(word)}")]
+    total = len(rows)
+    parts += [(SEP, "$faint"), (_runs(total), "$dim")]
+    right: list[Part] = []
+    if marked:
+        right.append((f"{marked} marked   ", "$accent"))
+    if shown != total:
+        right.append((f"{figures.count(shown)} of {figures.count(total)}", "$dim"))
+    if stale is not None and rows:
+        right.append((f"{APART}{stale}", "$bad" if stale.startswith("!") else "$faint"))
+    return spread(line(*parts), line(*right), width)
+
+
+def badges(stores: Sequence[StoreState], width: int) -> Content:
+    """Each store with how it does; why one failed, as far as there is room.
+
+    Where there is little, the stores that are ready say less, then only how many they are.
+    """
+    ready = [each for each in stores if each.state is State.READY]
+    rest = [each for each in stores if each.state is not State.READY]
+    together: list[Part] = [(SIGNS[State.READY], TONES[State.READY]), f" {len(ready)} stores ready"]
+    wordy = [_badge(each, True) for each in stores]
+    brief = [_badge(each, each.state is not State.READY) for each in stores]
+    folded = [*(_badge(each, True) for each in rest), *([together] if ready else [])]
+    chosen = next((each for each in (wordy, brief) if _length(each) <= width), folded)
+    failed = [each for each in (rest if chosen is folded else stores) if each.state is State.FAILED]
+    room = (width - _length(chosen)) // max(1, len(failed))
+    if room >= LEAST_REASON:
+        shown = rest if chosen is folded else list(stores)
+        for place, each in enumerate(shown):
+            if each.state is State.FAILED and each.reason:
+                chosen[place].append((_cut(f": {each.reason}", room), "$dim"))
+    parts = [part for place, badge in enumerate(chosen) for part in ([APART] if place else []) + badge]
+    return line(*parts).truncate(width, ellipsis=True)
+
+
+def news_line(news: News, width: int) -> Content:
+    """What is not as it was when the person last looked."""
+    kinds = (
+        (len(news.finished), "finished", "$running"),
+        (len(news.failed), "failed", "$bad"),
+        (len(news.stalled), "stalled", "$accent"),
+        (len(news.started_elsewhere), "started elsewhere", "$running"),
+    )
+    parts: list[Part] = [("since you last looked  ", "$dim")]
+    for count, word, style in (each for each in kinds if each[0]):
+        parts += [(SEP, "$faint")] if len(parts) > 1 else []
+        parts.append((f"{figures.count(count)} {word}", style))
+    return spread(line(*parts), line(("/is:new", "$accent"), (" shows them", "$dim")), width)
+
+
+def _badge(store: StoreState, word: bool) -> list[Part]:
+    parts: list[Part] = [(SIGNS[store.state], TONES[store.state]), f" {redacted(store.name)}"]
+    if store.rows or store.state is State.READY:
+        parts.append((f" {figures.count(store.rows)}", "$dim"))
+    if word:
+        parts.append((f" {store.state}", TONES[store.state]))
+    return parts
+
+
+def _length(badges: Sequence[Sequence[Part]]) -> int:
+    parts = [part for badge in badges for part in badge]
+    return line(*parts).cell_length + len(APART) * (len(badges) - 1)
+
+
+def _cut(text: str, width: int) -> str:
+    return line(text).truncate(width, ellipsis=True).plain
+
+
+def _runs(count: int) -> str:
+    return f"{figures.count(count)} run{'' if count == 1 else 's'}"
