@@ -138,3 +138,13 @@ def _rough(value: float) -> str:
     if value < 5_400:
         return f"{value / 60:.0f}m"
     return f"{value / 3_600:.1f}h" if value < 172_800 else f"{value / 86_400:.1f}d"
+
+
+def size(count: int) -> str:
+    """Bytes, in the unit that leaves few digits: ``512 B``, ``1.4 MB``."""
+    number, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if number < 1_000:
+            break
+        number, unit = number / 1_000, larger
+    return f"{number:.0f} {unit}" if unit == "B" or number >= 10 else f"{number:.1f} {unit}"

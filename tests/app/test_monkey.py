@@ -17,6 +17,7 @@ from textual.keys import _character_to_key, key_to_character
 from themis import evaluate
 from themis.core.errors import LaunchFailed
 from themis.profiles import profiles_path
+from themis.runs.delete import Deleted
 from themis.runs.launch import Launched, launch
 from themis.runs.spec import RunSpec
 from themis_tui.app import ThemisApp
@@ -82,7 +83,8 @@ def unreal(live: Launched, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         return do
 
     monkeypatch.setattr(new_run, "start", counted("launch", live))
-    monkeypatch.setattr("themis.runs.delete.delete", counted("delete", None))
+    monkeypatch.setattr("themis.runs.delete.delete_runs", counted("delete", Deleted([], {})))
+    monkeypatch.setattr("themis_tui.screens.runs.purge_beside", counted("delete", "purged"))
     monkeypatch.setattr("themis.runs.control.cancel", counted("stop", "told to stop"))
     monkeypatch.setattr("themis.runs.control.pause", counted("stop", "told to pause"))
     # Both are in the palette's list as well as on keys.

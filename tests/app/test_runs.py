@@ -9,6 +9,9 @@ from textual.widgets import Button
 
 from themis import evaluate
 from themis.backends import open_storage
+from themis.profiles import profiles_path
+from themis.runs.catalog import open_store
+from themis.runs.delete import delete
 from themis.runs.trash import is_trashed
 from themis_tui.screens.dialogs import ConfirmDialog
 from themis_tui.screens.run import RunScreen
@@ -102,8 +105,8 @@ async def test_deleting_asks_with_the_focus_on_cancel(world, opened, until, read
         await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
         assert isinstance(pilot.app.focused, Button)
         assert pilot.app.focused.id == "no"
-        await until(pilot, lambda: "This cannot be" in read(pilot))
-        for said in ("third-run", "40 outcomes", "store local", "undone"):
+        await until(pilot, lambda: "Move this run to the trash?" in read(pilot))
+        for said in ("third-run", "40 outcomes", "store local", "30 days", "z brings"):
             assert said in read(pilot)
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen))
@@ -117,11 +120,54 @@ async def test_marked_runs_are_deleted_together(world, opened, until, read):
         assert "2 marked" in read(pilot)
         await pilot.press("D")
         await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
-        assert "Delete 2 runs for good?" in read(pilot)
+        assert "Move 2 runs to the trash?" in read(pilot)
         await pilot.press("right", "enter")
         await until(pilot, lambda: [row.run_id for row in table(pilot).rows.all] == ["first-run"])
         kept = [each["run_id"] for each in open_storage().list_summaries() if not is_trashed(each)]
         assert kept == ["first-run"]
+
+
+async def test_what_was_deleted_comes_back(world, opened, until, read):
+    async with opened() as pilot:
+        await until(pilot, lambda: table(pilot).key == f"local:{world[0]}")
+        await pilot.press("z")
+        await until(pilot, lambda: "There is nothing to undo" in read(pilot))
+        await pilot.press("space", "space", "D", "right", "enter")
+        await until(pilot, lambda: [row.run_id for row in table(pilot).rows.all] == ["first-run"])
+        await pilot.press("z")
+        await until(pilot, lambda: [row.run_id for row in table(pilot).rows.all] == world)
+
+
+async def test_what_lies_in_the_trash_is_seen_brought_back_and_deleted_for_good(world, opened, until, read):
+    for run_id in world[:2]:
+        delete(open_store("local"), run_id)
+    async with opened() as pilot:
+        await until(pilot, lambda: [row.run_id for row in table(pilot).rows.all] == ["first-run"])
+        await pilot.press("slash", *"is:trashed", "enter")
+        await until(pilot, lambda: [row.run_id for row in table(pilot).rows.shown] == world[:2])
+        await pilot.press("z")
+        await until(pilot, lambda: [row.run_id for row in table(pilot).rows.shown] == world[1:2])
+        await pilot.press("D")
+        await until(pilot, lambda: "Delete this run for good?" in read(pilot))
+        assert "This cannot be undone." in read(pilot)
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: not open_storage().run_exists(world[1]), within_s=60)
+        assert open_storage().run_exists(world[0])
+
+
+async def test_a_protected_store_wants_its_name(world, opened, until, read, tmp_path):
+    profiles_path().parent.mkdir(parents=True, exist_ok=True)
+    root = open_storage("local").root
+    profiles_path().write_text(f'[storage.team]\ntype = "local"\nroot = "{root}"\nprotected = true\n')
+    async with opened(storage="team") as pilot:
+        await until(pilot, lambda: table(pilot).key == f"team:{world[0]}")
+        await pilot.press("D")
+        await until(pilot, lambda: "Type team to go on" in read(pilot))
+        await pilot.press("right", "enter")
+        await pilot.pause()
+        assert isinstance(pilot.app.screen, ConfirmDialog)
+        await pilot.press(*"team", "enter", "enter")
+        await until(pilot, lambda: [row.run_id for row in table(pilot).rows.all] == world[1:])
 
 
 async def test_a_finished_run_cannot_be_cancelled_and_the_key_says_why(world, opened, until, read):

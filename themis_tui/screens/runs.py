@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from textual import getters, on
 from textual.app import ComposeResult
@@ -12,6 +12,7 @@ from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from themis.core.errors import RunError
 from themis.core.options import redacted
 from themis.runs.stores import wanted_stores
 from themis.runs.union import State
@@ -32,7 +33,7 @@ from themis_tui.widgets.table import Table
 
 if TYPE_CHECKING:
     from themis.runs.completion import Completion
-    from themis.runs.delete import DeletePreview
+    from themis.runs.delete import Deleted, DeletePreview, Trashed
     from themis.runs.news import News
     from themis.runs.row import RunRow
     from themis.runs.status import Status
@@ -74,6 +75,8 @@ class RunsScreen(RunActions):
         """Of each store that failed, the reason that was told."""
         self._with_trash = False
         self._news_read = False
+        self._undoable: list[Trashed] = []
+        """What was deleted last."""
 
     def compose(self) -> ComposeResult:
         yield Steady(id="head")
@@ -340,38 +343,90 @@ class RunsScreen(RunActions):
         from themis.runs.delete import preview
 
         doors, targets = self.doors, [(row.store, row.run_id) for row in self.table.targets]
-        self.ask(
-            "preview",
-            lambda: [preview(doors.open(store), run_id) for store, run_id in targets],
-            self._confirm_delete,
-        )
 
-    def _confirm_delete(self, previews: list[DeletePreview]) -> None:
-        if not previews:
+        def work() -> list[Doomed]:
+            opened = [(doors.open(store), run_id) for store, run_id in targets]
+            return [Doomed(preview(store, run_id), store.protected) for store, run_id in opened]
+
+        self.ask("preview", work, self._confirm_delete)
+
+    def _confirm_delete(self, doomed: list[Doomed]) -> None:
+        if not doomed:
             return
         from themis_tui.screens.delete_facts import delete_facts
         from themis_tui.screens.dialogs import ConfirmDialog
 
-        many = len(previews)
-        title = "Delete this run for good?" if many == 1 else f"Delete {many} runs for good?"
-        dialog = ConfirmDialog(title, delete_facts(previews), f"Delete {many if many > 1 else ''}".strip())
-        targets = [(each.store, each.run_id) for each in previews]
-        self.app.push_screen(dialog, lambda yes: self._delete(targets) if yes else None)
+        for_good = all(each.preview.trashed for each in doomed)
+        protected = list(dict.fromkeys(each.preview.store for each in doomed if each.protected))
+        many = f"{len(doomed)} runs" if len(doomed) > 1 else "this run"
+        dialog = ConfirmDialog(
+            f"Delete {many} for good?" if for_good else f"Move {many} to the trash?",
+            delete_facts([each.preview for each in doomed], for_good=for_good),
+            "Delete for good" if for_good else f"Delete {len(doomed) if len(doomed) > 1 else ''}".strip(),
+            typed=", ".join(protected) or None,
+        )
+        act = self._purge if for_good else self._delete
+        self.app.push_screen(dialog, lambda yes: act(doomed) if yes else None)
 
-    def _delete(self, targets: list[tuple[str, str]]) -> None:
-        from themis.runs.delete import delete
+    def _delete(self, doomed: list[Doomed]) -> None:
+        from themis.runs.delete import Deleted, delete_runs
 
         doors = self.doors
 
-        def work() -> int:
-            for store, run_id in targets:
-                delete(doors.open(store), run_id)
-            return len(targets)
+        def work() -> Deleted:
+            done = Deleted([], {})
+            for store, run_ids in _by_store(doomed).items():
+                some = delete_runs(doors.open(store), run_ids, confirm=store)
+                done.trashed.extend(some.trashed)
+                done.refused.update(some.refused)
+            return done
 
         self.ask("delete", work, self._deleted)
 
-    def _deleted(self, count: int) -> None:
-        tell(self.app, "Deleted." if count == 1 else f"{count} runs deleted.")
+    def _deleted(self, done: Deleted) -> None:
+        self._undoable = done.trashed or self._undoable
+        if done.trashed:
+            many = "The run was" if len(done.trashed) == 1 else f"{len(done.trashed)} runs were"
+            tell(self.app, f"{many} moved to the trash; z brings {'it' if many[0] == 'T' else 'them'} back.")
+        for run_id, why in list(done.refused.items())[:3]:
+            tell(self.app, f"{run_id} stays: {why}", bad=True)
+        self.table.clear_marks()
+        self.do_reload()
+
+    def _purge(self, doomed: list[Doomed]) -> None:
+        def work() -> str:
+            # Sweeping may take long: a process of its own does it, and goes on if the app is left.
+            return "\n".join(purge_beside(store, run_ids) for store, run_ids in _by_store(doomed).items())
+
+        self.ask("delete", work, self._purged)
+
+    def _purged(self, said: str) -> None:
+        tell(self.app, said)
+        self.table.clear_marks()
+        self.do_reload()
+
+    def do_undo(self) -> None:
+        from themis.runs.delete import restore, undo
+
+        doors, undoable, self._undoable = self.doors, self._undoable, []
+        chosen = [(row.store, row.run_id) for row in self.table.targets if row.trashed]
+
+        def work() -> int:
+            if not undoable:
+                return sum(restore(doors.open(store), run_id) for store, run_id in chosen)
+            stores = dict.fromkeys(each.store for each in undoable)
+            return sum(
+                len(undo(doors.open(store), [each for each in undoable if each.store == store]).trashed)
+                for store in stores
+            )
+
+        if undoable or chosen:
+            self.ask("undo", work, self._undone)
+        else:
+            tell(self.app, "There is nothing to undo. The filter is:trashed shows what lies in the trash.")
+
+    def _undone(self, count: int) -> None:
+        tell(self.app, f"{count} run{'' if count == 1 else 's'} brought back from the trash.")
         self.table.clear_marks()
         self.do_reload()
 
@@ -379,3 +434,38 @@ class RunsScreen(RunActions):
         super().failed(group, error)
         if group == "delete":
             self.do_reload()
+
+
+class Doomed(NamedTuple):
+    """A run that is to be deleted."""
+
+    preview: DeletePreview
+    protected: bool
+    """Whether its store wants its name typed."""
+
+
+def _by_store(doomed: list[Doomed]) -> dict[str, list[str]]:
+    stores: dict[str, list[str]] = {}
+    for each in doomed:
+        stores.setdefault(each.preview.store, []).append(each.preview.run_id)
+    return stores
+
+
+def purge_beside(store: str, run_ids: list[str]) -> str:
+    """Delete runs of the trash for good, by ``themis runs purge`` in a process of its own; what it said."""
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-P", "-m", "themis.cli.main", "runs", "purge", "--yes", "--storage", store]
+    done = subprocess.run(
+        [*command, "--confirm", store, "--", *run_ids],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RunError(done.stderr.strip() or f"themis runs purge ended with {done.returncode}.")
+    return done.stdout.strip()

@@ -61,7 +61,9 @@ class Field(Vertical):
     @property
     def value(self) -> str:
         """What is typed; what was given, to the letter, if nothing was."""
-        typed = self.query_one(Input).value
+        inputs = self.query(Input)
+        # A form may be asked while its fields are being put in.
+        typed = inputs.first().value if inputs else self._shown
         return self._value if typed == self._shown else typed
 
     def offer(self, names: Sequence[str]) -> None:
