@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +11,13 @@ if TYPE_CHECKING:
 
 MOST_REMEMBERED = 60
 """Rows shown at once of what an earlier look saw; enough for any screen until the truth is there."""
+
+
+def wanted_stores(named: Sequence[str]) -> list[str]:
+    """The names of the stores that a person means. Reads the profiles: off the loop only."""
+    from themis.runs import stores
+
+    return stores.wanted_stores(named)
 
 
 class Door:
@@ -58,11 +65,11 @@ class Doors:
 class FirstLook(threading.Thread):
     """What a store remembers of its newest runs, read while the rest of the app is still being loaded."""
 
-    def __init__(self, door: Door, wanted: Callable[[], list[str]]) -> None:
-        """``wanted``: the names of all stores whose runs will be listed."""
+    def __init__(self, door: Door, named: Sequence[str] = ()) -> None:
+        """``named``: the stores whose runs will be listed; all there are if none is."""
         super().__init__(name="themis-first-look", daemon=True)
         self._door = door
-        self._wanted = wanted
+        self._named = named
         self.stores: list[str] = []
         self.rows: list[RunRow] = []
 
@@ -71,6 +78,6 @@ class FirstLook(threading.Thread):
             from themis.runs.catalog import remembered_rows
 
             self.rows = remembered_rows(self._door.open(), MOST_REMEMBERED)
-            self.stores = self._wanted()
+            self.stores = wanted_stores(self._named)
         except Exception:  # the watcher asks the same again, and what it is told is shown
             return

@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     from themis_tui.doors import Doors, FirstLook
 
     doors = Doors()
-    first_look = FirstLook(doors.to(_storage(asked)), lambda: _wanted(asked.stores))
+    first_look = FirstLook(doors.to(_storage(asked)), asked.stores)
     first_look.start()
     app = _app(asked, doors=doors, first_look=first_look, theme=asked.theme)
     app.run(mouse=not asked.no_mouse)
@@ -38,12 +38,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _storage(asked: argparse.Namespace) -> str | None:
     return asked.stores[0] if asked.stores else None
-
-
-def _wanted(stores: list[str]) -> list[str]:
-    from themis.runs.stores import wanted_stores
-
-    return wanted_stores(stores)
 
 
 def _app(asked: argparse.Namespace, **given: Any) -> Any:

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from themis.runs.row import RunRow
-from themis.runs.union import Catalog, State, StoreState
-from themis_tui.doors import Doors
+from themis_tui.doors import Doors, wanted_stores
 
 if TYPE_CHECKING:
     from themis.runs.news import News, Seen
+    from themis.runs.row import RunRow
+    from themis.runs.union import Catalog, StoreState
 
 LOOK_EVERY_S = 1.0
 PAUSE_S = 0.001
@@ -52,7 +52,7 @@ class RunsListed(Message):
     @property
     def settled(self) -> bool:
         """Whether every store has said something by now."""
-        return bool(self.stores) and all(each.state is not State.LOOKING for each in self.stores)
+        return bool(self.stores) and all(each.state != "looking" for each in self.stores)
 
 
 @dataclass
@@ -123,12 +123,10 @@ class Watcher(threading.Thread, ABC):
 class RunsWatcher(Watcher):
     """The runs of all stores in one list: what was seen last at once, then the truth."""
 
-    def __init__(
-        self, doors: Doors, wanted: Callable[[], list[str]], post: Post, first: Sequence[RunRow] = ()
-    ) -> None:
-        """``wanted``: the names of the stores; asked off the loop. ``first``: rows that are shown already."""
+    def __init__(self, doors: Doors, stores: Sequence[str], post: Post, first: Sequence[RunRow] = ()) -> None:
+        """``stores``: all there are if none is named. ``first``: rows that are shown already."""
         super().__init__("themis-runs", post)
-        self._doors, self._wanted = doors, wanted
+        self._doors, self._stores = doors, stores
         self._shown = first
         self._known: dict[str, list[RunRow]] = {}
         """Rows shown of a store until it says anything."""
@@ -161,8 +159,10 @@ class RunsWatcher(Watcher):
         if catalog is not None and not self._ask_anew:
             return catalog
         self._ask_anew = False
-        names = self._wanted()
+        names = wanted_stores(self._stores)
         if catalog is None or catalog.names != names:
+            from themis.runs.union import Catalog
+
             # The one before is not closed: its stores are those of the doors, and it looks no more.
             self._known = {}
             for row in self._shown:
@@ -221,4 +221,4 @@ class RunsWatcher(Watcher):
 
 
 def _is_silent(store: StoreState) -> bool:
-    return store.state is State.LOOKING and not store.rows
+    return store.state == "looking" and not store.rows

@@ -14,8 +14,6 @@ from textual.widgets import Static
 
 from themis.core.errors import RunError
 from themis.core.options import redacted
-from themis.runs.stores import wanted_stores
-from themis.runs.union import State
 from themis_tui.actions import bindings
 from themis_tui.doors import FirstLook
 from themis_tui.glyphs import RULE
@@ -95,10 +93,7 @@ class RunsScreen(RunActions):
         self.call_after_refresh(self._watch)
 
     def _watch(self) -> None:
-        first = self._listed.rows
-        self.watch_with(
-            RunsWatcher(self.doors, lambda: wanted_stores(self._wanted), self.post_message, first)
-        )
+        self.watch_with(RunsWatcher(self.doors, self._wanted, self.post_message, self._listed.rows))
         self.set_interval(AGES_EVERY_S, self._age)
 
     def on_resize(self) -> None:
@@ -141,11 +136,11 @@ class RunsScreen(RunActions):
         """Say once why a store fails, where there is no room to say it in full."""
         badges_line = " ".join(each.plain for each in self._head())
         for each in self._listed.stores:
-            reason = each.reason if each.state is State.FAILED else None
+            reason = each.reason if each.state == "failed" else None
             new = reason is not None and reason != self._reasons_told.get(each.name)
             if new and self.table.rows.all and str(reason) not in badges_line:
                 tell(self.app, f"{redacted(each.name)}: {reason}", bad=True)
-            if each.state in (State.FAILED, State.READY):
+            if each.state in ("failed", "ready"):
                 self._reasons_told[each.name] = reason
 
     @on(LookFailed)
@@ -233,7 +228,7 @@ class RunsScreen(RunActions):
     def _stale(self) -> str | None:
         """Why what is shown may be out of date; of several stores each has its badge."""
         stores = self._listed.stores
-        if self._failure is not None or (len(stores) == 1 and stores[0].state is State.FAILED):
+        if self._failure is not None or (len(stores) == 1 and stores[0].state == "failed"):
             return "! not refreshed"
         return "as last seen" if not stores or (len(stores) == 1 and not stores[0].verified) else None
 
@@ -245,7 +240,7 @@ class RunsScreen(RunActions):
 
     def _nothing(self) -> list[Content]:
         stores = self._listed.stores
-        failed = [each for each in stores if each.state is State.FAILED]
+        failed = [each for each in stores if each.state == "failed"]
         again = line("It is tried again. ", ("r", "$accent"), " tries now, ", ("q", "$accent"), " leaves.")
         if self._failure is not None:
             return [line(("The stores cannot be read.", "$bad")), line(self._failure), line(), again]
@@ -258,7 +253,7 @@ class RunsScreen(RunActions):
             return [line(("No store can be read.", "$bad")), *why, line(), again]
         if not self._listed.settled:
             return [line(("Looking …", "$dim"))]
-        slow = [redacted(each.name) for each in stores if each.state is State.SLOW]
+        slow = [redacted(each.name) for each in stores if each.state == "slow"]
         if slow:
             return [line(f"No answer yet from {', '.join(slow)}. ", ("r", "$accent"), " asks again."), *why]
         return [

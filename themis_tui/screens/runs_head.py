@@ -10,16 +10,16 @@ from textual.content import Content
 
 from themis.core.options import redacted
 from themis.runs.row import RunRow
-from themis.runs.union import State, StoreState
 from themis_tui import figures
 from themis_tui.screens.run_line import SEP, tone_of
 from themis_tui.text import Part, line, spread
 
 if TYPE_CHECKING:
     from themis.runs.news import News
+    from themis.runs.union import StoreState
 
-SIGNS = {State.READY: "●", State.LOOKING: "○", State.SLOW: "◌", State.FAILED: "✗"}
-TONES = {State.READY: "$running", State.LOOKING: "$dim", State.SLOW: "$accent", State.FAILED: "$bad"}
+SIGNS = {"ready": "●", "looking": "○", "slow": "◌", "failed": "✗"}
+TONES = {"ready": "$running", "looking": "$dim", "slow": "$accent", "failed": "$bad"}
 APART = "   "
 LEAST_REASON = 12
 """Cells below which a reason says nothing."""
@@ -51,19 +51,19 @@ def badges(stores: Sequence[StoreState], width: int) -> Content:
 
     Where there is little, the stores that are ready say less, then only how many they are.
     """
-    ready = [each for each in stores if each.state is State.READY]
-    rest = [each for each in stores if each.state is not State.READY]
-    together: list[Part] = [(SIGNS[State.READY], TONES[State.READY]), f" {len(ready)} stores ready"]
+    ready = [each for each in stores if each.state == "ready"]
+    rest = [each for each in stores if each.state != "ready"]
+    together: list[Part] = [(SIGNS["ready"], TONES["ready"]), f" {len(ready)} stores ready"]
     wordy = [_badge(each, True) for each in stores]
-    brief = [_badge(each, each.state is not State.READY) for each in stores]
+    brief = [_badge(each, each.state != "ready") for each in stores]
     folded = [*(_badge(each, True) for each in rest), *([together] if ready else [])]
     chosen = next((each for each in (wordy, brief) if _length(each) <= width), folded)
-    failed = [each for each in (rest if chosen is folded else stores) if each.state is State.FAILED]
+    failed = [each for each in (rest if chosen is folded else stores) if each.state == "failed"]
     room = (width - _length(chosen)) // max(1, len(failed))
     if room >= LEAST_REASON:
         shown = rest if chosen is folded else list(stores)
         for place, each in enumerate(shown):
-            if each.state is State.FAILED and each.reason:
+            if each.state == "failed" and each.reason:
                 chosen[place].append((_cut(f": {each.reason}", room), "$dim"))
     parts = [part for place, badge in enumerate(chosen) for part in ([APART] if place else []) + badge]
     return line(*parts).truncate(width, ellipsis=True)
@@ -86,7 +86,7 @@ def news_line(news: News, width: int) -> Content:
 
 def _badge(store: StoreState, word: bool) -> list[Part]:
     parts: list[Part] = [(SIGNS[store.state], TONES[store.state]), f" {redacted(store.name)}"]
-    if store.rows or store.state is State.READY:
+    if store.rows or store.state == "ready":
         parts.append((f" {figures.count(store.rows)}", "$dim"))
     if word:
         parts.append((f" {store.state}", TONES[store.state]))
