@@ -226,7 +226,25 @@ def test_every_screen_at_every_size(world, size):
     with PtyTerminal(size=size) as terminal:
         if size[0] < 60:
             terminal.until(lambda _: terminal.shapes["text"])
-            terminal.press("j", "enter", "enter", "r", "?", "esc", "esc", "esc", "+", "esc", "p", "t", "a", "esc", "esc", ":", "esc")
+            terminal.press(
+                "j",
+                "enter",
+                "enter",
+                "r",
+                "?",
+                "esc",
+                "esc",
+                "esc",
+                "+",
+                "esc",
+                "p",
+                "t",
+                "a",
+                "esc",
+                "esc",
+                ":",
+                "esc",
+            )
         else:
             terminal.until(lambda text: "first-run" in text)
             terminal.press("enter")
