@@ -48,7 +48,7 @@ def _look_at_list(terminal: PtyTerminal, world: World, until: Callable[[str], No
         terminal.press("j")
         until(rf"^▌[^\n]*{run_id}")
     terminal.press("D")
-    until("Delete this run for good")
+    until("Move this run to the trash")
     terminal.press("esc", "y", "Y", "g")
     until(rf"^▌[^\n]*{world.runs[0]}")
 

@@ -184,7 +184,7 @@ class ProfileFormScreen(ThemisScreen):
         self.options.remove_children()
         self.options.mount(*fields)
         if first and self.focused is None and fields:
-            self.call_after_refresh(lambda: fields[0].query_one(Input).focus())
+            self.call_after_refresh(self.focus_next)
 
     def _offer(self, types: list[str]) -> None:
         for field in self.query_one("#fields").query(Field):
@@ -225,7 +225,8 @@ class ProfileFormScreen(ThemisScreen):
         field = (
             next((each for each in focused.ancestors if isinstance(each, Field)), None) if focused else None
         )
-        self.query_one("#about", Static).update(lines(self._about(field.field)) if field is not None else "")
+        said = self._about(field.field) if field is not None else ()
+        self.query_one("#about", Static).update(lines(said))
 
     def _about(self, name: str) -> Iterator[Content]:
         types = ", ".join(self.checked.types) if self.checked is not None else ""

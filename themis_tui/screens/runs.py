@@ -369,12 +369,14 @@ class RunsScreen(RunActions):
         doors = self.doors
 
         def work() -> Deleted:
-            done = Deleted([], {})
-            for store, run_ids in _by_store(doomed).items():
-                some = delete_runs(doors.open(store), run_ids, confirm=store)
-                done.trashed.extend(some.trashed)
-                done.refused.update(some.refused)
-            return done
+            parts = [
+                delete_runs(doors.open(store), run_ids, confirm=store)
+                for store, run_ids in _by_store(doomed).items()
+            ]
+            return Deleted(
+                [each for part in parts for each in part.trashed],
+                {run_id: why for part in parts for run_id, why in part.refused.items()},
+            )
 
         self.ask("delete", work, self._deleted)
 

@@ -61,17 +61,18 @@ class Field(Vertical):
     @property
     def value(self) -> str:
         """What is typed; what was given, to the letter, if nothing was."""
-        inputs = self.query(Input)
-        # A form may be asked while its fields are being put in.
-        typed = inputs.first().value if inputs else self._shown
-        return self._value if typed == self._shown else typed
+        for typed in self.query(Input):
+            return self._value if typed.value == self._shown else typed.value
+        return self._value  # it is not there yet
 
     def offer(self, names: Sequence[str]) -> None:
         """Complete what is typed from now on to one of these."""
-        self.query_one(Input).suggester = SuggestFromList(names)
+        for typed in self.query(Input):
+            typed.suggester = SuggestFromList(names)
 
     def say(self, problem: str | None) -> None:
         """Show what is wrong, or that nothing is."""
         self.set_class(problem is not None, "-wrong")
         if problem is not None:
-            self.query_one(".field-problem", Static).update(line(problem))
+            for shown in self.query(".field-problem").results(Static):
+                shown.update(line(problem))
