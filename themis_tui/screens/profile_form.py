@@ -184,7 +184,8 @@ class ProfileFormScreen(ThemisScreen):
         self.options.remove_children()
         self.options.mount(*fields)
         if first and self.focused is None and fields:
-            self.call_after_refresh(self.focus_next)
+            # Unless the focus has come by itself meanwhile.
+            self.call_after_refresh(lambda: self.focus_next() if self.focused is None else None)
 
     def _offer(self, types: list[str]) -> None:
         for field in self.query_one("#fields").query(Field):
@@ -215,7 +216,8 @@ class ProfileFormScreen(ThemisScreen):
         if not state and self.checked is not None:
             wrong = len(self.checked.problems)
             said, tone = (f"{wrong} to mend", "$bad") if wrong else ("ready to save", "$dim")
-        word = "add a" if self.new else "edit the"
+        article = "an" if self.kind[0] in "ae" else "a"
+        word = f"add {article}" if self.new else "edit the"
         name = "" if self.new or self.row is None else f" {self.row.name}"
         left = line((f"{BACK} ", "$accent"), (f"{word} {NOUNS[self.kind]}{name}", "bold"))
         self.query_one("#head", Static).update(spread(left, line((said, tone)), self.size.width - 2))
