@@ -16,6 +16,7 @@ def normalised(text: str) -> str:
     return _spaced(text).rstrip(".")
 
 
+@functools.lru_cache(maxsize=256)
 def _spaced(text: str) -> str:
     return " ".join(text.casefold().split())
 
@@ -46,6 +47,9 @@ class Includes(Metric):
     def score(self, response: str, reference: Any) -> Score:
         if reference is None:
             return _UNSCORED
+        if type(reference) is str:
+            text = _part(reference)
+            return _EMPTY if not text else _RIGHT if text in _spaced(response) else _WRONG
         references = reference if isinstance(reference, list) else [reference]
         wanted = [text for text in map(_part, references) if text]
         if references and not wanted:
@@ -60,7 +64,7 @@ _EMPTY = Score(None, "the reference is empty")
 
 def _part(reference: Any) -> str:
     """What should stand in the answer; full stops only where there is nothing else."""
-    text = str(reference)
+    text = reference if type(reference) is str else str(reference)
     return normalised(text) or _spaced(text)
 
 
