@@ -54,11 +54,12 @@ class GrowingFile:
     A piece that cannot be written whole leaves nothing behind, so only a killed writer tears a line.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, mode: int = 0o666) -> None:
+        """``mode``: Who may read it, less what the umask takes away."""
         self.path = path
         self._lock = threading.Lock()
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
-        self._fd = os.open(path, flags, 0o666)
+        self._fd = os.open(path, flags, mode)
         self._size = 0
         self._dirty = False
         self.spoilt = False
