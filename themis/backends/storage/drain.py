@@ -46,7 +46,7 @@ class Drain:
         self._failing_since = 0.0
         """Since the epoch."""
         self.lost: StorageError | None = None
-        """Why what was saved last will never be in the store; told once, to who saves or flushes next."""
+        """Why some of what was saved will never be in the store."""
 
     def begin(self) -> None:
         """Say that something was appended."""
@@ -59,7 +59,8 @@ class Drain:
     def flush(self, patience_s: float) -> None:
         """Return when all that was appended is in the store.
 
-        Raises what the store raised; :class:`StoreUnreachable` only after ``patience_s``.
+        Raises what the store raised, :class:`StoreUnreachable` only after ``patience_s``; and why records
+        were set aside, if any were.
         """
         last = self.journal.seal()
         deadline = time.monotonic() + patience_s
@@ -80,13 +81,8 @@ class Drain:
                         f"{self.journal.folder}."
                     )
                 self._changed.wait(min(left, 0.5))
-        self.raise_lost()
-
-    def raise_lost(self) -> None:
-        """Tell, once, that records were set aside."""
-        lost, self.lost = self.lost, None
-        if lost is not None:
-            raise lost
+        if self.lost is not None:
+            raise self.lost
 
     def has_room(self, limit: int, timeout: float) -> bool:
         """Whether less than ``limit`` bytes are kept, waiting up to ``timeout`` seconds for it."""

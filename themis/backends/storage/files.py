@@ -60,7 +60,7 @@ class GrowingFile:
         self._lock = threading.Lock()
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
         self._fd = os.open(path, flags, mode)
-        self._size = 0
+        self.size = 0
         self._dirty = False
         self.spoilt = False
         """A torn piece stands at the end: nothing may follow it, another file takes what comes."""
@@ -75,7 +75,7 @@ class GrowingFile:
                 raise FileClosed
             try:
                 self._write(data)
-                self._size += len(data)
+                self.size += len(data)
             except BaseException:  # an interrupt may come in the middle, too
                 self._take_back()
                 raise
@@ -95,7 +95,7 @@ class GrowingFile:
         # A second failure here would hide the first; the reader drops a torn line, but only the last.
         self.spoilt = True
         with suppress(OSError):
-            os.ftruncate(self._fd, self._size)
+            os.ftruncate(self._fd, self.size)
             self.spoilt = False
 
     def _write(self, data: bytes) -> None:

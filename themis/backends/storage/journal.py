@@ -166,7 +166,7 @@ class Journal:
         file = self._growing.pop(kind, None)
         if file is not None:
             file.close(sync=False)
-            self._sealed.append(_segment(file.path))
+            self._sealed.append(_segment(file.path, file.size))
 
     def _let_go(self, segment: Segment) -> None:
         with self._lock:
@@ -199,7 +199,9 @@ def name_place(place: str) -> Path:
     """Make the folder of a store's journals, with a file in it that says to a person which it is."""
     folder = place_folder(place)
     with translated(folder, "begin a journal"):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.parent.parent.mkdir(parents=True, exist_ok=True)
+        for each in (folder.parent, folder):
+            each.mkdir(exist_ok=True, mode=0o700)
         header = folder / _PLACE
         if not header.exists():
             write_whole(header, json.dumps({"place": place}).encode())
@@ -255,8 +257,9 @@ def orphans(folder: Path) -> Iterator[Orphan]:
 def segments_in(folder: Path) -> list[Segment]:
     """The segments in a writer's folder, in the order in which they were begun."""
     with suppress(FileNotFoundError):
-        found = (path for path in folder.iterdir() if path.suffix == ".jsonl")
-        return sorted(map(_segment, found), key=lambda each: each.number)
+        found = [path for path in folder.iterdir() if path.suffix == ".jsonl"]
+        segments = [_segment(path, path.stat().st_size) for path in found]
+        return sorted(segments, key=lambda each: each.number)
     return []
 
 
@@ -285,9 +288,9 @@ def _begin(folder: Path, run: str) -> int:
             return lock_fd
 
 
-def _segment(path: Path) -> Segment:
+def _segment(path: Path, size: int) -> Segment:
     kind = "gen" if path.name.startswith("g") else "eval"
-    return Segment(path, kind, int(path.stem[1:]), path.stat().st_size)
+    return Segment(path, kind, int(path.stem[1:]), size)
 
 
 def _run_of(folder: Path) -> str:

@@ -109,9 +109,10 @@ class JournalledStorage(StorageBackend):
 
     def flush(self) -> None:
         failure: StorageError | None = None
-        for writing in list(self._writings.values()):
+        for run_id in list(self._writings):
             try:
-                writing.drain.flush(self._patience_s)
+                self._flush_run(run_id, self._patience_s)
+                self._recover(run_id, journal.place_folder(self._place) / run_id)
             except StorageError as exc:  # the other runs are sent all the same
                 failure = failure or exc
         if failure is not None:
@@ -124,7 +125,7 @@ class JournalledStorage(StorageBackend):
                 with suppress(RunNotFound):  # of a run that was deleted there is nothing to keep
                     self.flush()
             finally:
-                for writing in self._writings.values():
+                for writing in list(self._writings.values()):
                     _end(writing)
                 self._writings.clear()
                 self._openings.clear()
@@ -148,10 +149,8 @@ class JournalledStorage(StorageBackend):
 
     def _settle(self, run_id: str) -> None:
         """Before records are loaded: those saved here are in the store."""
-        writing = self._writings.get(run_id)
-        if writing is not None:
-            with suppress(RunNotFound):
-                writing.drain.flush(min(self._patience_s, READING_PATIENCE_S))
+        with suppress(RunNotFound):
+            self._flush_run(run_id, min(self._patience_s, READING_PATIENCE_S))
 
     def _discard(self, run_id: str) -> None:
         """Before a run is deleted: nothing of it is sent any more."""
@@ -177,8 +176,8 @@ class JournalledStorage(StorageBackend):
         while True:
             writing = self._writing(run_id)
             if writing.drain.lost is not None:
-                self._forget(run_id)
-                writing.drain.raise_lost()
+                self._forget(run_id, writing)
+                raise writing.drain.lost
             while not writing.drain.has_room(self._most_unsent, 1.0):
                 pass
             try:
@@ -187,6 +186,16 @@ class JournalledStorage(StorageBackend):
                 continue  # another thread closed the store, or opened so many runs that this one gave way
             writing.drain.begin()
             return
+
+    def _flush_run(self, run_id: str, patience_s: float) -> None:
+        writing = self._writings.get(run_id)
+        if writing is None:
+            return
+        try:
+            writing.drain.flush(patience_s)
+        finally:
+            if writing.drain.lost is not None:  # told now; what is saved from here on is of another opening
+                self._forget(run_id, writing)
 
     def _send_at_once(self, run_id: str, kind: str, lines: bytes) -> None:
         opening = self._opening(run_id)
@@ -231,15 +240,19 @@ class JournalledStorage(StorageBackend):
     def _close_oldest(self) -> None:
         run_id, writing = next(iter(self._writings.items()))
         with suppress(RunNotFound):  # it was deleted: nothing to keep
-            writing.drain.flush(self._patience_s)
-        self._forget(run_id)
+            self._flush_run(run_id, self._patience_s)
+        self._forget(run_id, writing)
 
-    def _forget(self, run_id: str) -> None:
+    def _forget(self, run_id: str, writing: _Writing | None = None) -> None:
+        """Let the next save open the run anew; ``writing``: only if it is still this one."""
         with self._opening_lock:
+            held = self._writings.get(run_id)
+            if writing is not None and held is not writing:
+                return
             self._openings.pop(run_id, None)
-            writing = self._writings.pop(run_id, None)
-        if writing is not None:
-            _end(writing)
+            self._writings.pop(run_id, None)
+        if held is not None:
+            _end(held)
 
     def _recover(self, run_id: str, folder: Path) -> Sent:
         sent, aside = 0, []
