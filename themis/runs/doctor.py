@@ -19,6 +19,7 @@ from themis.runs.annotations import seen
 from themis.runs.catalog import Store
 from themis.runs.copy import COPYING
 from themis.runs.purge import begun_purges, half_purged, purge
+from themis.runs.recover import kept, recover, set_aside
 from themis.runs.trash import expires_at, trash_of
 from themis.runs.watch import RunView
 
@@ -74,6 +75,7 @@ def examine_store(store: Store) -> StoreHealth:
             finding = _begun_purge(store, run_id, line)
             if finding is not None:
                 health.findings.append(finding)
+    health.findings += _of_journal(store)
     stale = getattr(store.backend, "stale_in_index", None)
     if stale is not None and (differing := stale()):
         said = f"the index says something else than the store of {_named(differing)}"
@@ -81,6 +83,22 @@ def examine_store(store: Store) -> StoreHealth:
             Finding("index", PROBLEM, said, "it is made anew", store.backend.rebuild_index)  # type: ignore[attr-defined]
         )
     return health
+
+
+def _of_journal(store: Store) -> Iterator[Finding]:
+    waiting = [each for each in kept(store) if not each.living]
+    if waiting:
+        said = f"{sum(each.size for each in waiting):,} bytes of records of "
+        said += f"{_named([each.run_id for each in waiting])} wait on this machine; their process ended"
+        yield Finding("unsent", PROBLEM, said, "they are sent", lambda: _send(store))
+    aside = set_aside(store)
+    if aside:
+        said = f"records of {_named([each.run_id for each in aside])} were set aside: {aside[0].why}"
+        yield Finding("set-aside", NOTE, said, f"look at {aside[0].path.parent}, and remove it")
+
+
+def _send(store: Store) -> None:
+    recover(store)
 
 
 def examine_runs(store: Store, run_ids: Iterable[str]) -> Iterator[RunHealth]:

@@ -17,7 +17,7 @@ from themis.backends.storage import journal
 from themis.backends.storage.base import StorageBackend
 from themis.backends.storage.drain import UNMENDED, Drain
 from themis.backends.storage.files import FileClosed
-from themis.backends.storage.journal import Journal, Opening, Segment
+from themis.backends.storage.journal import Journal, Kept, Opening, Segment, SetAside
 from themis.core import codec
 from themis.core.entities import EvaluationRecord, GenerationRecord
 from themis.core.errors import RunNotFound, StorageError, StoreUnreachable, described
@@ -151,6 +151,14 @@ class JournalledStorage(StorageBackend):
         runs = journal.kept_runs(folder) if run_id is None else [checked_run_id(run_id)]
         found = [self._recover(each, folder / each) for each in runs]
         return [each for each in found if each.segments or each.set_aside]
+
+    def kept(self) -> list[Kept]:
+        """What writers on this machine, living or ended, have not sent to this store yet."""
+        return list(journal.kept_in(journal.place_folder(self._place)))
+
+    def set_aside(self) -> list[SetAside]:
+        """Records on this machine that this store will not take, and why."""
+        return list(journal.set_aside_in(journal.place_folder(self._place)))
 
     def _settle(self, run_id: str) -> None:
         """Before records are loaded: those saved here are in the store."""
