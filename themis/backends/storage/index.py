@@ -243,7 +243,7 @@ def _decoded(summary: bytes | dict[str, Any]) -> dict[str, Any]:
 class Listing(Iterator[T]):
     """Runs, read as they are asked for; :func:`operator.length_hint` says how many there are in all."""
 
-    def __init__(self, rows: Iterator[T], count: int, stamps: dict[str, int]) -> None:
+    def __init__(self, rows: Iterator[T], count: int, stamps: dict[str, Any]) -> None:
         self._count = count
         self._rows = rows
         self.stamps = stamps
