@@ -136,7 +136,7 @@ def translated(exc: Exception, place: str, doing: str, keys: str) -> StorageErro
         error, said = StoreUnreachable, "the proxy does not answer. Look at HTTPS_PROXY and NO_PROXY."
     elif isinstance(exc, (boto.ConnectTimeoutError, boto.ReadTimeoutError)):
         error, said = StoreUnreachable, "it did not answer in time. Is a firewall between?"
-    elif isinstance(exc, (boto.HTTPClientError, *CUT_SHORT)):
+    elif isinstance(exc, (boto.HTTPClientError, boto.ConnectionError, *CUT_SHORT)):
         error, said = StoreUnreachable, "it cannot be reached. Is the address right, and is there a network?"
     elif isinstance(exc, _OUR_FAULT):
         error, said = StorageError, "bucket, region or endpoint cannot be so."
