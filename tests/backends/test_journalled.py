@@ -277,6 +277,24 @@ def test_the_thread_ends_when_it_has_nothing_to_do(store: FarStorage, monkeypatc
     wait_for(lambda: ids(store) == ["a", "b"])
 
 
+def test_a_segment_does_not_grow_without_end_while_the_store_is_away(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(FarStorage, "segment_bytes", 1_000)
+    store = FarStorage(root)
+    store.save_generation_record(RUN, generation("before"))
+    store.flush()
+    store.cut()
+    for n in range(100):
+        store.save_generation_record(RUN, generation(f"s-{n}", response="x" * 500))
+    sizes = [path.stat().st_size for path in kept()]
+    assert len(sizes) > 10
+    assert max(sizes) < 4_000 + 1_000
+    store.mend()
+    store.close()
+    assert ids(store) == ["before", *(f"s-{n}" for n in range(100))]
+
+
 def test_two_processes_and_a_cut_line_lose_nothing(root: Path):
     store = FarStorage(root)
     store.save_generation_record(RUN, generation("first"))

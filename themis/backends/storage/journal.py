@@ -69,9 +69,13 @@ class Segment(NamedTuple):
 class Journal:
     """What one opening of one run, in one process, has still to send."""
 
-    def __init__(self, folder: Path, opening: Opening) -> None:
-        """``folder``: That of the run; one for this writer is made in it."""
+    def __init__(self, folder: Path, opening: Opening, *, most_bytes: int | None = None) -> None:
+        """``folder``: That of the run; one for this writer is made in it.
+
+        ``most_bytes``: No segment that has so many grows further, however long it has to wait to be sent.
+        """
         self.opening = opening
+        self._most_bytes = most_bytes
         self.folder = folder / f"{opening.number:06d}-{os.urandom(4).hex()}"
         with translated(self.folder, "begin a journal"):
             self._lock_fd = _begin(self.folder, opening.run)
@@ -91,7 +95,7 @@ class Journal:
             if self._closed:
                 raise FileClosed
             file = self._growing.get(kind)
-            if file is None or file.spoilt:
+            if file is None or file.spoilt or self._is_full(file):
                 self._seal(kind)
                 self._last += 1
                 file = GrowingFile(self.folder / f"{kind[0]}{self._last:06d}.jsonl", mode=0o600)
@@ -161,6 +165,9 @@ class Journal:
         self._closed = True
         with suppress(OSError):
             os.close(self._lock_fd)
+
+    def _is_full(self, file: GrowingFile) -> bool:
+        return self._most_bytes is not None and file.size >= self._most_bytes
 
     def _seal(self, kind: str) -> None:
         file = self._growing.pop(kind, None)

@@ -26,6 +26,8 @@ from themis.core.run_ids import checked_run_id
 MOST_OPEN_RUNS = 64
 """Runs whose journals are open at once; the one unused for longest is sent and closed."""
 MEGABYTE = 1 << 20
+GROWTH = 4
+"""Times ``segment_bytes`` that a segment may grow to while others are sent: readers hold one whole."""
 PATIENCE_S = 120.0
 """How long a flush waits for a store that is away."""
 READING_PATIENCE_S = 10.0
@@ -244,7 +246,7 @@ class JournalledStorage(StorageBackend):
                 folder = journal.name_place(self._place) / run_id
                 with suppress(StoreUnreachable):  # the next flush tries it again
                     self._recover(run_id, folder)
-                made = Journal(folder, opening)
+                made = Journal(folder, opening, most_bytes=GROWTH * self.segment_bytes)
                 writing = self._writings[run_id] = _Writing(made, self._drain(run_id, made))
             return writing
 
