@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from themis.backends.execution.base import ExecutionBackend
 from themis.backends.storage.base import StorageBackend
+from themis.backends.uris import meaning_of
 from themis.core.directories import profiles_path
 from themis.core.errors import MissingExtra, ThemisError, UnknownName, UsageError, described
 from themis.core.masking import holds_password, keep_secret, masked
@@ -39,14 +40,13 @@ class BuiltIn(NamedTuple):
 STORAGE: dict[str, BuiltIn] = {
     "local": BuiltIn("themis.backends.storage.local:LocalStorageBackend"),
     "memory": BuiltIn("themis.backends.storage.memory:MemoryStorageBackend"),
+    "postgres": BuiltIn("themis.backends.storage.postgres:PostgresStorageBackend", "postgres"),
 }
 EXECUTION: dict[str, BuiltIn] = {
     "async": BuiltIn("themis.backends.execution.coroutines:AsyncExecutionBackend"),
     "sequential": BuiltIn("themis.backends.execution.sequential:SequentialExecutionBackend"),
     "threads": BuiltIn("themis.backends.execution.threads:ThreadExecutionBackend"),
 }
-SCHEMES: dict[str, str] = {}
-"""URI scheme to built-in storage name."""
 
 STORAGE_GROUP = "themis.storage_backends"
 EXECUTION_GROUP = "themis.execution_backends"
@@ -101,6 +101,9 @@ def storage_named(name: str | None = None) -> Named:
     name = name or default_storage()
     if is_path(name):
         return Named("local", {"root": name})
+    meaning = meaning_of(name)
+    if meaning is not None:
+        return Named(*meaning)
     profiles = _profiles() if _may_be_profile(name) else None
     profile = None if profiles is None else profiles.storage(name)
     return Named(*split_query(name)) if profile is None else Named(profile.type, profile.options, profile)
