@@ -54,12 +54,13 @@ class GrowingFile:
     A piece that cannot be written whole leaves nothing behind, so only a killed writer tears a line.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, mode: int = 0o666) -> None:
+        """``mode``: Who may read it, less what the umask takes away."""
         self.path = path
         self._lock = threading.Lock()
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
-        self._fd = os.open(path, flags, 0o666)
-        self._size = 0
+        self._fd = os.open(path, flags, mode)
+        self.size = 0
         self._dirty = False
         self.spoilt = False
         """A torn piece stands at the end: nothing may follow it, another file takes what comes."""
@@ -74,7 +75,7 @@ class GrowingFile:
                 raise FileClosed
             try:
                 self._write(data)
-                self._size += len(data)
+                self.size += len(data)
             except BaseException:  # an interrupt may come in the middle, too
                 self._take_back()
                 raise
@@ -94,7 +95,7 @@ class GrowingFile:
         # A second failure here would hide the first; the reader drops a torn line, but only the last.
         self.spoilt = True
         with suppress(OSError):
-            os.ftruncate(self._fd, self._size)
+            os.ftruncate(self._fd, self.size)
             self.spoilt = False
 
     def _write(self, data: bytes) -> None:
