@@ -14,3 +14,8 @@ class TestPostgres(StorageBackendSuite):
 
     def make(self) -> PostgresStorageBackend:
         return PostgresStorageBackend(self.server.uri(), schema=self.name)
+
+
+class TestPostgresWithoutJournal(TestPostgres):
+    def make(self) -> PostgresStorageBackend:
+        return PostgresStorageBackend(self.server.uri(), schema=self.name, journal=False)

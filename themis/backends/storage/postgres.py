@@ -7,7 +7,7 @@ one is kept. Records go in by COPY; a batch that meets one that is there goes th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -16,7 +16,9 @@ from typing import Any, TypeVar
 import psycopg
 
 from themis.backends.storage.annotations import NEVER_SAVED, Annotations
-from themis.backends.storage.base import StorageBackend, created_at, summarised, walk_steps
+from themis.backends.storage.base import created_at, summarised, walk_steps
+from themis.backends.storage.journal import Opening
+from themis.backends.storage.journalled import JournalledStorage
 from themis.backends.storage.postgres_address import PostgresAddress
 from themis.backends.storage.postgres_check import walk_to_schema
 from themis.backends.storage.postgres_connections import Connection, PostgresConnections
@@ -42,19 +44,19 @@ _LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 _TABLES = {"gen": GENERATIONS, "eval": EVALUATIONS}
 
 
-class PostgresStorageBackend(StorageBackend, Annotations):
+class PostgresStorageBackend(JournalledStorage, Annotations):
     """A schema of a PostgreSQL database, 14 or newer. Its tables are made when it is first written to.
 
     Reading needs no more than SELECT; docs/postgres.md has the GRANTs of owner, user and reader.
     """
-
-    thread_safe = True
 
     def __init__(
         self,
         connection_string: str,
         *,
         schema: str = "themis",
+        journal: bool = True,
+        journal_mb: int = 256,
         pgbouncer: bool = False,
         connect_timeout: float = 5.0,
         statement_timeout: float = 60.0,
@@ -65,6 +67,9 @@ class PostgresStorageBackend(StorageBackend, Annotations):
             connection_string: postgresql://USER@HOST:PORT/DATABASE, host=… dbname=…, or service=NAME of
                 pg_service.conf. What is left out is libpq's: PGHOST and the like, ~/.pgpass.
             schema: The schema that holds the tables, Themis's own.
+            journal: Whether records wait in a journal on this machine until the server has them. Off: a save
+                returns when the server has it, for machines whose disk goes when they go.
+            journal_mb: Megabytes of records of one run that may wait; then saving waits too.
             pgbouncer: Whether PgBouncer stands before the server and lends connections by the transaction.
             connect_timeout: Seconds to wait for a connection.
             statement_timeout: Seconds that the server gives a statement.
@@ -74,16 +79,18 @@ class PostgresStorageBackend(StorageBackend, Annotations):
         self._options: dict[str, Any] = {
             "connection_string": connection_string,
             "schema": schema,
+            "journal": journal,
+            "journal_mb": journal_mb,
             "pgbouncer": pgbouncer,
             "connect_timeout": connect_timeout,
             "statement_timeout": statement_timeout,
         }
-        self.schema = schema
         self._set_up()
 
     def _set_up(self) -> None:
         options = self._options
-        self._schema = quoted_schema(options["schema"])
+        self.schema: str = options["schema"]
+        self._schema = quoted_schema(self.schema)
         self.address = PostgresAddress(
             options["connection_string"],
             connect_timeout=options["connect_timeout"],
@@ -93,7 +100,8 @@ class PostgresStorageBackend(StorageBackend, Annotations):
         self._connections = PostgresConnections(self.address)
         self._records = PostgresRecords(self._schema)
         self._has_tables = False
-        self._opened: set[str] = set()
+        place = f"PostgreSQL at {self.address}, schema {self.schema}"
+        self._set_up_journal(place, journal=options["journal"], journal_mb=options["journal_mb"])
 
     # Documents
 
@@ -180,80 +188,59 @@ class PostgresStorageBackend(StorageBackend, Annotations):
 
     # Records
 
-    def save_generation_record(self, run_id: str, record: GenerationRecord) -> None:
-        self._append(run_id, "gen", [record])
-
-    def save_generation_records(self, run_id: str, records: Iterable[GenerationRecord]) -> None:
-        self._append(run_id, "gen", list(records))
-
     def load_generation_records(self, run_id: str) -> list[GenerationRecord]:
         return self._load(run_id, GENERATIONS)
 
     def iter_generation_records(self, run_id: str) -> Iterator[GenerationRecord]:
-        return self._pages(checked_run_id(run_id), GENERATIONS)
-
-    def save_evaluation_record(self, run_id: str, record: EvaluationRecord) -> None:
-        self._append(run_id, "eval", [record])
-
-    def save_evaluation_records(self, run_id: str, records: Iterable[EvaluationRecord]) -> None:
-        self._append(run_id, "eval", list(records))
+        self._settle(checked_run_id(run_id))
+        return self._pages(run_id, GENERATIONS)
 
     def load_evaluation_records(self, run_id: str) -> dict[str, EvaluationRecord]:
         return {each.cache_key: each for each in self._load(run_id, EVALUATIONS)}
 
     def iter_evaluation_records(self, run_id: str) -> Iterator[EvaluationRecord]:
-        return self._pages(checked_run_id(run_id), EVALUATIONS)
+        self._settle(checked_run_id(run_id))
+        return self._pages(run_id, EVALUATIONS)
 
-    def _append(self, run_id: str, kind: str, records: list[Any]) -> None:
-        checked_run_id(run_id)
-        data = codec.encode_lines(records)
-        if not records:
-            return
-        if run_id not in self._opened:
-            self._open_run(run_id)
-            self._opened.add(run_id)
-        try:
-            self._send(run_id, kind, "", data, records)
-        except RunNotFound:
-            self._opened.discard(run_id)
-            raise
-
-    def _open_run(self, run_id: str) -> int:
-        """Make the run's row, if it is not there. Raises :class:`RunNotFound` while it is being deleted."""
-
+    def _open_run(self, run_id: str) -> Opening:
         def work(connection: Connection) -> Any:
             self._execute(
                 connection, "INSERT INTO {s}.run_row (run_id) VALUES (%s) ON CONFLICT DO NOTHING", run_id
             )
-            return self._one(connection, "SELECT deleting FROM {s}.run_row WHERE run_id = %s", run_id)
+            query = "SELECT run_no FROM {s}.run_row WHERE run_id = %s AND NOT deleting"
+            return self._one(connection, query, run_id)
 
         row = self._write("make the run", work)
-        if row is None or row[0]:
+        if row is None:
             raise self._deleted(run_id)
-        return 1
+        return _opening(row[0])
 
-    def _send(self, run_id: str, kind: str, name: str, data: bytes, records: list[Any] | None) -> None:
-        """Store records; the same again changes nothing. Raises :class:`RunNotFound` if the run is gone."""
+    def _send(self, run_id: str, opening: Opening, name: str, kind: str, lines: bytes) -> None:
         table = _TABLES[kind]
-        new = codec.decode_lines(data, table.record, name).records if records is None else records
+        records = codec.decode_lines(lines, table.record, name).records
 
         def work(connection: Connection) -> None:
             try:
                 with connection.transaction():
-                    self._records.insert(connection, table, self._held(connection, run_id), new, data)
+                    run_no = self._held(connection, run_id, opening)
+                    self._records.insert(connection, table, run_no, records, lines)
             except psycopg.errors.UniqueViolation:
                 with connection.transaction():
-                    self._records.merge(connection, table, self._held(connection, run_id), new, data)
+                    run_no = self._held(connection, run_id, opening)
+                    self._records.merge(connection, table, run_no, records, lines)
 
-        self._write("save records", work)
+        if not self._tables():
+            raise self._deleted(run_id)
+        self._connections.run("save records", work)
 
-    def _held(self, connection: Connection, run_id: str) -> int:
+    def _held(self, connection: Connection, run_id: str, opening: Opening) -> int:
         """The run's number, under a lock that a deletion waits for, and metadata that change do not."""
         row = self._one(
             connection,
-            "SELECT run_no FROM {s}.run_row WHERE run_id = %s AND NOT deleting FOR KEY SHARE",
-            run_id,
-        )
+            "SELECT run_no FROM {s}.run_row WHERE run_id = %s AND run_no::text = %s AND NOT deleting "
+            "FOR KEY SHARE",
+            run_id, opening.run,
+        )  # fmt: skip
         if row is None:
             raise self._deleted(run_id)
         return int(row[0])
@@ -265,6 +252,7 @@ class PostgresStorageBackend(StorageBackend, Annotations):
                 return []
             return self._records.all_of(connection, table, run_no, f"Run {run_id!r} in {self._place}")
 
+        self._settle(checked_run_id(run_id))
         with codec.paused_gc():
             return self._read("load records", run_id, work, [])
 
@@ -309,8 +297,7 @@ class PostgresStorageBackend(StorageBackend, Annotations):
         return self._document(run_id, "true", "look for a run") is not None
 
     def delete_run(self, run_id: str) -> None:
-        checked_run_id(run_id)
-        self._opened.discard(run_id)
+        self._discard(checked_run_id(run_id))
         if self._tables():
             run_no = self._write("delete the run", lambda connection: self._mark_deleting(connection, run_id))
             if run_no is not None:
@@ -380,8 +367,10 @@ class PostgresStorageBackend(StorageBackend, Annotations):
     # Life
 
     def close(self) -> None:
-        self._opened.clear()
-        self._connections.close()
+        try:
+            super().close()
+        finally:
+            self._connections.close()
 
     def check(self) -> list[CheckStep]:
         return list(self._walk())
@@ -399,17 +388,12 @@ class PostgresStorageBackend(StorageBackend, Annotations):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._options = state["options"]
-        self.schema = self._options["schema"]
         self._set_up()
 
     def __repr__(self) -> str:
         return f"PostgresStorageBackend({str(self.address)!r}, schema={self.schema!r})"
 
     # Asking the server
-
-    @property
-    def _place(self) -> str:
-        return f"{self.address}, schema {self.schema}"
 
     def _no_run(self, run_id: str) -> RunNotFound:
         return RunNotFound(f"{self._place} has no run {run_id!r}.")
@@ -486,8 +470,15 @@ class PostgresStorageBackend(StorageBackend, Annotations):
                 run_id, *values.values(),
             )  # fmt: skip
 
-        if self._write(doing, work) is None:
+        row = self._write(doing, work)
+        if row is None:
             raise self._deleted(run_id)
+        self._opened_as(run_id, _opening(row[0]))
+
+
+def _opening(run_no: int) -> Opening:
+    """A run by its number, which none that is made later has."""
+    return Opening(1, str(run_no))
 
 
 def _summary(run_id: str, summary: str | None, annotations: str | None) -> dict[str, Any]:

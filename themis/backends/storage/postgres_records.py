@@ -59,7 +59,8 @@ class PostgresRecords:
         new, old = (", ".join(table.rank).format(t=t) for t in ("EXCLUDED", "there"))
         connection.execute(
             f"INSERT INTO {here} AS there ({columns}) SELECT {columns} FROM pg_temp.incoming "
-            f"ON CONFLICT (run_no, {table.key}) DO UPDATE SET {update} WHERE ({new}) >= ({old})".encode(),
+            f"ON CONFLICT (run_no, {table.key}) DO UPDATE SET {update} "
+            f"WHERE ({new}) >= ({old}) AND EXCLUDED.body <> there.body".encode(),
             prepare=False,
         )
 
