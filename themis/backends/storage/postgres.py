@@ -23,7 +23,14 @@ from themis.backends.storage.postgres_address import PostgresAddress
 from themis.backends.storage.postgres_check import walk_to_schema
 from themis.backends.storage.postgres_connections import Connection, PostgresConnections
 from themis.backends.storage.postgres_records import Page, PostgresRecords
-from themis.backends.storage.postgres_rows import EVALUATIONS, GENERATIONS, Table, key_hash
+from themis.backends.storage.postgres_rows import (
+    EVALUATIONS,
+    GENERATIONS,
+    Table,
+    key_hash,
+    read_texts,
+    seen_in,
+)
 from themis.backends.storage.postgres_schema import (
     VERSION,
     check_version,
@@ -217,17 +224,18 @@ class PostgresStorageBackend(JournalledStorage, Annotations):
 
     def _send(self, run_id: str, opening: Opening, name: str, kind: str, lines: bytes) -> None:
         table = _TABLES[kind]
-        records = codec.decode_lines(lines, table.record, name).records
+        with codec.paused_gc():
+            seen = seen_in(table, lines)
 
         def work(connection: Connection) -> None:
             try:
                 with connection.transaction():
                     run_no = self._held(connection, run_id, opening)
-                    self._records.insert(connection, table, run_no, records, lines)
+                    self._records.insert(connection, table, run_no, seen, lines)
             except psycopg.errors.UniqueViolation:
                 with connection.transaction():
                     run_no = self._held(connection, run_id, opening)
-                    self._records.merge(connection, table, run_no, records, lines)
+                    self._records.merge(connection, table, run_no, seen, lines)
 
         if not self._tables():
             raise self._deleted(run_id)
@@ -283,15 +291,20 @@ class PostgresStorageBackend(JournalledStorage, Annotations):
         return self._read("list runs", None, work, [])
 
     def list_summaries(self) -> Iterator[dict[str, Any]]:
-        def work(connection: Connection) -> list[Any]:
-            return self._execute(
-                connection,
-                "SELECT run_id, summary::text, annotations::text FROM {s}.run_row WHERE NOT deleting "
-                "ORDER BY created_at DESC NULLS LAST, run_no DESC",
-            ).fetchall()
+        query = (
+            f"COPY (SELECT run_id, summary::text, annotations::text FROM {self._schema}.run_row "
+            "WHERE NOT deleting) TO STDOUT (FORMAT BINARY)"
+        )
 
-        rows: list[Any] = self._read("list runs", None, work, [])
-        return (_summary(*row) for row in rows)
+        def work(connection: Connection) -> list[dict[str, Any]]:
+            with connection.cursor().copy(query.encode()) as copy:
+                return [_summary(*row) for row in read_texts(copy)]
+
+        nothing: list[dict[str, Any]] = []
+        with codec.paused_gc():
+            summaries = self._read("list runs", None, work, nothing)
+        # Here, as the server would write so much to its disk to sort it.
+        return iter(sorted(summaries, key=created_at, reverse=True))
 
     def run_exists(self, run_id: str) -> bool:
         return self._document(run_id, "true", "look for a run") is not None
@@ -481,10 +494,10 @@ def _opening(run_no: int) -> Opening:
     return Opening(1, str(run_no))
 
 
-def _summary(run_id: str, summary: str | None, annotations: str | None) -> dict[str, Any]:
-    made = summarised(run_id, {}) if summary is None else codec.decode_document(summary.encode())
+def _summary(run_id: bytes | None, summary: bytes | None, annotations: bytes | None) -> dict[str, Any]:
+    made = summarised((run_id or b"").decode(), {}) if summary is None else codec.decode_document(summary)
     if annotations is not None:
-        made["annotations"] = codec.decode_document(annotations.encode())
+        made["annotations"] = codec.decode_document(annotations)
     return made
 
 

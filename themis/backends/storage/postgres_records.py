@@ -5,11 +5,12 @@ Every method works within a connection that its caller has, and leaves trying ag
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from themis.backends.storage.postgres_connections import Connection
-from themis.backends.storage.postgres_rows import EVALUATIONS, GENERATIONS, Table, copy_data, read_rows
+from themis.backends.storage.postgres_rows import EVALUATIONS, GENERATIONS, Table, copy_chunks, read_rows
 from themis.core import codec
 
 DELETED_AT_ONCE = 5_000
@@ -35,16 +36,17 @@ class PostgresRecords:
         self._schema = schema
 
     def insert(
-        self, connection: Connection, table: Table, run_no: int, records: list[Any], lines: bytes
+        self, connection: Connection, table: Table, run_no: int, seen: list[Any], lines: bytes
     ) -> None:
-        """Add records that are new. Raises ``UniqueViolation`` if one is not; then none was added."""
-        rows = copy_data(table, run_no, records, lines)
+        """Add lines that are new; ``seen`` is what :func:`seen_in` saw in them.
+
+        Raises ``UniqueViolation`` if one is not; then none was added.
+        """
+        rows = copy_chunks(table, run_no, seen, lines)
         _copy_in(connection, f"{self._named(table)} ({', '.join(table.columns)})", rows)
 
-    def merge(
-        self, connection: Connection, table: Table, run_no: int, records: list[Any], lines: bytes
-    ) -> None:
-        """Add records of which some are there already: of two with one identity the current one stays.
+    def merge(self, connection: Connection, table: Table, run_no: int, seen: list[Any], lines: bytes) -> None:
+        """Add lines of which some are there already: of two with one identity the current one stays.
 
         In a transaction.
         """
@@ -53,7 +55,7 @@ class PostgresRecords:
             f"CREATE TEMPORARY TABLE incoming ON COMMIT DROP AS "
             f"SELECT {columns} FROM {here} WITH NO DATA".encode()
         )
-        rows = copy_data(table, run_no, records, lines)
+        rows = copy_chunks(table, run_no, seen, lines)
         _copy_in(connection, f"pg_temp.incoming ({columns})", rows)
         update = ", ".join(f"{each} = EXCLUDED.{each}" for each in table.columns if each != "run_no")
         new, old = (", ".join(table.rank).format(t=t) for t in ("EXCLUDED", "there"))
@@ -141,6 +143,7 @@ def _decoded(bodies: list[bytes], table: Table, where: str) -> list[Any]:
     return codec.decode_lines(b"\n".join([*bodies, b""]), table.record, where).records if bodies else []
 
 
-def _copy_in(connection: Connection, target: str, rows: bytes) -> None:
+def _copy_in(connection: Connection, target: str, chunks: Iterable[bytes]) -> None:
     with connection.cursor().copy(f"COPY {target} FROM STDIN (FORMAT BINARY)".encode()) as copy:
-        copy.write(rows)
+        for chunk in chunks:
+            copy.write(chunk)
