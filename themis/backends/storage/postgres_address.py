@@ -61,7 +61,8 @@ class PostgresAddress:
     @property
     def uses_tcp(self) -> bool:
         """Whether one host is asked over TCP, so that finding it and reaching it can be tried apart."""
-        return bool(self.host) and not self.host.startswith(("/", "@")) and "," not in self.host
+        one_host = bool(self.host) and not self.host.startswith(("/", "@")) and "," not in self.host
+        return one_host and self.port.isdigit()
 
     def __str__(self) -> str:
         return f"{self.host or 'local socket'}:{self.port}/{self.database}"
