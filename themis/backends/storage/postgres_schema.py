@@ -101,7 +101,12 @@ SELECT
     e.latency_s, e.output_tokens, e.cost, convert_from(e.body, 'UTF8') AS record
 FROM {s}.evaluation_row e
 JOIN {s}.run_row USING (run_no)
-JOIN {s}.generation_row g ON g.run_no = e.run_no AND g.id_hash = e.id_hash AND g.attempt = e.attempt
+CROSS JOIN LATERAL (
+    -- LIMIT keeps it a look-up by key for each row: without statistics a join of the tables may be squared.
+    SELECT FROM {s}.generation_row g
+    WHERE g.run_no = e.run_no AND g.id_hash = e.id_hash AND g.attempt = e.attempt
+    LIMIT 1
+) AS current
 WHERE NOT deleting;
 """
 
