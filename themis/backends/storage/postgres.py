@@ -7,16 +7,19 @@ one is kept. Records go in by COPY; a batch that meets one that is there goes th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from typing import Any, TypeVar
 
 import psycopg
 
 from themis.backends.storage.annotations import NEVER_SAVED, Annotations
 from themis.backends.storage.base import created_at, summarised, walk_steps
+from themis.backends.storage.index import Listing
 from themis.backends.storage.journal import Opening
 from themis.backends.storage.journalled import JournalledStorage
 from themis.backends.storage.postgres_address import PostgresAddress
@@ -28,7 +31,6 @@ from themis.backends.storage.postgres_rows import (
     GENERATIONS,
     Table,
     key_hash,
-    read_texts,
     seen_in,
 )
 from themis.backends.storage.postgres_schema import (
@@ -48,6 +50,8 @@ from themis.core.safe_text import storable
 T = TypeVar("T")
 
 _LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+_STAMP = "(run_no << 32) + version"
+"""What a run is known by in a listing: it grows with every change, and none that is made later has it."""
 _TABLES = {"gen": GENERATIONS, "eval": EVALUATIONS}
 
 
@@ -171,7 +175,7 @@ class PostgresStorageBackend(JournalledStorage, Annotations):
         def work(connection: Connection) -> bool | None:
             saved = self._one(
                 connection,
-                "UPDATE {s}.run_row SET annotations = %s, annotations_version = %s "
+                "UPDATE {s}.run_row SET annotations = %s, annotations_version = %s, version = version + 1 "
                 "WHERE run_id = %s AND NOT deleting AND coalesce(annotations_version, %s) = %s RETURNING 1",
                 document.decode(), new_version, run_id, NEVER_SAVED, version,
             )  # fmt: skip
@@ -199,15 +203,13 @@ class PostgresStorageBackend(JournalledStorage, Annotations):
         return self._load(run_id, GENERATIONS)
 
     def iter_generation_records(self, run_id: str) -> Iterator[GenerationRecord]:
-        self._settle(checked_run_id(run_id))
-        return self._pages(run_id, GENERATIONS)
+        return self._iterate(run_id, GENERATIONS)
 
     def load_evaluation_records(self, run_id: str) -> dict[str, EvaluationRecord]:
         return {each.cache_key: each for each in self._load(run_id, EVALUATIONS)}
 
     def iter_evaluation_records(self, run_id: str) -> Iterator[EvaluationRecord]:
-        self._settle(checked_run_id(run_id))
-        return self._pages(run_id, EVALUATIONS)
+        return self._iterate(run_id, EVALUATIONS)
 
     def _open_run(self, run_id: str) -> Opening:
         def work(connection: Connection) -> Any:
@@ -254,32 +256,29 @@ class PostgresStorageBackend(JournalledStorage, Annotations):
         return int(row[0])
 
     def _load(self, run_id: str, table: Table) -> list[Any]:
-        def work(connection: Connection) -> list[Any]:
-            run_no = self._found(connection, run_id)
-            if run_no is None:
-                return []
-            return self._records.all_of(connection, table, run_no, f"Run {run_id!r} in {self._place}")
-
         self._settle(checked_run_id(run_id))
+        records: list[Any] = []
         with codec.paused_gc():
-            return self._read("load records", run_id, work, [])
+            for page in self._pages(run_id, table, self._records.large_page):
+                records += page
+        return records
 
-    def _pages(self, run_id: str, table: Table) -> Iterator[Any]:
+    def _iterate(self, run_id: str, table: Table) -> Iterator[Any]:
+        self._settle(checked_run_id(run_id))
+        return chain.from_iterable(self._pages(run_id, table, self._records.page_of))
+
+    def _pages(self, run_id: str, table: Table, page_of: Callable[..., Page | None]) -> Iterator[list[Any]]:
         """Records in order, a page at a time: no connection is held while somebody else works."""
-        page: Page | None = Page(0, [])
-        while page is not None:
-            yield from page.records
-            page = self._page(run_id, table, page.last)
+        where = f"Run {run_id!r} in {self._place}"
+        last = 0
 
-    def _page(self, run_id: str, table: Table, after: int) -> Page | None:
         def work(connection: Connection) -> Page | None:
             run_no = self._found(connection, run_id)
-            if run_no is None:
-                return None
-            where = f"Run {run_id!r} in {self._place}"
-            return self._records.page_of(connection, table, run_no, after, where)
+            return None if run_no is None else page_of(connection, table, run_no, last, where)
 
-        return self._read("load records", run_id, work, None)
+        while (page := self._read("load records", run_id, work, None)) is not None:
+            yield page.records
+            last = page.last
 
     # Runs
 
@@ -291,20 +290,39 @@ class PostgresStorageBackend(JournalledStorage, Annotations):
         return self._read("list runs", None, work, [])
 
     def list_summaries(self) -> Iterator[dict[str, Any]]:
-        query = (
-            f"COPY (SELECT run_id, summary::text, annotations::text FROM {self._schema}.run_row "
-            "WHERE NOT deleting) TO STDOUT (FORMAT BINARY)"
-        )
+        return self.changed_since({}, _decoded)
 
-        def work(connection: Connection) -> list[dict[str, Any]]:
-            with connection.cursor().copy(query.encode()) as copy:
-                return [_summary(*row) for row in read_texts(copy)]
+    def changed_since(
+        self, stamps: Mapping[str, int], make: Callable[[bytes | dict[str, Any]], T]
+    ) -> Listing[T]:
+        """What ``make`` makes of each run that is not as it was at ``stamps``, newest first.
 
-        nothing: list[dict[str, Any]] = []
-        with codec.paused_gc():
-            summaries = self._read("list runs", None, work, nothing)
-        # Here, as the server would write so much to its disk to sort it.
-        return iter(sorted(summaries, key=created_at, reverse=True))
+        As :meth:`RunIndex.changed_since` of a local store, in one statement; with stamps in two, and only
+        what changed is sent.
+        """
+        nothing: list[Any] = []
+        now = dict(self._read("list runs", None, self._stamps, nothing)) if stamps else {}
+        changed = [run_id for run_id, stamp in now.items() if stamps.get(run_id) != stamp]
+        if stamps and not changed:
+            return Listing(iter(()), 0, now)
+
+        def work(connection: Connection) -> list[Any]:
+            return self._execute(
+                connection,
+                f"SELECT run_id, {_STAMP}, created_at, summary::text, annotations::text FROM {{s}}.run_row "
+                "WHERE NOT deleting" + (" AND run_id = ANY(%s)" if changed else ""),
+                *([changed] if changed else []),
+            ).fetchall()
+
+        rows = self._read("list runs", None, work, nothing)
+        now |= {row[0]: row[1] for row in rows}
+        # Sorted here: the server would write all of it to its disk for that.
+        rows.sort(key=_newest_first)
+        return Listing((make(_summary(*row)) for row in rows), len(rows), now)
+
+    def _stamps(self, connection: Connection) -> list[Any]:
+        query = f"SELECT run_id, {_STAMP} FROM {{s}}.run_row WHERE NOT deleting"
+        return self._execute(connection, query).fetchall()
 
     def run_exists(self, run_id: str) -> bool:
         return self._document(run_id, "true", "look for a run") is not None
@@ -494,11 +512,26 @@ def _opening(run_no: int) -> Opening:
     return Opening(1, str(run_no))
 
 
-def _summary(run_id: bytes | None, summary: bytes | None, annotations: bytes | None) -> dict[str, Any]:
-    made = summarised((run_id or b"").decode(), {}) if summary is None else codec.decode_document(summary)
+def _newest_first(row: tuple[Any, ...]) -> float:
+    return math.inf if row[2] is None else -row[2].timestamp()
+
+
+def _summary(
+    run_id: str, stamp: int, created: datetime | None, summary: str | None, annotations: str | None
+) -> bytes | dict[str, Any]:
+    if annotations is None and summary is not None:
+        return summary.encode()
+    made = summarised(run_id, {}) if summary is None else _decoded(summary.encode())
     if annotations is not None:
-        made["annotations"] = codec.decode_document(annotations)
+        made["annotations"] = codec.decode_document(annotations.encode())
     return made
+
+
+def _decoded(summary: bytes | dict[str, Any]) -> dict[str, Any]:
+    if isinstance(summary, dict):
+        return summary
+    document: dict[str, Any] = codec.decode_document(summary)
+    return document
 
 
 def _object(text: str, where: str) -> dict[str, Any]:

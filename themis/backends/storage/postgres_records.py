@@ -6,19 +6,22 @@ Every method works within a connection that its caller has, and leaves trying ag
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 from themis.backends.storage.postgres_connections import Connection
-from themis.backends.storage.postgres_rows import EVALUATIONS, GENERATIONS, Table, copy_chunks, read_rows
+from themis.backends.storage.postgres_rows import EVALUATIONS, GENERATIONS, Table, copy_chunks
 from themis.core import codec
 
 DELETED_AT_ONCE = 5_000
 """Rows of one transaction of a deletion: short ones hold up nobody, and a cut costs little."""
-DECODED_AT_ONCE = 2_000
+FETCHED_AT_ONCE = 20_000
+"""Rows of one statement where a reader wants them all: no statement takes as long as the run is large."""
 PAGE_ROWS = 2_000
 PAGE_BYTES = 4 * 1024 * 1024
 """What a reader holds who takes records one by one; a page has one record more than fits."""
+
+
+_IN_ORDER = b"SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"
 
 
 class Page(NamedTuple):
@@ -66,41 +69,41 @@ class PostgresRecords:
             prepare=False,
         )
 
-    def all_of(self, connection: Connection, table: Table, run_no: int, where: str) -> list[Any]:
-        """The records of a run, in order. Raises :class:`StoreCorrupt` naming ``where``."""
-        numbers: list[int] = []
-        records: list[Any] = []
-        query = f"SELECT seq, body FROM {self._named(table)} WHERE run_no = {run_no}"
-        with connection.transaction():
-            # How long it takes depends on the run; that the server is there the keepalives watch.
-            connection.execute("SET LOCAL statement_timeout = 0")
-            with connection.cursor().copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)".encode()) as copy:
-                bodies: list[bytes] = []
-                for number, body in read_rows(copy):
-                    numbers.append(number)
-                    bodies.append(body)
-                    if len(bodies) == DECODED_AT_ONCE:
-                        records += _decoded(bodies, table, where)
-                        bodies = []
-                records += _decoded(bodies, table, where)
-        if any(one > next_one for one, next_one in pairwise(numbers)):
-            order = sorted(range(len(numbers)), key=numbers.__getitem__)
-            return [records[place] for place in order]
-        return records
+    def large_page(
+        self, connection: Connection, table: Table, run_no: int, after: int, where: str
+    ) -> Page | None:
+        """As :meth:`page_of`, for whoever takes them all: as many as are well fetched at once."""
+        query = (
+            f"SELECT seq, body FROM {self._named(table)} WHERE run_no = %s AND seq > %s ORDER BY seq LIMIT %s"
+        )
+        return self._page(connection, query, (run_no, after, FETCHED_AT_ONCE), table, where)
 
     def page_of(
         self, connection: Connection, table: Table, run_no: int, after: int, where: str
     ) -> Page | None:
-        """The records that come next after a number; ``None`` at the end."""
-        rows = connection.execute(
+        """The records that come next after a number, few at a time; ``None`` at the end.
+
+        Raises :class:`StoreCorrupt` naming ``where``.
+        """
+        query = (
             "SELECT seq, body FROM (SELECT seq, body, sum(octet_length(body)) OVER (ORDER BY seq) "
             f"- octet_length(body) AS before FROM (SELECT seq, body FROM {self._named(table)} "
             "WHERE run_no = %s AND seq > %s ORDER BY seq LIMIT %s) AS next) AS page "
-            "WHERE before < %s ORDER BY seq".encode(),
-            (run_no, after, PAGE_ROWS, PAGE_BYTES),
-            binary=True,
-        ).fetchall()
-        return Page(rows[-1][0], _decoded([body for _, body in rows], table, where)) if rows else None
+            "WHERE before < %s ORDER BY seq"
+        )
+        return self._page(connection, query, (run_no, after, PAGE_ROWS, PAGE_BYTES), table, where)
+
+    def _page(
+        self, connection: Connection, query: str, values: tuple[int, ...], table: Table, where: str
+    ) -> Page | None:
+        with connection.transaction():
+            # By the index, which has them in order: without statistics the whole rest might be sorted.
+            connection.execute(_IN_ORDER, prepare=False)
+            rows = connection.execute(query.encode(), values, binary=True).fetchall()
+        if not rows:
+            return None
+        lines = b"\n".join([*(body for _, body in rows), b""])
+        return Page(rows[-1][0], codec.decode_lines(lines, table.record, where).records)
 
     def delete_some(self, connection: Connection, table: Table, run_no: int, after: int) -> int | None:
         """Delete the records that come next after a number; that of the last, ``None`` at the end."""
@@ -137,10 +140,6 @@ class PostgresRecords:
 
     def _named(self, table: Table) -> str:
         return f"{self._schema}.{table.name}"
-
-
-def _decoded(bodies: list[bytes], table: Table, where: str) -> list[Any]:
-    return codec.decode_lines(b"\n".join([*bodies, b""]), table.record, where).records if bodies else []
 
 
 def _copy_in(connection: Connection, target: str, chunks: Iterable[bytes]) -> None:

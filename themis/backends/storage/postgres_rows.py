@@ -118,37 +118,6 @@ def copy_chunks(table: Table, run_no: int, seen: list[Any], lines: bytes) -> Ite
     yield b"".join(parts)
 
 
-def read_rows(chunks: Iterable[bytes | bytearray | memoryview]) -> Iterator[tuple[int, bytes]]:
-    """The rows that ``COPY (SELECT seq, body …) TO STDOUT (FORMAT BINARY)`` gives, one in each chunk."""
-    first = True
-    for chunk in chunks:
-        row = bytes(chunk)
-        if first:
-            row, first = row[len(_START) :], False
-        if len(row) > 2:
-            yield int.from_bytes(row[6:14], "big", signed=True), row[18:]
-
-
-def read_texts(chunks: Iterable[bytes | bytearray | memoryview]) -> Iterator[list[bytes | None]]:
-    """As :func:`read_rows`, for rows of texts."""
-    first = True
-    length_at = _LENGTH.unpack_from
-    for chunk in chunks:
-        row = bytes(chunk)
-        place = len(_START) if first else 0
-        first = False
-        (count,) = _COUNT.unpack_from(row, place)
-        place += 2
-        texts: list[bytes | None] = []
-        for _ in range(count):
-            (length,) = length_at(row, place)
-            place += 4
-            texts.append(None if length < 0 else row[place : place + length])
-            place += max(length, 0)
-        if texts:
-            yield texts
-
-
 def _current_places(table: Table, seen: list[Any]) -> Iterable[int]:
     name = table.identity
     places: dict[str, int] = {}
