@@ -7,6 +7,7 @@ import threading
 import traceback
 import uuid
 from contextlib import ExitStack
+from operator import length_hint
 
 import psycopg
 import pytest
@@ -29,6 +30,7 @@ from themis.core.errors import (
     StoreUnreachable,
     UsageError,
 )
+from themis.runs.row import row_of
 from themis.testing import StorageBackendSuite
 from themis.testing.storage.examples import evaluation, full_metadata, generation
 from themis.testing.storage.place import helper
@@ -420,6 +422,35 @@ def test_while_the_server_is_away_everything_else_says_so(own_server: PostgresSe
     backend.close()
 
 
+def test_connections_that_are_cut_again_and_again_lose_nothing(
+    store: PostgresStorageBackend, postgres: PostgresServer
+):
+    store.save_run_metadata(RUN, {"run_id": RUN})
+    cut = threading.Event()
+
+    def cut_all() -> None:
+        while not cut.is_set():
+            postgres.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'themis'"
+            )
+            cut.wait(0.02)
+
+    thread = threading.Thread(target=cut_all)
+    thread.start()
+    try:
+        for n in range(400):
+            store.save_generation_record(RUN, generation(f"s-{n}"))
+            store.save_evaluation_record(RUN, evaluation(f"s-{n}"))
+            if n % 40 == 0:
+                store.flush()
+    finally:
+        cut.set()
+        thread.join()
+    expected = [f"s-{n}" for n in range(400)]
+    assert [each.id for each in store.load_generation_records(RUN)] == expected
+    assert list(store.load_evaluation_records(RUN)) == expected
+
+
 # Deleting
 
 
@@ -602,3 +633,24 @@ def test_another_version_of_the_server_will_do(other_postgres: PostgresServer):
             assert connection.execute("SELECT model FROM themis.runs").fetchone() == ("small-1",)
         backend.delete_run(RUN)
         assert backend.left_of(RUN) == []
+
+
+# Listing
+
+
+def test_a_second_look_brings_only_what_changed(store: PostgresStorageBackend):
+    for number, run_id in enumerate(("a", "b", "c")):
+        store.save_run_metadata(run_id, {"run_id": run_id, "created_at": float(number + 1)})
+    first = store.changed_since({}, lambda summary: summary)
+    assert length_hint(first) == len(list(first)) == 3
+    assert list(store.changed_since(first.stamps, lambda summary: summary)) == []
+    store.save_annotations("a", {"name": "mine"}, NEVER_SAVED)
+    store.save_run_metadata("b", {"run_id": "b", "created_at": 9.0, "status": "running"})
+    store.delete_run("c")
+    store.save_run_metadata("c", {"run_id": "c", "created_at": 3.0})
+    again = store.changed_since(first.stamps, lambda summary: row_of("team", summary))
+    assert [(row.run_id, row.name) for row in again] == [("b", ""), ("c", ""), ("a", "mine")]
+    store.delete_run("b")
+    last = store.changed_since(again.stamps, lambda summary: summary)
+    assert list(last) == []
+    assert sorted(last.stamps) == ["a", "c"]
