@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,27 +22,54 @@ def wanted_stores(named: Sequence[str]) -> list[str]:
 
 
 class Door:
-    """One store. Opening may take long or fail; it is tried again at the next call."""
+    """One store. Opening may take long or fail; it is tried again at the next call.
+
+    What is open is forgotten once the user's profiles say something else of it.
+    """
 
     def __init__(self, name: str | None) -> None:
         """``name``: ``None`` is the default store."""
         self.name = name
         self._lock = threading.Lock()
         self._store: Store | None = None
+        self._stamp: object = None
+        """Of the profiles by which it is open."""
 
     def open(self) -> Store:
         """The store. To be called from a worker, never on the loop."""
+        from themis.backends.registry import profiles_stamp
+
         with self._lock:
+            stamp = profiles_stamp()
+            if self._store is not None and stamp != self._stamp and not self._is_current(self._store):
+                _close_beside(self._store)
+                self._store = None
+            self._stamp = stamp
             if self._store is None:
                 from themis.runs.catalog import open_store
 
                 self._store = open_store(self.name)
             return self._store
 
+    def _is_current(self, store: Store) -> bool:
+        from themis.backends.registry import default_storage
+
+        return store.current and (self.name is not None or default_storage() == store.name)
+
     @property
     def opens(self) -> str | None:
         """The name of the store behind it, if it has been opened."""
         return None if self._store is None else self._store.name
+
+
+def _close_beside(store: Store) -> None:
+    """Closing may take long. Whoever still reads from it opens it again by that."""
+
+    def close() -> None:
+        with suppress(Exception):  # nobody is left to be told, and nothing was written here
+            store.backend.close()
+
+    threading.Thread(target=close, name="themis-close-store", daemon=True).start()
 
 
 class Doors:

@@ -74,7 +74,7 @@ class RunActions(ThemisScreen):
         """Show the form, filled in."""
         from themis_tui.screens.new_run import NewRunScreen
 
-        self.app.push_screen(NewRunScreen(draft))
+        self.show_here(NewRunScreen(draft))
 
     @property
     def sorted_table(self) -> Table[Any]:
@@ -103,7 +103,7 @@ class RunActions(ThemisScreen):
 
         facts = [view.run_id, "Answers in flight are still saved. It can be resumed later."]
         dialog = ConfirmDialog("Cancel this run?", facts, "Cancel run", "Let it run")
-        self.app.push_screen(dialog, lambda yes: self._cancel(view) if yes else None)
+        self.show_here(dialog, lambda yes: self._cancel(view) if yes else None)
 
     def _cancel(self, view: RunView) -> None:
         from themis.runs.control import cancel
@@ -164,7 +164,7 @@ class RunActions(ThemisScreen):
     def _show_log(self, passages: list[Passage]) -> None:
         from themis_tui.screens.text_page import TextPage
 
-        self.app.push_screen(TextPage("log", passages))
+        self.show_here(TextPage("log", passages))
 
     def do_copy_id(self) -> None:
         if self.target is not None:
