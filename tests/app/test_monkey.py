@@ -97,14 +97,15 @@ def unreal(live: Launched, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
 async def _home(pilot: Any, until: Any) -> RunsScreen:
     """Escape leads back to the list from wherever that is; what was typed in a form is given up."""
-    for _ in range(12):
+    for _ in range(20):
         # An answer that is still to come may be a question that comes up over the list.
         await until(pilot, lambda: all(each.is_finished for each in pilot.app.workers))
         screen = pilot.app.screen
         if isinstance(screen, RunsScreen) and screen.table.has_focus:
             break
         if isinstance(screen, ConfirmDialog) and screen._title == LEAVE_TITLE:
-            screen.query_one("#yes", Button).press()
+            for answer in screen.query("#yes").results(Button):
+                answer.press()
             await pilot.pause(0.01)
         else:
             await _press(pilot, ["escape"])

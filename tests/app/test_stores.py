@@ -9,6 +9,7 @@ import pytest
 from themis import evaluate
 from themis.backends import open_storage
 from themis.core.directories import config_dir
+from themis.profiles import profiles_path
 from themis.runs.news import Seen
 from themis.runs.union import Catalog, State, StoreState
 from themis_tui.main import parsed
@@ -88,6 +89,102 @@ async def test_a_store_that_is_mended_shows_its_runs(stores, broken, opened, unt
         await until(pilot, lambda: addresses(pilot) == ["archive:late", *stores])
         assert table(pilot).key == stores[1], "the cursor stays on its run"
         assert "failed" not in read(pilot).splitlines()[1]
+
+
+def profile(name: str, root: Path, more: str = "") -> str:
+    return f'[storage.{name}]\ntype = "local"\nroot = "{root}"\n{more}\n'
+
+
+def rewrite(text: str) -> None:
+    """As another program does it: at once, and by another file."""
+    path = profiles_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    other = path.with_suffix(".new")
+    other.write_text(text)
+    other.replace(path)
+
+
+async def test_a_store_that_another_program_adds_appears_and_goes_again(world, opened, until, read, tmp_path):
+    evaluate("demo", model="fake-math-llm", limit=2, run_id="theirs", storage=str(tmp_path / "team"))
+    own = ["local:third-run", "local:second-run", "local:first-run"]
+    async with opened() as pilot:
+        await until(pilot, lambda: addresses(pilot) == own and settled(pilot))
+        assert "STORE" not in read(pilot)
+        await pilot.press("slash", *"-third", "enter", "j")
+        assert table(pilot).key == own[2]
+        rewrite(profile("team", tmp_path / "team"))
+        await until(pilot, lambda: addresses(pilot) == ["team:theirs", *own[1:]] and settled(pilot))
+        assert "● team 1" in read(pilot)
+        assert "STORE" in read(pilot)
+        assert table(pilot).key == own[2], "the cursor stays on its run"
+        rewrite("# none any more\n")
+        await until(pilot, lambda: addresses(pilot) == own[1:])
+        await until(pilot, lambda: "STORE" not in read(pilot))
+        assert table(pilot).key == own[2]
+        await pilot.press("escape")
+        await until(pilot, lambda: addresses(pilot) == own)
+
+
+async def test_a_profile_that_leads_elsewhere_is_another_store_at_once(world, opened, until, read, tmp_path):
+    for name in ("one", "two"):
+        evaluate("demo", model="fake-math-llm", limit=2, run_id=name, storage=str(tmp_path / name))
+    rewrite(profile("team", tmp_path / "one"))
+    async with opened() as pilot:
+        await until(pilot, lambda: addresses(pilot)[:1] == ["team:one"] and settled(pilot))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen) and "all 2" in read(pilot))
+        rewrite(profile("team", tmp_path / "two"))
+        await pilot.press("r")
+        await until(pilot, lambda: "This run is no longer in the store." in read(pilot))
+        await pilot.press("escape")
+        await until(pilot, lambda: addresses(pilot)[:1] == ["team:two"] and settled(pilot))
+        assert pilot.app.doors.open("team").backend.list_runs() == ["two"]
+
+
+async def test_a_store_that_is_protected_from_now_on_wants_its_name(world, opened, until, read, tmp_path):
+    evaluate("demo", model="fake-math-llm", limit=2, run_id="theirs", storage=str(tmp_path / "team"))
+    rewrite(profile("team", tmp_path / "team"))
+    async with opened() as pilot:
+        await until(pilot, lambda: addresses(pilot)[:1] == ["team:theirs"] and settled(pilot))
+        rewrite(profile("team", tmp_path / "team", "protected = true"))
+        await pilot.press("D")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog) and "Type team" in read(pilot))
+        await pilot.press("escape")
+        await until(pilot, lambda: table(pilot).key == "team:theirs")
+
+
+async def test_a_file_that_is_half_written_is_told_and_takes_nothing_away(
+    world, opened, until, read, tmp_path
+):
+    async with opened() as pilot:
+        await until(pilot, lambda: len(addresses(pilot)) == 3 and settled(pilot))
+        rewrite("[storage.team\n")
+        await until(pilot, lambda: "! not refreshed" in read(pilot))
+        await until(pilot, lambda: "is not TOML" in " ".join(read(pilot).split()))
+        assert len(addresses(pilot)) == 3
+        rewrite(profile("team", tmp_path / "team"))
+        await until(pilot, lambda: "● team 0" in read(pilot))
+        assert "! not refreshed" not in read(pilot)
+
+
+async def test_a_store_whose_folder_cannot_be_has_its_badge_before_anything_is_written(
+    world, opened, until, read, tmp_path
+):
+    (tmp_path / "file").write_text("")
+    rewrite(profile("team", tmp_path / "file" / "team") + profile("later", tmp_path / "later"))
+    async with opened(size=(120, 30)) as pilot:
+        await until(pilot, lambda: settled(pilot) and "✗ team failed" in read(pilot))
+        await until(pilot, lambda: "is no folder" in " ".join(read(pilot).split()))
+        assert "● later 0" in read(pilot), "one that only has not been made is empty"
+        (tmp_path / "file").unlink()
+        evaluate("demo", model="fake-math-llm", limit=2, run_id="made", storage="team")
+        await pilot.press("r")
+        await until(pilot, lambda: "● team 1" in read(pilot))
+        (tmp_path / "file").rename(tmp_path / "away")
+        await pilot.press("r")
+        await until(pilot, lambda: "✗ team 1 failed" in read(pilot))
+        await until(pilot, lambda: "Is its disk mounted?" in " ".join(read(pilot).split()))
+        assert "team:made" in addresses(pilot), "what was there is still shown"
 
 
 async def test_opening_and_deleting_act_on_the_store_of_the_row(stores, opened, until):

@@ -391,6 +391,8 @@ class Catalog:
         with self._changed:
             shelf.rows, shelf.verified, shelf.whole = rows, verified, whole
             shelf.heard_at = self._clock()
+            if verified:
+                shelf.error = None  # it says something again
             self._changed.notify_all()
 
     def _read(self, shelf: _Shelf, store: Store) -> Sequence[RunRow]:

@@ -29,7 +29,7 @@ class Menu(ModalScreen[T | None]):
     options = getters.query_one(OptionList)
 
     def __init__(self, title: Content, choices: Sequence[tuple[T, Content]], first: T) -> None:
-        """``choices``: each value with its line. ``first``: the one under the cursor at first, if it is there."""
+        """``choices``: each value with its line. ``first``: where the cursor is at first, if that is one."""
         super().__init__()
         self._title = title
         self.values = [value for value, _ in choices]
