@@ -11,12 +11,15 @@ from themis.backends import open_storage
 from themis.core.directories import config_dir
 from themis.profiles import profiles_path
 from themis.runs.news import Seen
+from themis.runs.places import log_path
 from themis.runs.union import Catalog, State, StoreState
+from themis.runs.watch import look
 from themis_tui.main import parsed
 from themis_tui.screens.dialogs import ConfirmDialog
 from themis_tui.screens.run import RunScreen
 from themis_tui.screens.runs import RunsScreen
 from themis_tui.screens.runs_head import badges
+from themis_tui.screens.text_page import TextPage
 
 
 def table(pilot):
@@ -200,6 +203,43 @@ async def test_opening_and_deleting_act_on_the_store_of_the_row(stores, opened, 
         await pilot.press("right", "enter")
         await until(pilot, lambda: addresses(pilot) == ["local:third", "local:same"])
         assert open_storage("local").run_exists("same")
+
+
+async def test_a_run_is_opened_in_the_one_store_that_has_it(stores, broken, opened, until, read):
+    evaluate("demo", model="fake-math-llm", limit=2, run_id="theirs", storage="team")
+    async with opened(run_id="theirs") as pilot:
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen) and "all 2" in read(pilot))
+        assert pilot.app.screen.target == ("team", "theirs")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen))
+
+
+@pytest.mark.parametrize(
+    ("run_id", "said"), [("same", "team:same, local:same"), ("nobody", "There is no run 'nobody' in ")]
+)
+async def test_a_run_that_several_stores_have_or_none_is_told(run_id, said, stores, opened, until, read):
+    async with opened(size=(120, 30), run_id=run_id) as pilot:
+        wanted = sorted(said.split(", "))
+        await until(pilot, lambda: all(each in " ".join(read(pilot).split()) for each in wanted))
+        assert isinstance(pilot.app.screen, RunsScreen)
+
+
+async def test_the_log_is_that_of_the_runs_own_store(stores, opened, until, read):
+    for name, said in (("local", "from here"), ("team", "from there")):
+        stored_in = look(open_storage(name), "same").stored_in
+        log = log_path("same", "20260101-000000-abcdef", stored_in)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(said)
+    log_path("third", "20260101-000000-abcdef").write_text("from anywhere")
+    async with opened() as pilot:
+        await until(pilot, lambda: addresses(pilot) == stores and settled(pilot))
+        for said in ("from anywhere", "from there", "from here"):
+            await pilot.press("l")
+            await until(
+                pilot, lambda said=said: isinstance(pilot.app.screen, TextPage) and said in read(pilot)
+            )
+            assert ("Found by the run's id alone" in read(pilot)) is (said == "from anywhere")
+            await pilot.press("escape", "j")
 
 
 async def test_again_is_filled_in_with_the_store_of_the_row(stores, opened, until):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -152,12 +153,15 @@ class RunActions(ThemisScreen):
 
     def do_log(self) -> None:
         assert self.target is not None
-        run_id = self.target[1]
+        run_id, looked = self.target[1], self.looking()
 
         def work() -> list[Passage]:
             from themis_tui.screens.run_pages import log_page
 
-            return log_page(run_id)
+            store = None
+            with suppress(Exception):  # the log lies here, whether or not the store can be asked
+                store = looked().stored_in
+            return log_page(run_id, store)
 
         self.ask("log", work, self._show_log)
 

@@ -15,7 +15,7 @@ from textual.widgets import Static
 from themis.core.errors import RunError
 from themis.core.options import redacted
 from themis_tui.actions import bindings
-from themis_tui.doors import FirstLook
+from themis_tui.doors import FirstLook, wanted_stores
 from themis_tui.glyphs import RULE
 from themis_tui.screens.base import BROAD
 from themis_tui.screens.run_actions import RunActions
@@ -194,6 +194,21 @@ class RunsScreen(RunActions):
         if row is not None and row.address == event.key:
             self._news_read = True
             self.app.push_screen(RunScreen(row.store, row.run_id))
+
+    def open_run(self, run_id: str) -> None:
+        """Open a run of which only the id is known, in the one store that has it."""
+        from themis_tui.screens.run import RunScreen
+
+        doors, wanted = self.doors, self._wanted
+
+        def work() -> str:
+            from themis.runs.stores import only_store_with
+
+            names = wanted_stores(wanted)
+            # Of one store the run's own screen says what is not there.
+            return names[0] if len(names) == 1 else only_store_with(run_id, names, opener=doors.open).name
+
+        self.ask("open", work, lambda store: self.show_here(RunScreen(store, run_id)))
 
     def _age(self) -> None:
         if self.is_seen:
