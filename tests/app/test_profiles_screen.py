@@ -164,7 +164,9 @@ async def test_a_profile_is_added_by_keys_and_can_be_launched_on(opened, until, 
         await until(pilot, lambda: back.row is not None and back.row.place == "storage.second")
         saved = load_profiles().storages["second"]
         assert (saved.options, saved.protected) == ({"root": str(tmp_path / "second")}, True)
-        await pilot.press("escape", "plus")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen) and "● second 0" in read(pilot))
+        await pilot.press("plus")
         await until(pilot, lambda: isinstance(pilot.app.screen, NewRunScreen))
         storage = pilot.app.screen._field("storage").query_one(Input)
         await until(pilot, lambda: storage.suggester is not None)
@@ -179,6 +181,7 @@ async def test_the_fields_follow_the_type(opened, until, read):
         await until(pilot, lambda: isinstance(pilot.app.screen, KindMenu) and pilot.app.focused)
         await pilot.press("j", "enter")
         screen = await to_form(pilot, until)
+        assert "add an executor" in read(pilot)
         assert "max_workers" in read(pilot)
         await type_into(pilot, "profile-type", "async")
         await until(pilot, lambda: "max_concurrent" in read(pilot))
@@ -306,6 +309,9 @@ async def test_the_default_and_what_may_be_removed(file, opened, until, read):
             lambda: isinstance(pilot.app.screen, ProfilesScreen) and "archive is removed" in read(pilot),
         )
         assert "team" in load_profiles().storages
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen) and "● team 0" in read(pilot))
+        await until(pilot, lambda: "archive" not in read(pilot).splitlines()[1])
 
 
 async def test_a_broken_profile_is_told_and_mended_and_hides_no_other(file, opened, until, read):

@@ -220,7 +220,7 @@ class ProfileFormScreen(ThemisScreen):
         if not state and self.checked is not None:
             wrong = len(self.checked.problems)
             said, tone = (f"{wrong} to mend", "$bad") if wrong else ("ready to save", "$dim")
-        article = "an" if self.kind[0] in "ae" else "a"
+        article = "an" if NOUNS[self.kind][0] in "ae" else "a"
         word = f"add {article}" if self.new else "edit the"
         name = "" if self.new or self.row is None else f" {self.row.name}"
         left = line((f"{BACK} ", "$accent"), (f"{word} {NOUNS[self.kind]}{name}", "bold"))
