@@ -55,12 +55,13 @@ def test_the_default_store_is_the_one_that_is_the_default_now(tmp_path, closed):
     doors = Doors()
     default = doors.to(None)
     assert default.open().name == "a"
-    assert doors.to("a") is default
+    assert doors.open("a") is default.open()
     write('[default]\nstorage = "b"\n' + profile("a", tmp_path / "a") + profile("b", tmp_path / "b"))
+    assert doors.open("a").name == "a", "what was the default is still itself"
     assert default.open().name == "b"
-    assert doors.open("a").name == "a"
+    assert default.open() is doors.open("b")
     ended()
-    assert closed == [tmp_path / "a"]
+    assert closed == [], "neither has changed"
 
 
 def test_a_profile_that_is_gone_takes_its_store_with_it(tmp_path):

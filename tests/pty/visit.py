@@ -84,11 +84,11 @@ def _look_at_profiles(
     for number in range(world.profiles):
         if number:
             terminal.press("j")
-        until(rf"\A ‹ profiles.*{_UNDER_CURSOR}(not tried|broken)$")
+        until(rf"\A ‹ profiles.*{_UNDER_CURSOR}(not tr|brok)")
         terminal.press("t")
-        until(rf"{_UNDER_CURSOR}(reachable|\S+ failed|broken)$")
+        until(rf"{_UNDER_CURSOR}(reach|answers|\S+ fail|brok)")
         terminal.press("e")
-        until(r"\A ‹ edit the [^\n]*(to mend|ready to save)$")
+        until(r"\A ‹ edit the .*^   (type|base_url) .* f5 save")
         terminal.press("esc")
     until(r"\A ‹ profiles")
     terminal.press("g", "a")
@@ -98,7 +98,7 @@ def _look_at_profiles(
     for text in texts[:6]:
         terminal.send(pasted(text[:100_000]))
         terminal.press("tab")
-    until(r"\A ‹ add [^\n]*to mend$")
+    until(r"\A ‹ add [^\n]*to mend")
     terminal.press("esc")
     until(LEAVE_TITLE.replace("?", r"\?"))
     terminal.press("right", "enter")

@@ -39,16 +39,14 @@ class Store:
     named: Named | None = field(default=None, compare=False, repr=False)
     """What its name meant when it was opened; ``None`` for one that was opened otherwise."""
 
-    @property
-    def current(self) -> bool:
+    def is_current(self) -> bool:
         """Whether its name still means what it meant: the user may have changed the profile since.
 
         Reads the profiles. As long as that file cannot be read at all, what is open counts as current.
         """
         return self._still(_meaning)
 
-    @property
-    def in_place(self) -> bool:
+    def is_in_place(self) -> bool:
         """Whether its name still leads to the same runs, whatever else the user may have changed."""
         return self._still(lambda named: named.canonical)
 

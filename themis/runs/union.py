@@ -186,10 +186,10 @@ class Catalog:
         if shelf is None:
             return _Shelf(name)
         store = shelf.store
-        if not shelf.ours or (not shelf.looking if store is None else store.current):
+        if not shelf.ours or (not shelf.looking if store is None else store.is_current()):
             return shelf  # one that is being opened may be so by what the profile said before
         anew = _Shelf(name, told=shelf.told, told_state=shelf.told_state)
-        if store is not None and store.in_place:
+        if store is not None and store.is_in_place():
             anew.rows, anew.whole = shelf.rows, shelf.whole  # until it has been read by its new rules
         return anew
 
