@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,14 @@ from themis import evaluate
 from themis.backends import open_storage
 from themis.core.directories import config_dir
 from themis.profiles import profiles_path
+from themis.runs.delete import preview
 from themis.runs.news import Seen
 from themis.runs.places import log_path
 from themis.runs.union import Catalog, State, StoreState
 from themis.runs.watch import look
 from themis_tui.main import parsed
 from themis_tui.screens.dialogs import ConfirmDialog
+from themis_tui.screens.profiles import ProfilesScreen
 from themis_tui.screens.run import RunScreen
 from themis_tui.screens.runs import RunsScreen
 from themis_tui.screens.runs_head import badges
@@ -328,3 +331,25 @@ def test_a_hostile_name_is_shown_and_its_password_is_not():
     said = badges([store("postgresql://me:secret@host/db\x1b[31m", State.SLOW)], 100).plain
     assert "secret" not in said
     assert "\x1b" not in said
+
+
+async def test_a_question_that_comes_late_is_not_asked_over_another_screen(world, opened, until, monkeypatch):
+    may_go_on, answered = threading.Event(), threading.Event()
+
+    def slow(store, run_id):
+        assert may_go_on.wait(20)
+        answered.set()
+        return preview(store, run_id)
+
+    monkeypatch.setattr("themis.runs.delete.preview", slow)
+    async with opened() as pilot:
+        await until(pilot, lambda: len(addresses(pilot)) == 3)
+        home = pilot.app.screen
+        await pilot.press("D", "p")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ProfilesScreen))
+        may_go_on.set()
+        await until(pilot, lambda: answered.is_set() and all(each.is_finished for each in home.workers))
+        await pilot.pause()
+        assert isinstance(pilot.app.screen, ProfilesScreen)
+        await pilot.press("escape", "D")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
