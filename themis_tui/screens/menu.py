@@ -13,6 +13,8 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 
+from themis_tui.text import lines
+
 T = TypeVar("T")
 
 
@@ -39,10 +41,12 @@ class Menu(ModalScreen[T | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield Static(self._title)
-            yield OptionList(*self._lines, compact=True)
+            yield Static(lines([self._title]))
+            yield OptionList(compact=True)
 
     def on_mount(self) -> None:
+        for said in self._lines:
+            self.options.add_option(lines([said]))
         self.options.highlighted = self._first
         self.options.focus()
 
