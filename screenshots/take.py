@@ -14,8 +14,9 @@ import re
 import socket
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ def make_world(root: Path) -> None:
     os.environ.update(
         THEMIS_DATA_DIR=str(root / "data"),
         THEMIS_STATE_DIR=str(root / "state"),
+        THEMIS_CONFIG_DIR=str(root / ".config" / "themis"),
+        HOME=str(root),
         XDG_CACHE_HOME=str(root / "cache"),
         TEXTUAL_ANIMATIONS="none",
         TEXTUAL_COLOR_SYSTEM="truecolor",
@@ -112,6 +115,98 @@ def _steady_records(store: Any, run_id: str) -> None:
     store.save_generation_records(run_id, steady)
 
 
+PROFILES = """\
+[default]
+storage = "local"
+executor = "async"
+
+[storage.local]
+type = "local"
+colour = "green"
+
+[storage.team]
+type = "local"
+root = "{root}/team"
+protected = true
+colour = "orange"
+
+[storage.archive]
+type = "local"
+root = "/mnt/archive/evals"
+readonly = true
+
+[executor.async]
+type = "async"
+max_concurrent = 64
+
+[executor.many]
+type = "threads"
+max_workers = 32
+
+[endpoint.gpu7]
+base_url = "http://gpu7:8080/v1"
+model = "smollm2-135m"
+
+[endpoint.hosted]
+base_url = "https://models.example.org/v1"
+model = "qwen3-4b"
+key = "env:MODELS_KEY"
+"""
+"""Written when the runs have been shown, whose stores they do not change."""
+
+
+def write_profiles(root: str) -> None:
+    """Make the user's profiles those of the picture."""
+    from themis.profiles import profiles_path
+
+    profiles_path().parent.mkdir(parents=True, exist_ok=True)
+    profiles_path().write_text(PROFILES.format(root=root))
+
+
+def steady_steps(kind: str, name: str) -> Iterator[Any]:
+    """What trying a store shows, in the times of a disk of this kind; it is seen at its last but one."""
+    from themis.core.check_step import CheckStep
+
+    yield CheckStep("resolve", True, 0.0011, "local")
+    yield CheckStep("open", True, 0.0004, "")
+    for step, took, said in (
+        ("connect", 0.0021, "214 runs"),
+        ("write", 0.0061, ""),
+        ("read back", 0.0032, ""),
+        ("list", 0.0018, ""),
+    ):
+        yield CheckStep(step, True, took, said)
+    SEEN.wait()
+    yield CheckStep("delete", True, 0.0052, "")
+
+
+SEEN = threading.Event()
+"""The picture of a store that is being tried has been taken."""
+
+
+async def take_profiles(pilot: Any, folder: Path) -> None:
+    """The list of profiles with a store that is being tried, and the form of another."""
+    from themis_tui.screens.profile_form import ProfileFormScreen
+    from themis_tui.screens.profiles import ProfilesScreen
+
+    app = pilot.app
+    await pilot.press("p")
+    await _until(pilot, lambda: isinstance(app.screen, ProfilesScreen) and app.screen.row)
+    with patch("themis.runs.profiles.steps", steady_steps):
+        await pilot.press("j", "t")
+        try:
+            trial = await _until(pilot, lambda: app.screen.trials.get("storage.team"))
+            await _until(pilot, lambda: len(trial.steps) == 6)
+            await _picture(pilot, folder / "profiles.svg")
+        finally:
+            SEEN.set()
+    await pilot.press("d")
+    await _until(pilot, lambda: isinstance(app.screen, ProfileFormScreen) and app.screen.checked)
+    await pilot.press("tab", "tab", "end", "ctrl+u", *"/data/team-2", "tab", "tab", "end", "ctrl+u", *"maybe")
+    await _until(pilot, lambda: app.screen.checked.problems)
+    await _picture(pilot, folder / "profile_form.svg")
+
+
 async def take(folder: Path, size: tuple[int, int], theme: str) -> None:
     """One picture of each screen."""
     from themis_tui.app import ThemisApp
@@ -137,14 +232,18 @@ async def take(folder: Path, size: tuple[int, int], theme: str) -> None:
         await pilot.press("tab", "tab", *"{question} Think first.", "tab", "tab", "tab", *"50")
         await _until(pilot, lambda: app.screen.checked.spec.limit == 50 and app.screen.checked.preview)
         await _picture(pilot, folder / "new_run.svg")
+        await pilot.press("escape")
+        write_profiles("/data")
+        await take_profiles(pilot, folder)
 
 
-async def _until(pilot: Any, condition: Callable[[], Any]) -> None:
+async def _until(pilot: Any, condition: Callable[[], Any]) -> Any:
     deadline = time.monotonic() + DEADLINE_S
-    while not condition():
+    while not (held := condition()):
         if time.monotonic() > deadline:
             raise SystemExit("the screen did not come to show what the picture is of")
         await pilot.pause(0.05)
+    return held
 
 
 async def _picture(pilot: Any, path: Path) -> None:

@@ -74,7 +74,8 @@ class ThemisApp(App[None]):
         """``storage``: where runs are launched and looked for, the default store if not given.
 
         ``stores``: whose runs are listed; if not given, those of ``storage``, else of all there are.
-        ``run_id``: open this run first. ``draft``: open the form first, filled in.
+        ``run_id``: open this run first, in ``storage`` or else in the one store that has it.
+        ``draft``: open the form first, filled in.
         """
         super().__init__()
         self.storage = storage
@@ -106,13 +107,20 @@ class ThemisApp(App[None]):
             self.app_resume_signal.subscribe(self, terminal.follow_size)
             self.call_after_refresh(terminal.free_garbage)
         if self._first_run is not None:
-            from themis_tui.screens.run import RunScreen
-
-            self.push_screen(RunScreen(self.storage, self._first_run))
+            self._open_first(self._first_run)
         if self._first_draft is not None:
             from themis_tui.screens.new_run import NewRunScreen
 
             self.push_screen(NewRunScreen(self._first_draft))
+
+    def _open_first(self, run_id: str) -> None:
+        from themis_tui.screens.run import RunScreen
+
+        home = self.screen
+        if isinstance(home, RunsScreen) and len(self.stores) != 1:
+            home.open_run(run_id)
+        else:
+            self.push_screen(RunScreen(self.storage, run_id))
 
     async def on_event(self, event: Event) -> None:
         if isinstance(event, Paste):

@@ -132,6 +132,8 @@ class RunsWatcher(Watcher):
         """Rows shown of a store until it says anything."""
         self._catalog: Catalog | None = None
         self._ask_anew = False
+        self._profiles: object = None
+        """The stamp of the profiles by which the stores are listed."""
         self._look_at = self._mark_at = 0.0
         self._unmarked: RunsListed | None = None
         self._news: News | None = None
@@ -154,22 +156,32 @@ class RunsWatcher(Watcher):
         return 0.0
 
     def _opened(self) -> Catalog:
-        """The catalog of the stores that are wanted: another where there are others since."""
-        catalog = self._catalog
-        if catalog is not None and not self._ask_anew:
+        """The catalog of the stores that are wanted, which are others where the profiles say so since."""
+        from themis.backends.registry import profiles_stamp
+
+        catalog, stamp = self._catalog, profiles_stamp()
+        if catalog is not None and not self._ask_anew and stamp == self._profiles:
             return catalog
-        self._ask_anew = False
+        self._ask_anew, others, self._profiles = False, stamp != self._profiles, stamp
         names = wanted_stores(self._stores)
-        if catalog is None or catalog.names != names:
+        if catalog is None:
             from themis.runs.union import Catalog
 
-            # The one before is not closed: its stores are those of the doors, and it looks no more.
-            self._known = {}
             for row in self._shown:
                 self._known.setdefault(row.store, []).append(row)
             self._catalog = catalog = Catalog(names, opener=self._doors.open, pause_s=PAUSE_S)
-            self._look_at = 0.0
+        elif others or catalog.names != names:
+            for name in catalog.renew(names):
+                self._known.pop(name, None)
+            self._know_before(names)
+            catalog.look()
         return catalog
+
+    def _know_before(self, names: Sequence[str]) -> None:
+        """How the runs of stores were before: read here, not on the loop when it is filtered by."""
+        if self.seen is not None:
+            for name in names:
+                self.seen.last_look(name)
 
     def _tell(self, catalog: Catalog) -> None:
         states, rows = catalog.states(), catalog.rows()
@@ -189,8 +201,7 @@ class RunsWatcher(Watcher):
         from themis.runs.news import Seen
 
         self.seen = Seen()
-        for each in listed.stores:
-            self.seen.last_look(each.name)  # read here, not on the loop when it is filtered by
+        self._know_before([each.name for each in listed.stores])
         if len(listed.everything) >= MANY:
             gc.freeze()
         return self.seen.news(listed.rows)

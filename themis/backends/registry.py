@@ -181,6 +181,15 @@ def is_path(name: str) -> bool:
     return name.startswith((".", "~")) or ("/" in name.partition("?")[0] and "://" not in name)
 
 
+def profiles_stamp() -> object:
+    """Another value whenever the file of the profiles is another: cheap, to see whether to read it again."""
+    try:
+        stat = os.stat(profiles_path())
+    except OSError as exc:
+        return exc.errno
+    return (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
 def _profiles() -> Profiles | None:
     """The user's profiles. Without a file, looking for it is all that this costs."""
     if not os.path.lexists(profiles_path()):

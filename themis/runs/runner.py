@@ -77,7 +77,8 @@ class Publisher:
         """The run exists in its store: tell the launcher."""
         self._progress = progress_path(metadata["where"]["storage"], metadata["run_id"])
         self._progress.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        replace_file(self._answer, {"run_id": metadata["run_id"], "pid": os.getpid()})
+        said = {"run_id": metadata["run_id"], "store": metadata["where"]["storage"], "pid": os.getpid()}
+        replace_file(self._answer, said)
 
     def failed(self, exc: BaseException) -> None:
         """The run did not come up, or ended badly: tell the launcher, if it still waits."""

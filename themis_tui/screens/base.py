@@ -89,6 +89,12 @@ class ThemisScreen(Screen[None]):
         """Leave. Runs have processes of their own."""
         self.app.exit()
 
+    def show_here(self, screen: Screen[T], then: Callable[[T | None], None] | None = None) -> None:
+        """Show a screen over this one, unless the person went elsewhere while it was being made ready."""
+        opaque = (each for each in reversed(self.app.screen_stack) if not each.is_modal)
+        if next(opaque, None) is self:
+            self.app.push_screen(screen, then)
+
     def send_to_clipboard(self, text: str, what: str) -> None:
         """Copy through the terminal, which never says whether it did.
 

@@ -235,8 +235,8 @@ class RunScreen(RunActions):
 
     def _renew_log(self) -> None:
         if self._page == "log" and self.is_seen and self._group_free("log"):
-            run_id = self.run_id
-            self.ask("log", lambda: log_page(run_id), self._show_log)
+            run_id, store = self.run_id, None if self.view is None else self.view.stored_in
+            self.ask("log", lambda: log_page(run_id, store), self._show_log)
 
     def _show_log(self, passages: list[Passage]) -> None:
         if self._page == "log":

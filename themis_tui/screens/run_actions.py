@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,7 @@ class RunActions(ThemisScreen):
         """Show the form, filled in."""
         from themis_tui.screens.new_run import NewRunScreen
 
-        self.app.push_screen(NewRunScreen(draft))
+        self.show_here(NewRunScreen(draft))
 
     @property
     def sorted_table(self) -> Table[Any]:
@@ -103,7 +104,7 @@ class RunActions(ThemisScreen):
 
         facts = [view.run_id, "Answers in flight are still saved. It can be resumed later."]
         dialog = ConfirmDialog("Cancel this run?", facts, "Cancel run", "Let it run")
-        self.app.push_screen(dialog, lambda yes: self._cancel(view) if yes else None)
+        self.show_here(dialog, lambda yes: self._cancel(view) if yes else None)
 
     def _cancel(self, view: RunView) -> None:
         from themis.runs.control import cancel
@@ -152,19 +153,22 @@ class RunActions(ThemisScreen):
 
     def do_log(self) -> None:
         assert self.target is not None
-        run_id = self.target[1]
+        run_id, looked = self.target[1], self.looking()
 
         def work() -> list[Passage]:
             from themis_tui.screens.run_pages import log_page
 
-            return log_page(run_id)
+            store = None
+            with suppress(Exception):  # the log lies here, whether or not the store can be asked
+                store = looked().stored_in
+            return log_page(run_id, store)
 
         self.ask("log", work, self._show_log)
 
     def _show_log(self, passages: list[Passage]) -> None:
         from themis_tui.screens.text_page import TextPage
 
-        self.app.push_screen(TextPage("log", passages))
+        self.show_here(TextPage("log", passages))
 
     def do_copy_id(self) -> None:
         if self.target is not None:

@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from themis.runs.logs import last_log
+from themis.runs.logs import last_log, names_store
 from themis.runs.watch import RunView
 from themis_tui.widgets.reader import Passage
 
+_BY_ID = "Found by the run's id alone: it may be of a run of the same id in another store."
 PAGES = ("samples", "config", "log")
 
 
@@ -27,13 +28,18 @@ def config_page(view: RunView) -> list[Passage]:
     return [*found, *(Passage(_facts(_object(view.metadata, name)), name) for name in others)]
 
 
-def log_page(run_id: str) -> list[Passage]:
-    """The end of what the newest runner printed; off the loop only."""
-    found = last_log(run_id)
+def log_page(run_id: str, store: str | None) -> list[Passage]:
+    """The end of what the newest runner printed; off the loop only.
+
+    ``store``: as in ``where.storage``; ``None`` if it is not known, so that the log may be another's.
+    """
+    found = last_log(run_id, store)
     if found is None:
         return [Passage("There is no log of this run here: it was not launched from this machine.")]
     path, text = found
-    return [Passage(text or "(it is empty)", "log", str(path))]
+    if store is not None and names_store(path):
+        return [Passage(text or "(it is empty)", "log", str(path))]
+    return [Passage(_BY_ID, "log", str(path), "dim"), Passage(f"\n{text or '(it is empty)'}")]
 
 
 def _facts(facts: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from textual.widgets import Static
 from themis.core.errors import RunError
 from themis.core.options import redacted
 from themis_tui.actions import bindings
-from themis_tui.doors import FirstLook
+from themis_tui.doors import FirstLook, wanted_stores
 from themis_tui.glyphs import RULE
 from themis_tui.screens.base import BROAD
 from themis_tui.screens.run_actions import RunActions
@@ -115,14 +115,14 @@ class RunsScreen(RunActions):
     def _show_rows(self, event: RunsListed) -> None:
         unmoved = not self._listed.settled and self.table.key == self._first_key
         self._listed, self._failure = event, None
-        if not self._many and len(event.stores) > 1:
-            self._many = True
+        if event.stores and (len(event.stores) > 1) is not self._many:
+            self._many = not self._many
             self.table.use(self._columns())
         self._put_rows()
         if unmoved:
             # Nobody has touched it: the newest run is still to come, from a store that takes longer.
             self.table.go_to(0)
-            self._first_key = self.table.key
+            self._first_key = None if event.settled else self.table.key
         self._draw()
         self._tell_failures()
 
@@ -145,7 +145,10 @@ class RunsScreen(RunActions):
 
     @on(LookFailed)
     def _show_failure(self, event: LookFailed) -> None:
-        self._failure = str(event.error) or type(event.error).__name__
+        said = str(event.error) or type(event.error).__name__
+        if said != self._failure and self.table.rows.all:
+            tell(self.app, said, bad=True)  # there is no other room for it
+        self._failure = said
         self._draw()
 
     @on(Table.CursorMoved)
@@ -191,6 +194,21 @@ class RunsScreen(RunActions):
         if row is not None and row.address == event.key:
             self._news_read = True
             self.app.push_screen(RunScreen(row.store, row.run_id))
+
+    def open_run(self, run_id: str) -> None:
+        """Open a run of which only the id is known, in the one store that has it."""
+        from themis_tui.screens.run import RunScreen
+
+        doors, wanted = self.doors, self._wanted
+
+        def work() -> str:
+            from themis.runs.stores import only_store_with
+
+            names = wanted_stores(wanted)
+            # Of one store the run's own screen says what is not there.
+            return names[0] if len(names) == 1 else only_store_with(run_id, names, opener=doors.open).name
+
+        self.ask("open", work, lambda store: self.show_here(RunScreen(store, run_id)))
 
     def _age(self) -> None:
         if self.is_seen:
@@ -361,7 +379,7 @@ class RunsScreen(RunActions):
             typed=", ".join(protected) or None,
         )
         act = self._purge if for_good else self._delete
-        self.app.push_screen(dialog, lambda yes: act(doomed) if yes else None)
+        self.show_here(dialog, lambda yes: act(doomed) if yes else None)
 
     def _delete(self, doomed: list[Doomed]) -> None:
         from themis.runs.delete import Deleted, delete_runs

@@ -33,6 +33,7 @@ from themis.backends.storage.base import StorageBackend, summarised, unreadable
 from themis.backends.storage.files import (
     FileClosed,
     locked,
+    nearest_existing,
     sync_folder,
     translated,
     whole_lines,
@@ -410,6 +411,7 @@ class LocalStorageBackend(StorageBackend, Annotations):
             try:
                 layout = json.loads(header.read_bytes()).get("layout")
             except (FileNotFoundError, NotADirectoryError):
+                self._check_possible()
                 return
             except (ValueError, AttributeError) as exc:
                 raise StorageError(f"{header} is not the header of a Themis store ({exc}).") from exc
@@ -419,6 +421,13 @@ class LocalStorageBackend(StorageBackend, Annotations):
                 "Upgrade it: pip install -U themis-tui"
             )
         self._checked_layout = True
+
+    def _check_possible(self) -> None:
+        """Raise where there cannot be a folder, so that what cannot be is not taken for what is empty."""
+        there = nearest_existing(self.root)
+        if not there.is_dir():
+            what = "a link that leads nowhere" if there.is_symlink() else "no folder"
+            raise StorageError(f"{self.root} cannot be a store: {there} is {what}.")
 
     def _check_schema(self, run_id: str) -> None:
         path = self._folder(run_id) / "run.json"
