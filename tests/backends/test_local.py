@@ -155,6 +155,41 @@ def test_a_link_among_the_runs_is_listed_by_neither_list_and_deleted_alone(
     assert (tmp_path / "elsewhere" / "run.json").exists()
 
 
+@pytest.mark.parametrize("ask", ["delete_run", "left_of"])
+def test_a_link_in_place_of_the_folder_of_deleted_runs_is_not_swept(
+    tmp_path: Path, store: LocalStorageBackend, ask: str
+):
+    store.save_generation_record("r", generation("a"))
+    (tmp_path / "home" / "thesis").mkdir(parents=True)
+    (store.root / ".deleting").symlink_to(tmp_path / "home")
+    with pytest.raises(StorageError, match="is a link to"):
+        getattr(store, ask)("r")
+    assert (tmp_path / "home" / "thesis").exists()
+    assert store.list_runs() == ["r"]
+
+
+def test_a_folder_of_another_program_is_not_deleted(store: LocalStorageBackend):
+    store.save_generation_record("r", generation("a"))
+    theirs = store.root / "runs" / "exp1"
+    theirs.mkdir()
+    (theirs / "events.out.tfevents").touch()
+    store.save_annotations("exp1", {"tags": ["mine"]}, "")
+    with pytest.raises(StorageError, match=r"nothing of a run \(events"):
+        store.delete_run("exp1")
+    assert (theirs / "events.out.tfevents").exists()
+    (theirs / "events.out.tfevents").unlink()
+    store.delete_run("exp1")
+    assert not theirs.exists()
+
+
+def test_a_file_among_what_is_swept_is_removed(store: LocalStorageBackend):
+    store.save_generation_record("r", generation("a"))
+    (store.root / ".deleting").mkdir()
+    (store.root / ".deleting" / "r-0123456789ab").touch()
+    store.delete_run("r")
+    assert store.unswept() == []
+
+
 def test_the_default_place_is_the_data_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("THEMIS_DATA_DIR", str(tmp_path / "data"))
     assert LocalStorageBackend().root == tmp_path / "data" / "store"

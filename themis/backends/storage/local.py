@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import threading
 import time
@@ -204,7 +205,9 @@ class LocalStorageBackend(StorageBackend, Annotations):
                 writer.close(sync=False)
             with translated(folder, "delete the run"):
                 if self.run_exists(run_id):
+                    _check_ours(folder)
                     self._deleting.mkdir(exist_ok=True)
+                    self._check_deleting()
                     with suppress(FileNotFoundError):
                         os.rename(folder, self._deleting / f"{run_id}-{os.urandom(6).hex()}")
                         sync_folder(self._runs)
@@ -259,8 +262,17 @@ class LocalStorageBackend(StorageBackend, Annotations):
         self._check_layout()
         return sorted({each.name.rpartition("-")[0] for each in self._leaving()})
 
+    def _check_deleting(self) -> None:
+        """Raise :class:`StorageError` where what is swept would lie elsewhere than in this store."""
+        if self._deleting.is_symlink():
+            raise StorageError(
+                f"{self._deleting} is a link to {os.path.realpath(self._deleting)}, and what it leads to "
+                "would be removed. Remove the link; nothing was deleted."
+            )
+
     def _leaving(self, run_id: str | None = None) -> list[Path]:
         with translated(self._deleting, "list"):
+            self._check_deleting()
             try:
                 names = os.listdir(self._deleting)
             except FileNotFoundError:
@@ -377,6 +389,7 @@ class LocalStorageBackend(StorageBackend, Annotations):
 
     def _sweep(self, run_id: str) -> None:
         """Remove all that is on its way out, also what a killed deletion of another run left."""
+        self._check_deleting()
         try:
             names = os.listdir(self._deleting)
         except FileNotFoundError:
@@ -542,8 +555,27 @@ def _is_run(entry: os.DirEntry[str]) -> bool:
     return is_run_id(entry.name) and entry.is_dir(follow_symlinks=False)
 
 
+_OF_A_RUN = re.compile(r"(?:run|report)\.json|(?:gen|eval)-.+\.jsonl|lease-.+\.json|control|\..+\.tmp")
+_OF_PEOPLE = ("annotations.json", ".annotations.lock")
+"""These are written into any folder that somebody tags, so they do not tell whose it is."""
+
+
+def _check_ours(folder: Path) -> None:
+    """Raise :class:`StorageError` for what Themis never wrote: other programs keep folders named runs too."""
+    try:
+        names = [] if folder.is_symlink() else os.listdir(folder)
+    except FileNotFoundError:
+        return
+    others = [name for name in names if name not in _OF_PEOPLE]
+    if others and not any(map(_OF_A_RUN.fullmatch, others)):
+        raise StorageError(
+            f"{folder} holds nothing of a run ({', '.join(sorted(others)[:3])}), so another program may need "
+            "it and it was not deleted. Remove it by hand if nobody does."
+        )
+
+
 def _remove_folder(folder: Path) -> None:
-    if folder.is_symlink():  # what it points to was never ours
+    if folder.is_symlink() or folder.is_file():  # what a link points to was never ours
         folder.unlink(missing_ok=True)
     while folder.exists():
         with suppress(FileNotFoundError):  # another process sweeps it too
