@@ -17,6 +17,7 @@ from themis.runs import exit_codes
 from themis.runs.catalog import Store, find_run, open_store, split_address
 from themis.runs.delete import DeletePreview, Trashed, check_may_delete, delete, preview, restore
 from themis.runs.purge import begun_purges, expired, gc, half_purged, purge
+from themis.runs.query import check_says_which
 from themis.runs.selection import select
 
 MOST_CELLS = 120
@@ -133,6 +134,7 @@ def _found(given: argparse.Namespace, *, trash: bool, purging: bool = False) -> 
     if given.query is not None:
         if not given.query.strip():
             raise UsageError("An empty --query would mean every run; '*' is not one either. Say which.")
+        check_says_which(given.query)
         store = open_store(given.storage)
         selection = select(store, given.query, None, trash=trash)
         return [(store, row.run_id) for row in selection.rows]

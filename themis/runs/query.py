@@ -119,6 +119,24 @@ def row_test(query: str, *, clock: Callable[[], float] = time.time, is_new: RowT
     return lambda row: any(test(row) for test in either)
 
 
+def check_says_which(query: str) -> None:
+    """Raise :class:`QueryError` for a query with a word that every run matches, such as ``model:``.
+
+    To look, that is as good as nothing; who deletes by ``model:$MODEL`` with nothing in it means no run.
+    """
+    for word in _words(query):
+        if isinstance(word, int):
+            continue
+        sign = None if word.quoted else _SIGN.search(word.plain)
+        if not word.text or (sign is not None and sign[0] in (":", "!=") and sign.end() == len(word.text)):
+            raise QueryError(
+                f"{query[word.position : word.end]!r:.60} has nothing to compare with, so it would mean every "
+                "run. Say which.",
+                word.position,
+            )
+    row_test(query)
+
+
 def asks_for(query: str, what: str) -> bool:
     """Whether ``is:what`` stands in a query, negated or not: what is hidden otherwise is then not."""
     try:
