@@ -14,10 +14,10 @@ from tests.runs.stores import KINDS, make_run, make_store
 from themis.core.entities import EvaluationRecord, ExperimentReport, GenerationRecord
 from themis.core.errors import RunNotFound
 from themis.runs.annotations import annotate
-from themis.runs.catalog import Store
+from themis.runs.catalog import Store, store_key
 from themis.runs.doctor import Finding, examine_run, examine_store, repair
 from themis.runs.installation import Check, examine, extras
-from themis.runs.purge import purges_path, store_key
+from themis.runs.purge_log import purges_path
 
 RUN = "r1"
 

@@ -138,6 +138,17 @@ def test_a_damaged_file_is_begun_anew(damage):
     assert Seen().last_look("local") is not None
 
 
+def test_damage_within_a_file_is_mended_too():
+    path = state_dir() / "seen.sqlite"
+    Seen().mark([row(f"r{n}") for n in range(500)])
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\xa5" * (len(content) - 4096))
+    for _ in range(2):
+        Seen().news([row("a")])
+        Seen().mark([row("a")])
+    assert Seen().last_look("local") is not None
+
+
 def test_where_nothing_can_be_written_nothing_is_remembered(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from themis.core.directories import make_private
 from themis.core.errors import RunHeld
 from themis.core.options import redacted
 from themis.evaluation.host import host_dir, process_started
@@ -37,7 +38,7 @@ def held(store: str, run_id: str) -> Iterator[None]:
     The lock excludes processes of this host only, for as long as the holder lives.
     """
     path = lock_path(store, run_id)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(path.parent)
     fd = _locked(path, run_id)
     try:
         me = Holder(os.getpid(), process_started(os.getpid()))

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from themis.core.directories import profiles_path
+from themis.core.directories import make_private, profiles_path
 from themis.core.errors import UsageError
 from themis.profiles.document import KINDS, Profiles, read_profiles
 from themis.profiles.table import checked_option
@@ -203,7 +203,7 @@ def _locked(target: Path) -> Iterator[None]:
     deadline = time.monotonic() + LOCK_WITHIN_S
     path = target.with_name(f".{target.name}.lock")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(path.parent)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as exc:
         raise UsageError(f"{target} cannot be changed: {exc.strerror or exc} ({path.parent}).") from exc

@@ -29,8 +29,7 @@ from themis.core.options import redacted
 from themis.core.run_ids import checked_run_id
 from themis.core.safe_text import storable_value
 from themis.runs.annotations import MOST_AUDIT, is_live, lock_name_of, person, run_held
-from themis.runs.catalog import Store
-from themis.runs.purge import store_key
+from themis.runs.catalog import Store, store_key
 from themis.runs.trash import trash_of
 from themis.runs.watch import RunView, look
 
@@ -188,11 +187,11 @@ class _Copy:
         )
 
     def _check_not_deleted(self, notes: dict[str, Any]) -> None:
-        """Raise :class:`Conflict` where the half copy lies in the trash: made whole, it would go from there."""
+        """Raise :class:`Conflict` where the half copy lies in the trash: made whole, it would go with it."""
         if trash_of(notes) is not None:
             raise Conflict(
-                f"{self.target.name} has half a copy of this run in the trash. Delete it for good, or bring it "
-                f"back, then copy again: themis runs purge {self.new_id}, or restore."
+                f"{self.target.name} has half a copy of this run in the trash. Delete it for good, or bring "
+                f"it back, then copy again: themis runs purge {self.new_id}, or restore."
             )
 
     def _send(self, kind: str) -> int:

@@ -18,7 +18,8 @@ from themis.core.errors import RunNotFound, StorageError, StoreCorrupt, ThemisEr
 from themis.runs.annotations import seen
 from themis.runs.catalog import Store
 from themis.runs.copy import COPYING
-from themis.runs.purge import begun_purges, half_purged, purge
+from themis.runs.purge import half_purged, purge
+from themis.runs.purge_log import begun_purges
 from themis.runs.trash import expires_at, trash_of
 from themis.runs.watch import RunView
 

@@ -130,8 +130,8 @@ def check_says_which(query: str) -> None:
         sign = None if word.quoted else _SIGN.search(word.plain)
         if not word.text or (sign is not None and sign[0] in (":", "!=") and sign.end() == len(word.text)):
             raise QueryError(
-                f"{query[word.position : word.end]!r:.60} has nothing to compare with, so it would mean every "
-                "run. Say which.",
+                f"{query[word.position : word.end]!r:.60} has nothing to compare with, so it would mean "
+                "every run. Say which.",
                 word.position,
             )
     row_test(query)
