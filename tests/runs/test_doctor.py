@@ -101,6 +101,19 @@ def test_an_unfinished_deletion_is_finished(store: Store) -> None:
     assert repair(findings)[0][1] is None
 
 
+def test_a_protected_store_wants_its_name_for_what_somebody_else_began(store: Store) -> None:
+    store.protected = True
+    make_run(store)
+    annotate(store, RUN, lambda notes: notes.update(trash={"by": "eve@elsewhere", "purging": 2.0}) or "?")
+    (finding,) = examine_run(store, RUN).findings
+    assert finding.said == "eve@elsewhere began to delete it for good"
+    assert (finding.mend, finding.repair) == (f"themis runs purge {RUN} --confirm one", None)
+    begun(store, uid=f"uid-of-{RUN}")
+    (finding,) = examine_run(store, RUN).findings
+    assert [why_not for _, why_not in repair([finding])] == [None]
+    assert not store.backend.run_exists(RUN)
+
+
 def begun(store: Store, **more: Any) -> None:
     line = {"at": 1.0, "by": "me", "step": "begun", "store": store_key(store), "run_id": RUN, **more}
     purges_path().parent.mkdir(parents=True, exist_ok=True)
@@ -173,6 +186,16 @@ def test_files_of_a_local_run(local: Store, folder: Path) -> None:
     assert young.exists()
     assert (folder / "notes.txt").exists()
     assert file.read_bytes() == before
+
+
+def test_a_readonly_store_is_not_repaired(local: Store, folder: Path) -> None:
+    stray = folder / ".run.json.abc.tmp"
+    stray.touch()
+    os.utime(stray, (1.0, 1.0))
+    local.readonly = True
+    ((_, why_not),) = repair(examine_run(local, RUN).findings)
+    assert "readonly" in str(why_not)
+    assert stray.exists()
 
 
 def test_damage_is_said_and_left_as_it_is(local: Store, folder: Path) -> None:
