@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from typing import Any
 import pytest
 
 from tests.runs.stores import KINDS, make_run, make_store
+from themis.backends import LocalStorageBackend
 from themis.core.entities import EvaluationRecord, ExperimentReport, GenerationRecord
 from themis.core.errors import RunNotFound
+from themis.runs import installation
 from themis.runs.annotations import annotate
 from themis.runs.catalog import Store, store_key
 from themis.runs.doctor import Finding, examine_run, examine_store, repair
@@ -275,6 +278,22 @@ def test_stores_that_work_and_that_do_not(tmp_path: Path) -> None:
     assert [each.ok for each in found.values()] == [True, False, False, False]
     assert "layout 99" in found[str(tmp_path / "new")].said
     assert "pw" not in repr(found).replace("cpw", "")
+
+
+def test_a_store_that_hangs_does_not_hang_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+
+    def hang(self: LocalStorageBackend) -> list[str]:
+        go_on.wait(60)
+        return []
+
+    monkeypatch.setattr(installation, "STORE_WITHIN_S", 0.5)
+    monkeypatch.setattr(LocalStorageBackend, "list_runs", hang)
+    found = checks("stores", [str(tmp_path / "hung"), "memory"])
+    go_on.set()
+    assert found["memory"].ok
+    hung = found[str(tmp_path / "hung")]
+    assert (hung.ok, "did not answer within 0.5 s" in hung.said) == (False, True)
 
 
 def test_leftovers_are_counted() -> None:
