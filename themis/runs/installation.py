@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from themis.core.directories import cache_dir, config_dir, data_dir, state_dir
 from themis.core.errors import ThemisError, described
@@ -176,9 +176,9 @@ def _profiles() -> Iterator[Check]:
     named = {name: getattr(profiles, name, None) or {} for name in ("storages", "executors", "endpoints")}
     counts = ", ".join(f"{len(each)} {name}" for name, each in named.items() if each)
     yield Check("profiles", str(profiles_path()), True, counts or "none")
-    problems: Any = getattr(profiles, "problems", None) or {}
-    lines = problems.items() if isinstance(problems, dict) else enumerate(problems)
-    for name, problem in lines:
+    from themis.runs.profiles import problems_elsewhere
+
+    for name, problem in {**profiles.problems, **problems_elsewhere(profiles)}.items():
         yield Check("profiles", str(name), False, redacted(str(problem)), f"mend it in {profiles_path()}")
 
 
