@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from themis.backends import LocalStorageBackend
-from themis.backends.storage import files, local
+from themis.backends.storage import deleted_runs, files, local
 from themis.backends.storage.local import MOST_OPEN_RUNS
 from themis.core.entities import EvaluationRecord, ExperimentReport, GenerationRecord
 from themis.core.errors import (
@@ -127,14 +127,14 @@ def test_what_cannot_be_swept_does_not_keep_another_run_from_being_deleted(
 ):
     store.save_generation_record("r", generation("a"))
     (store.root / ".deleting" / "other-0123456789ab").mkdir(parents=True)
-    remove = local._remove_folder
+    remove = deleted_runs._remove
 
     def refusing(folder: Path) -> None:
         if folder.name.startswith("other"):
             raise PermissionError(13, os.strerror(13))
         remove(folder)
 
-    monkeypatch.setattr(local, "_remove_folder", refusing)
+    monkeypatch.setattr(deleted_runs, "_remove", refusing)
     store.delete_run("r")
     assert os.listdir(store.root / ".deleting") == ["other-0123456789ab"]
 
@@ -547,7 +547,7 @@ def test_a_save_between_the_rename_and_the_sweep_of_a_deletion_is_not_swept(
     store: LocalStorageBackend, monkeypatch: pytest.MonkeyPatch
 ):
     store.save_generation_record("r", generation("a"))
-    remove, refused = local._remove_folder, []
+    remove, refused = deleted_runs._remove, []
 
     def saving_meanwhile(folder: Path) -> None:
         with pytest.raises(RunNotFound, match="deleted while it was written") as refusal:
@@ -556,7 +556,7 @@ def test_a_save_between_the_rename_and_the_sweep_of_a_deletion_is_not_swept(
         store.save_generation_record("r", generation("c"))
         remove(folder)
 
-    monkeypatch.setattr(local, "_remove_folder", saving_meanwhile)
+    monkeypatch.setattr(deleted_runs, "_remove", saving_meanwhile)
     LocalStorageBackend(store.root).delete_run("r")
     assert len(refused) == 1
     assert [each.id for each in store.load_generation_records("r")] == ["c"]
