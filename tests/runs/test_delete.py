@@ -35,7 +35,7 @@ from themis.runs.delete import Trashed, delete, delete_runs, preview, restore, u
 from themis.runs.purge import expired, gc, half_purged, purge, purge_runs
 from themis.runs.purge_log import begun_purges, purges_path
 from themis.runs.selection import select
-from themis.runs.trash import DAY_S, asks_for_trash, is_trashed, trash_of
+from themis.runs.trash import DAY_S, is_trashed, trash_of
 
 RUN = "r1"
 
@@ -404,21 +404,6 @@ def test_a_new_run_by_the_id_of_a_purged_one_is_another(store: Store) -> None:
     assert annotations_of(store.backend, RUN) == {}
     assert shown(store) == [RUN]
     assert gc(store).purged == []
-
-
-@pytest.mark.parametrize(
-    ("query", "asks"),
-    [
-        ("is:trashed", True),
-        ("smol IS:Trashed", True),
-        ("smol|has:trash", True),
-        ("-is:trashed", False),
-        ("is:trashedy", False),
-        ("", False),
-    ],
-)
-def test_a_query_may_ask_for_the_trash(query: str, asks: bool) -> None:
-    assert asks_for_trash(query) is asks
 
 
 def test_what_is_left_out_of_a_list_is_counted(tmp_path: Path) -> None:
