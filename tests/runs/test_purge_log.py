@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import stat
 import subprocess
@@ -11,10 +12,13 @@ from pathlib import Path
 import pytest
 
 from tests.runs.stores import make_run, make_store
-from themis.core.errors import StoreFull
+from themis.backends.storage import local
+from themis.core.errors import StorageError, StoreFull
+from themis.evaluation import hold
 from themis.runs import purge_log
 from themis.runs.annotations import seen
 from themis.runs.catalog import Store
+from themis.runs.delete import delete
 from themis.runs.purge import purge
 from themis.runs.purge_log import begun_purges, log_purge, purges_path
 
@@ -33,8 +37,11 @@ def test_a_full_disk_leaves_no_half_line_and_deletes_nothing(store: Store, tmp_p
     script = """
 import resource, signal, sys
 from themis.backends import LocalStorageBackend
-from themis.core.errors import StoreFull
+from themis.backends.storage import local
+from themis.core.errors import StorageError, StoreFull
+from themis.evaluation import hold
 from themis.runs.catalog import Store
+from themis.runs.delete import delete
 from themis.runs.purge import purge
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), -1))
@@ -91,6 +98,24 @@ def test_the_log_of_a_disk_that_is_full_is_told(store: Store, monkeypatch: pytes
     with pytest.raises(StoreFull, match=r"purges\.jsonl: no room to write down a deletion"):
         log_purge(store, seen(store.backend, "r1"), "begun")
     assert purges_path().read_bytes() == b""
+
+
+def test_a_run_can_be_deleted_from_a_full_disk(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(local, "write_whole", full)
+    monkeypatch.setattr(hold.os, "pwrite", full)
+    with pytest.raises(StoreFull):
+        delete(store, "r1")
+    assert purge(store, "r1").was_there
+    assert not store.backend.run_exists("r1")
+
+
+def test_a_state_directory_that_cannot_be_made_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THEMIS_STATE_DIR", "/dev/null/state")
+    with pytest.raises(StorageError, match="cannot hold the run"):
+        delete(store, "r1")
 
 
 def test_folders_of_the_state_directory_are_for_the_user_alone(store: Store) -> None:

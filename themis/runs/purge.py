@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from themis.backends.storage.base import StorageBackend
-from themis.core.errors import Conflict, RunNotFound, StorageError, StoreCorrupt, ThemisError
+from themis.core.errors import Conflict, RunNotFound, StorageError, StoreCorrupt, StoreFull, ThemisError
 from themis.core.run_ids import checked_run_id
 from themis.runs.annotations import annotate, person, run_held, seen
 from themis.runs.catalog import Store
@@ -186,10 +186,10 @@ def _mark(store: Store, run_id: str, only_if: Callable[[dict[str, Any]], bool] |
 
     try:
         annotate(store, run_id, change, holding=True)
-    except StoreCorrupt:
+    except (StoreCorrupt, StoreFull):
         if only_if is not None:
             raise
-        # Damaged notes cannot be added to; they go with the run.
+        # Damaged notes cannot be added to, and a full disk is what many delete for; they go with the run.
 
 
 def check_gone(backend: StorageBackend, run_id: str) -> None:
