@@ -175,6 +175,14 @@ def test_a_file_system_without_locks_keeps_nobody_out(write, monkeypatch: pytest
     assert "[storage.x]" in text()
 
 
+def test_what_a_killed_editor_left_is_removed_by_the_next(write) -> None:
+    write(LAB)
+    left = profiles_path().with_name(f".{profiles_path().name}.12-abcd.tmp")
+    left.write_text("[storage")
+    set_default("storage", "team")
+    assert not left.exists()
+
+
 def test_a_default_is_not_removed_unnoticed(write) -> None:
     write(LAB)
     set_default("storage", "team")

@@ -226,6 +226,8 @@ def _locked(target: Path) -> Iterator[None]:
                 if exc.errno not in _CANNOT_LOCK:
                     raise UsageError(f"{target} cannot be locked: {exc.strerror or exc}.") from exc
                 break  # where the file system has no locks, what is read again before writing has to do
+        for left in path.parent.glob(f".{target.name}.*.tmp"):  # by whoever was killed while writing
+            left.unlink(missing_ok=True)
         # The file of the lock stays: whoever removed it would let two in.
         yield
     finally:
