@@ -170,10 +170,10 @@ def _remember(connection: sqlite3.Connection, store: str, rows: list[RunRow], *,
     kept = newest + [row for row in older if row.status.word not in ENDED][:MOST_SEEN]
     if newest and (older or not whole):
         # What is older than these may be known to nobody; it is no news.
-        floor = newest[-1].created if found is None or older else floor
+        floor = float(newest[-1].created) if found is None or older else floor
     if whole:
         connection.execute("delete from run where store = ?", (store,))
-    lines = [(store, _bytes(row.run_id), *_state(row), row.created) for row in kept]
+    lines = [(store, _bytes(row.run_id), *_state(row), float(row.created)) for row in kept]
     connection.executemany("insert or replace into run values (?, ?, ?, ?, ?)", lines)
     if not whole:
         _trim(connection, store)
