@@ -377,6 +377,22 @@ def test_the_changes_add_up_to_the_rows(tmp_path):
             assert shown == {row.address: row for row in catalog.rows()}
 
 
+def test_a_live_run_that_is_damaged_meanwhile_is_no_failure_of_its_store(tmp_path):
+    clock = Clock()
+    backend = local(tmp_path, summary("hurt", 2.0, status="running"), summary("live", 1.0, status="running"))
+    with Catalog([Store("one", backend)], clock=clock) as catalog:
+        settle(catalog)
+        (tmp_path / "runs" / "hurt" / "run.json").write_text("{")
+        catalog._shelves["one"].due_at = clock() + 60
+        catalog.look(now=False)
+        catalog.wait(30)
+        assert states(catalog) == {"one": State.READY}
+        assert {row.run_id: row.status.word for row in catalog.rows()} == {
+            "hurt": "unreadable",
+            "live": "running",
+        }
+
+
 def test_a_live_run_is_seen_anew_without_reading_the_store_again(tmp_path):
     clock = Clock()
     backend = memory(summary("live", 2.0, status="running"), summary("old", 1.0))

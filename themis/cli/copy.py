@@ -12,6 +12,7 @@ from themis.core.errors import ThemisError, UsageError
 from themis.runs import exit_codes
 from themis.runs.catalog import find_run, open_store
 from themis.runs.copy import Copied, CopyProgress, copy_run
+from themis.runs.delete import refusal
 
 
 def copy_runs(given: argparse.Namespace) -> int:
@@ -32,10 +33,10 @@ def copy_runs(given: argparse.Namespace) -> int:
             ticker.tell("copying", number, len(found))
             try:
                 copied.append(copy_run(source, run_id, target, new_id=given.new_id, progress=tell))
-            except ThemisError as exc:
+            except Exception as exc:  # a stranger's store may raise anything
                 if len(found) == 1:
                     raise
-                refused[output.address(source.name, run_id)] = exc
+                refused[output.address(source.name, run_id)] = refusal(exc)
     _say(given, copied, refused)
     return max((exit_codes.code_of(exc) for exc in refused.values()), default=exit_codes.DONE)
 

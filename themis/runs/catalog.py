@@ -11,6 +11,8 @@ from themis.backends.registry import Named, default_storage, open_storage, stora
 from themis.backends.storage.base import StorageBackend, created_at
 from themis.backends.storage.foreign import whole
 from themis.core.errors import RunNotFound, StoreReadonly, UsageError
+from themis.core.options import redacted
+from themis.core.safe_text import storable
 from themis.runs.row import RunRow, row_of
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "remembered_rows",
     "row_of",
     "split_address",
+    "store_key",
 ]
 
 
@@ -67,6 +70,13 @@ class Store:
                 f"The store {self.name} is readonly in your profiles, so {what} is refused. Take readonly "
                 "out of its profile, or work on a copy."
             )
+
+
+def store_key(store: Store) -> str:
+    """What a store is called where its profile's name may change."""
+    text = repr(store.backend)
+    # A stranger's repr may say where the object is in memory, which names nothing elsewhere.
+    return redacted(storable(store.name if " at 0x" in text else text))
 
 
 def open_store(name: str | None = None) -> Store:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from themis.core.directories import state_dir
+from themis.core.directories import make_private, state_dir
 from themis.core.errors import LaunchFailed
 from themis.core.options import split_query
 from themis.core.run_ids import make_run_id
@@ -54,7 +54,7 @@ def launch(spec: RunSpec, *, within_s: float = ANSWER_WITHIN_S) -> Launched:
         order_path = state_dir() / "launches" / f"{launched}.json"
         log = log_path(str(ready.run_id), launched)
         for folder in (order_path.parent, log.parent):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(folder)
         _write_private(order_path, order)
         _write_private(log, b"")
     except OSError as exc:

@@ -18,9 +18,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from themis.backends.storage.base import summarised
+from themis.backends.storage.base import summarised, unreadable
 from themis.backends.storage.files import nearest_existing
-from themis.core.errors import AccessDenied, RunNotFound, StoreUnreachable, described
+from themis.core.errors import (
+    AccessDenied,
+    RunNotFound,
+    SchemaTooNew,
+    StoreCorrupt,
+    StoreUnreachable,
+    described,
+)
 from themis.core.options import redacted
 from themis.runs.catalog import Store, all_rows, open_store, remembered_rows
 from themis.runs.row import RunRow, row_of, seen_now
@@ -452,6 +459,8 @@ class Catalog:
             except RunNotFound:
                 shelf.due_at = -1.0
                 return
+            except (SchemaTooNew, StoreCorrupt) as exc:  # one damaged run says nothing of the store
+                metadata = unreadable(exc)
             notes = renewed[place].annotations
             row = row_of(store.name, summarised(run_id, metadata, metadata.get("annotations") or notes))
             if row != renewed[place]:
