@@ -181,6 +181,7 @@ class RunsWatcher(Watcher):
             self._news = self._news_in(listed)
         listed.news = self._news
         self._shown = rows
+        self._doors.listed, self._doors.twins = rows, catalog.twins()
         self.post(listed)
         if listed.settled:
             self._unmarked = listed

@@ -1,7 +1,7 @@
 """What people say of a run: its name, tags, notes, and whether it is pinned.
 
-:func:`edit` changes several of them at once, as a form does, and nothing that another changed meanwhile. Every
-change leaves a line of who and when in the document's ``audit``. Where the store keeps annotations
+:func:`edit` changes several of them at once, as a form does, and nothing that another changed meanwhile.
+Every change leaves a line of who and when in the document's ``audit``. Where the store keeps annotations
 apart (:class:`themis.backends.Annotations`) a change is made anew on what another saved meanwhile; elsewhere
 they lie in the metadata, which belong to the runner, and those of a live run cannot be edited.
 """
@@ -353,9 +353,7 @@ def _set(notes: dict[str, Any], field: str, value: Any, did: str) -> str | None:
     return did
 
 
-def _retag(
-    notes: dict[str, Any], run_id: str, added: Iterable[str], removed: Iterable[str]
-) -> str | None:
+def _retag(notes: dict[str, Any], run_id: str, added: Iterable[str], removed: Iterable[str]) -> str | None:
     before, gone = tags_of(notes), set(removed)
     tags = list(dict.fromkeys([*(tag for tag in before if tag not in gone), *added]))
     if len(tags) > MOST_TAGS and len(tags) > len(before):

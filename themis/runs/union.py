@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -144,6 +144,7 @@ class Catalog:
         self._turn = threading.Lock()
         self._closed = False
         self._merged: tuple[list[Sequence[RunRow]], list[RunRow]] = ([], [])
+        self._twins: tuple[list[RunRow], Mapping[str, Sequence[RunRow]]] = ([], {})
         self._shelves: dict[str, _Shelf] = {}
         for each in stores:
             given = isinstance(each, Store)
@@ -233,6 +234,13 @@ class Catalog:
             for each in part
             if each.uid == row.uid and (each.store, each.run_id) != here
         ]
+
+    def twins(self) -> Mapping[str, Sequence[RunRow]]:
+        """``uid`` to the rows of each run that is in more than one place, those in the trash apart."""
+        rows = self.rows()
+        if self._twins[0] is not self._merged[1]:
+            self._twins = (self._merged[1], _twins(rows))
+        return self._twins[1]
 
     def close(self) -> None:
         """Look no more, and close the stores that were opened here; waits for none of them."""
@@ -427,6 +435,18 @@ def _check_there(store: Store, known: int) -> None:
         raise StoreUnreachable(
             f"{root} is not there any more; {known} runs or more were. Is its disk mounted?"
         )
+
+
+def _twins(rows: Iterable[RunRow]) -> dict[str, list[RunRow]]:
+    first: dict[str, RunRow] = {}
+    found: dict[str, list[RunRow]] = {}
+    for row in rows:
+        if row.uid is None or row.trashed:
+            continue
+        earlier = first.setdefault(row.uid, row)
+        if earlier is not row:
+            found.setdefault(row.uid, [earlier]).append(row)
+    return found
 
 
 def _created(row: RunRow) -> float:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from themis.runs.annotations import MOST_TAGS, Said
 from themis.runs.logs import last_log
 from themis.runs.watch import RunView
 from themis_tui.widgets.reader import Passage
@@ -13,8 +14,8 @@ from themis_tui.widgets.reader import Passage
 PAGES = ("samples", "config", "log")
 
 
-def config_page(view: RunView) -> list[Passage]:
-    """What was asked, and where it runs."""
+def config_page(view: RunView, said: Said) -> list[Passage]:
+    """What was asked, where it runs, and what people ``said`` of it."""
     asked, where = _object(view.metadata, "asked"), _object(view.metadata, "where")
     prompt = _object(asked, "prompt").get("template")
     found = [Passage(_facts({k: v for k, v in asked.items() if k not in ("prompt", "system")}), "asked")]
@@ -23,8 +24,14 @@ def config_page(view: RunView) -> list[Passage]:
     if asked.get("system"):
         found.append(Passage(str(asked["system"]), "system prompt"))
     found.append(Passage(_facts(where), "where"))
-    others = [name for name in ("budget", "annotations") if view.metadata.get(name)]
-    return [*found, *(Passage(_facts(_object(view.metadata, name)), name) for name in others)]
+    if view.metadata.get("budget"):
+        found.append(Passage(_facts(_object(view.metadata, "budget")), "budget"))
+    if said.name or said.tags:
+        about = {"id": view.run_id, "name": said.name, "tags": " ".join(said.tags[:MOST_TAGS])}
+        found.append(Passage(_facts(about), "said of it"))
+    if said.notes:
+        found.append(Passage(said.notes, "notes"))
+    return found
 
 
 def log_page(run_id: str) -> list[Passage]:

@@ -17,6 +17,7 @@ from themis_tui.text import Part, line, spread
 if TYPE_CHECKING:
     from themis.runs.news import News
     from themis.runs.union import StoreState
+    from themis_tui.beside import Beside
 
 SIGNS = {"ready": "●", "looking": "○", "slow": "◌", "failed": "✗"}
 TONES = {"ready": "$running", "looking": "$dim", "slow": "$accent", "failed": "$bad"}
@@ -82,6 +83,20 @@ def news_line(news: News, width: int) -> Content:
         parts += [(SEP, "$faint")] if len(parts) > 1 else []
         parts.append((f"{figures.count(count)} {word}", style))
     return spread(line(*parts), line(("/is:new", "$accent"), (" shows them", "$dim")), width)
+
+
+def work_line(work: Beside, width: int) -> Content:
+    """How far a process beside the app is."""
+    said, done, total = (work.progress.get(each) for each in ("what", "done", "total"))
+    parts: list[Part] = [(work.what, "$running")]
+    if isinstance(work.progress.get("runs"), int) and work.progress["runs"] > 1:
+        parts += [(SEP, "$faint"), (f"{work.progress.get('run')} of {work.progress['runs']}", "$dim")]
+    if isinstance(said, str):
+        parts += [(SEP, "$faint"), (said, "$dim")]
+        if isinstance(done, int):
+            of = f" of {figures.count(total)}" if isinstance(total, int) else ""
+            parts.append((f" {figures.count(done)}{of}", "$dim"))
+    return line(*parts).truncate(width, ellipsis=True)
 
 
 def _badge(store: StoreState, word: bool) -> list[Part]:
