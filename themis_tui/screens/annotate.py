@@ -233,8 +233,8 @@ class NotesArea(TextArea):
         super().__init__(text, compact=True, highlight_cursor_line=False)
 
     async def _on_paste(self, event: Paste) -> None:
+        # Textual then hands it on to the class above.
         event.text = event.text[: max(0, MOST_NOTES - len(self.text))]
-        await super()._on_paste(event)
 
 
 class WordSuggester(Suggester):

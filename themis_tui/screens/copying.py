@@ -74,10 +74,7 @@ class CopyDialog(ModalScreen[str | None]):
     def on_mount(self) -> None:
         wide = max((len(redacted(each.name)) for each in self._plan.targets), default=0)
         for target in self._plan.targets:
-            name = f"{redacted(target.name):<{min(24, wide)}}"
-            why = target.why_not
-            said = line((name, "$faint"), (f"   {why[:200]}", "$faint")) if why is not None else line(name)
-            self.options.add_option(_option(said, why is not None))
+            self.options.add_option(Option(_line(target, min(24, wide)), disabled=target.why_not is not None))
         possible = [place for place, each in enumerate(self._plan.targets) if each.why_not is None]
         self.query_one("#dialog-none").display = not possible
         self.options.highlighted = possible[0] if possible else None
@@ -149,5 +146,8 @@ def copy_ended(app: App[Any], target: str, work: Beside) -> None:
         tell(app, f"And {len(refused) - MOST_TOLD} more were not copied. {GO_ON}", bad=True)
 
 
-def _option(said: Content, disabled: bool) -> Option:
-    return Option(said, disabled=disabled)
+def _line(target: CopyTarget, wide: int) -> Content:
+    name = f"{redacted(target.name):<{wide}}"
+    if target.why_not is None:
+        return line(name)
+    return line((name, "$faint"), (f"   {target.why_not[:200]}", "$faint"))

@@ -48,7 +48,7 @@ def columns(
     of_store: list[Column[RunRow]] = []
     if stores:
         of_store = [
-            Column("STORE", partial(_store, also=also), 6, grow=True, most=16, rank=1, order=_store_key)
+            Column("STORE", partial(_store, also=also), 8, grow=True, most=16, rank=1, order=_store_key)
         ]
     return [
         Column("STATUS", _status, 11, order=lambda row: row.status.word, brief=_sign),

@@ -15,10 +15,11 @@ PAGES = ("samples", "config", "log")
 
 
 def config_page(view: RunView, said: Said) -> list[Passage]:
-    """What was asked, where it runs, and what people ``said`` of it."""
+    """What people ``said`` of it, what was asked, and where it runs."""
     asked, where = _object(view.metadata, "asked"), _object(view.metadata, "where")
     prompt = _object(asked, "prompt").get("template")
-    found = [Passage(_facts({k: v for k, v in asked.items() if k not in ("prompt", "system")}), "asked")]
+    found = list(_said(view, said))
+    found.append(Passage(_facts({k: v for k, v in asked.items() if k not in ("prompt", "system")}), "asked"))
     if prompt is not None:
         found.append(Passage(prompt if isinstance(prompt, str) else _json(prompt), "prompt"))
     if asked.get("system"):
@@ -26,12 +27,15 @@ def config_page(view: RunView, said: Said) -> list[Passage]:
     found.append(Passage(_facts(where), "where"))
     if view.metadata.get("budget"):
         found.append(Passage(_facts(_object(view.metadata, "budget")), "budget"))
+    return found
+
+
+def _said(view: RunView, said: Said) -> Iterator[Passage]:
     if said.name or said.tags:
         about = {"id": view.run_id, "name": said.name, "tags": " ".join(said.tags[:MOST_TAGS])}
-        found.append(Passage(_facts(about), "said of it"))
+        yield Passage(_facts(about), "said of it")
     if said.notes:
-        found.append(Passage(said.notes, "notes"))
-    return found
+        yield Passage(said.notes, "notes")
 
 
 def log_page(run_id: str) -> list[Passage]:
