@@ -89,7 +89,7 @@ class Beside(threading.Thread):
                     self._note(_tail(out, size))
         text = _read(out)
         self.answer = _answer(text)
-        self.problem = _read(err).strip()[-4_000:]
+        self.problem = _problem(_read(err).strip())
 
     def _note(self, text: str) -> None:
         for each in reversed(text.split("\n")):
@@ -129,6 +129,15 @@ def _progress(row: str) -> dict[str, Any] | None:
     except (ValueError, KeyError):
         return None  # its end is still to come
     return said if isinstance(said, dict) else None
+
+
+def _problem(text: str) -> str:
+    """What a command said went wrong; asked for JSON, it says that in JSON too, on its last line."""
+    try:
+        said = json.loads(text.rpartition("\n")[2])["error"]["message"]
+    except (ValueError, LookupError, TypeError):
+        said = None
+    return said if isinstance(said, str) else text[-4_000:]
 
 
 def _answer(text: str) -> dict[str, Any]:

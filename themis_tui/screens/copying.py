@@ -16,6 +16,7 @@ from textual.widgets.option_list import Option
 
 from themis.core.errors import RunError
 from themis.core.options import redacted
+from themis.runs import exit_codes
 from themis.runs.copy import CopyTarget, copy_targets
 from themis.runs.delete import DeletePreview, preview
 from themis.runs.stores import wanted_stores
@@ -44,11 +45,18 @@ def plan(doors: Doors, runs: Sequence[tuple[str | None, str]]) -> Plan:
     return Plan(looked, copy_targets(wanted_stores(), {each.store for each in looked}))
 
 
+class StoreList(OptionList):
+    """Its key stands in the line of keys."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "select", "copy there", tooltip="Copy into this store", id="copy.choose")
+    ]
+
+
 class CopyDialog(ModalScreen[str | None]):
     """One line for each store; those that cannot be written to say why."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "choose", "copy there", tooltip="Copy into this store", id="copy.choose"),
         Binding("escape,q", "leave", "cancel", key_display="esc", tooltip="Copy nothing", id="copy.leave"),
         Binding("j", "cursor(1)", "down", show=False, id="copy.down"),
         Binding("k", "cursor(-1)", "up", show=False, id="copy.up"),
@@ -65,7 +73,7 @@ class CopyDialog(ModalScreen[str | None]):
         many = "this run" if len(self._plan.runs) == 1 else f"{len(self._plan.runs)} runs"
         with Vertical(id="dialog"):
             yield Static(line((f"Copy {many} to", "bold")), id="dialog-title")
-            yield OptionList(compact=True)
+            yield StoreList(compact=True)
             yield Static(line("No other store can be written to; a profile names one."), id="dialog-none")
             with VerticalScroll(id="dialog-facts", can_focus=False):
                 yield Static(lines(copy_facts(self._plan.runs)))
@@ -86,9 +94,6 @@ class CopyDialog(ModalScreen[str | None]):
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()
         self._leave(self._plan.targets[event.option_index].name)
-
-    def action_choose(self) -> None:
-        self.options.action_select()
 
     def action_cursor(self, step: int) -> None:
         if step > 0:
@@ -134,7 +139,9 @@ def copy_ended(app: App[Any], target: str, work: Beside) -> None:
     try:
         answer = checked(work)
     except RunError as exc:
-        tell(app, f"The copy to {name} failed: {redacted(str(exc))[:800]}\n{GO_ON}", bad=True)
+        # What was asked in vain would be so again.
+        go_on = "" if work.code == exit_codes.USAGE else f"\n{GO_ON}"
+        tell(app, f"The copy to {name} failed: {redacted(str(exc))[:400]}{go_on}", bad=True)
         return
     copied, refused = answer.get("copied") or [], answer.get("refused") or {}
     if copied:
@@ -143,7 +150,7 @@ def copy_ended(app: App[Any], target: str, work: Beside) -> None:
     for address, why in list(refused.items())[:MOST_TOLD]:
         tell(app, f"{redacted(address)} was not copied: {redacted(str(why))[:400]}", bad=True)
     if len(refused) > MOST_TOLD:
-        tell(app, f"And {len(refused) - MOST_TOLD} more were not copied. {GO_ON}", bad=True)
+        tell(app, f"And {len(refused) - MOST_TOLD} more were not copied.", bad=True)
 
 
 def _line(target: CopyTarget, wide: int) -> Content:

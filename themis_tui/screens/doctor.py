@@ -118,7 +118,7 @@ class StoreDoctorScreen(DoctorScreen):
         app = self.app
 
         def ended(work: Beside) -> None:
-            if self.is_mounted:
+            if self in app.screen_stack:
                 self._ended(work)
             elif fix:
                 mended = sum(each.get("failed") is None for each in work.answer.get("mended") or [])
@@ -128,7 +128,7 @@ class StoreDoctorScreen(DoctorScreen):
         self.draw_head()
 
     def show_works(self, works: Sequence[Beside]) -> None:
-        if self.is_mounted and self.work is not None:
+        if self.work is not None:
             self.draw_head()
 
     def _ended(self, work: Beside) -> None:
