@@ -201,6 +201,19 @@ class Catalog:
                     return not busy
                 self._changed.wait(min(left, self._next_slow_s()))
 
+    def wait_heard(self, within_s: float) -> bool:
+        """Wait until every store has said something, if only what it remembers; whether all have."""
+        deadline = time.monotonic() + within_s
+        with self._changed:
+            while True:
+                self._start()
+                if all(map(_is_heard, self._shelves.values())):
+                    return True
+                left = deadline - time.monotonic()
+                if left <= 0 or self._closed:
+                    return False
+                self._changed.wait(left)
+
     def states(self) -> list[StoreState]:
         """How each store is doing, in the order they were given."""
         with self._changed:
@@ -455,6 +468,10 @@ def _created(row: RunRow) -> float:
 
 def _has_live(shelf: _Shelf) -> bool:
     return shelf.whole and shelf.error is None and any(row.status.live for row in shelf.rows)
+
+
+def _is_heard(shelf: _Shelf) -> bool:
+    return bool(shelf.rows) or shelf.verified or shelf.error is not None
 
 
 def _says(state: StoreState) -> tuple[object, ...]:

@@ -167,10 +167,10 @@ class AnnotateForm(Form):
     def fields(self) -> ComposeResult:
         yield Field(NAME, "Name", self._typed.name, "for people; the id stays as it is")
         yield Field(TAGS, "Tags", " ".join(self._tags), "words with spaces between them")
-        with Vertical(id="notes"):
+        with Horizontal(id="notes"):
             yield Static(line("Notes"), classes="field-name")
             yield NotesArea(self._text)
-            yield Static(lines(self._about_notes()), id="notes-about")
+        yield Static(lines(self._about_notes()), id="notes-about")
 
     def on_mount(self) -> None:
         super().on_mount()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -107,7 +108,8 @@ class RunsScreen(RunActions):
         if look is not None and look.rows:
             self._many = self._many or len(look.stores) > 1
             self.table.use(self._columns())
-            self._show_rows(RunsListed(look.rows))
+            words = Counter(row.status.word for row in look.rows)
+            self._show_rows(RunsListed(look.rows, words=words))
         else:
             self._draw()
 
@@ -209,10 +211,10 @@ class RunsScreen(RunActions):
         self.query_one("#head", Steady).draw(lines(self._head()))
 
     def _head(self) -> Iterator[Content]:
-        rows: Sequence[RunRow] = self.table.rows.all
-        shown, marked = len(self.table.rows.shown), len(self.table.rows.marks)
+        rows, words = self.table.rows, self._listed.words
         width = max(1, self.size.width - 2)
-        yield head(self._where(), rows, shown, marked, width, stale=self._stale())
+        counts = len(rows.all), len(rows.shown), len(rows.marks)
+        yield head(self._where(), words, *counts, width, stale=self._stale())
         stores, news = self._listed.stores, self._news()
         if len(stores) > 1:
             yield badges(stores, width)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from textual.content import Content
 
 from themis.core.options import redacted
-from themis.runs.row import RunRow
 from themis_tui import figures
 from themis_tui.screens.run_line import SEP, tone_of
 from themis_tui.text import Part, line, spread
@@ -27,22 +25,30 @@ LEAST_REASON = 12
 
 
 def head(
-    where: str, rows: Sequence[RunRow], shown: int, marked: int, width: int, *, stale: str | None = None
+    where: str,
+    words: Mapping[str, int],
+    total: int,
+    shown: int,
+    marked: int,
+    width: int,
+    *,
+    stale: str | None = None,
 ) -> Content:
-    """The first line: where we are, and how much there is. ``stale``: why it may be out of date."""
-    words = Counter(row.status.word for row in rows)
+    """The first line: where we are, and how much there is.
+
+    ``words``: how many have which status. ``stale``: why it may be out of date.
+    """
     parts: list[Part] = [("themis", "bold $accent"), APART, (where, "bold")]
     for word in ("running", "queued", "stalled", "no signal", "crashed"):
-        if words[word]:
+        if words.get(word):
             parts += [(SEP, "$faint"), (f"{words[word]} {word}", f"${tone_of(word)}")]
-    total = len(rows)
     parts += [(SEP, "$faint"), (_runs(total), "$dim")]
     right: list[Part] = []
     if marked:
         right.append((f"{marked} marked   ", "$accent"))
     if shown != total:
         right.append((f"{figures.count(shown)} of {figures.count(total)}", "$dim"))
-    if stale is not None and rows:
+    if stale is not None and total:
         right.append((f"{APART}{stale}", "$bad" if stale.startswith("!") else "$faint"))
     return spread(line(*parts), line(*right), width)
 
