@@ -163,7 +163,7 @@ def make_stores(root: Path) -> None:
     profiles_path().parent.mkdir(parents=True, exist_ok=True)
     profiles_path().write_text(
         f'[storage.team]\ntype = "local"\nroot = "{root / "team"}"\ncolour = "amber"\n\n'
-        '[storage.archive]\ntype = "s3"\nbucket = "evals"\nsecret_access_key = "env:ARCHIVE_KEY"\n'
+        '[storage.archive]\ntype = "local"\nbucket = "evals"\n'
         "readonly = true\n"
     )
     profiles_path().chmod(0o600)

@@ -23,8 +23,8 @@ from themis_tui.text import block, line, lines, plain, plain_block
 from themis_tui.widgets.field import Field
 from themis_tui.widgets.key_line import KeyLine
 
-NAME, TAGS, NOTES, ADD, REMOVE = "name", "tags", "notes", "add", "remove"
-"""Fields."""
+NAME, TAGS, ADD, REMOVE = "run-name", "tags", "add", "remove"
+"""Fields of one line."""
 MOST_TOLD = 300
 """Characters of what another wrote that are shown."""
 
@@ -176,7 +176,7 @@ class AnnotateForm(Form):
         super().on_mount()
         self.notes.read_only = len(self._typed.notes) > MOST_NOTES
         self.query_one("#notes-about").display = self._text != self._typed.notes
-        self.set_focus(self.notes if self._first == NOTES else self.field(self._first).query_one(Input))
+        self.set_focus(self.field(self._first).query_one(Input))
 
     def _about_notes(self) -> Iterator[Content]:
         if len(self._typed.notes) > MOST_NOTES:
@@ -265,7 +265,7 @@ def now_said(before: Said, now: Said, typed: Said) -> str:
     """What another made of the fields that were changed here too."""
     return "".join(
         f"\nThe {name} is now: {getattr(now, name)[:MOST_TOLD] or '(empty)'}"
-        for name in (NAME, NOTES)
+        for name in ("name", "notes")
         if getattr(now, name) != getattr(before, name) and getattr(typed, name) != getattr(before, name)
     )
 
@@ -277,7 +277,7 @@ def _shown_tags(tags: Sequence[str]) -> dict[str, str]:
 
 
 def _check_length(said: Said, before: Said) -> None:
-    for name, most in ((NAME, MOST_NAME), (NOTES, MOST_NOTES)):
+    for name, most in (("name", MOST_NAME), ("notes", MOST_NOTES)):
         text = getattr(said, name)
         if text != getattr(before, name) and len(text) > most:
             raise UsageError(f"The {name} can have {most:,} characters; there are {len(text):,}.")

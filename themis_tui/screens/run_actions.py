@@ -212,7 +212,7 @@ class RunActions(ThemisScreen):
     # What is said of runs
 
     def do_annotate(self) -> None:
-        self._annotate("name")
+        self._annotate("run-name")
 
     def do_tag(self) -> None:
         self._annotate("tags")
