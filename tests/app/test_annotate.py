@@ -251,3 +251,17 @@ async def test_the_same_run_in_another_store_is_marked_quietly(tmp_path, opened,
         assert "also in" in read(pilot)
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen) and "also in" in read(pilot))
+
+
+async def test_a_strangers_tags_are_no_reason_to_ask_before_leaving(world, opened, until):
+    store = open_store("local")
+    _, version = store.backend.load_annotations("third-run")
+    tags = ["-dash", "+plus", "a b", "\x1b[31m", 7, "x" * 100]
+    store.backend.save_annotations("third-run", {"tags": tags, "notes": " a\r\nb\x0bc\u2028d "}, version)
+    async with opened() as pilot:
+        await listed(pilot, until)
+        await pilot.press("e")
+        await until(pilot, lambda: isinstance(pilot.app.screen, AnnotateForm))
+        assert not pilot.app.screen.is_changed
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import ClassVar, NamedTuple
 
 from textual import getters, on
@@ -85,12 +85,15 @@ class Form(ModalScreen[Said | Retag | None]):
         """One of the fields."""
         return next(each for each in self.query(Field) if each.field == name)
 
-    def words(self, name: str) -> list[str]:
-        """The tags in a field. Raises :class:`UsageError`, and says so below it, for what can be none."""
+    def words(self, name: str, there: Container[str] = ()) -> list[str]:
+        """The tags in a field. Raises :class:`UsageError`, and says so below it, for what can be none.
+
+        ``there``: what stood in it, whatever a stranger's tags look like.
+        """
         field = self.field(name)
         field.say(None)
         try:
-            return [checked_tag(each) for each in field.value.split()]
+            return [each if each in there else checked_tag(each) for each in field.value.split()]
         except UsageError as exc:
             field.say(str(exc))
             raise
@@ -176,6 +179,7 @@ class AnnotateForm(Form):
         super().on_mount()
         self.notes.read_only = len(self._typed.notes) > MOST_NOTES
         self.query_one("#notes-about").display = self._text != self._typed.notes
+        self._text = self.notes.text
         self.set_focus(self.field(self._first).query_one(Input))
 
     def _about_notes(self) -> Iterator[Content]:
@@ -185,7 +189,7 @@ class AnnotateForm(Form):
             yield line("Some of it cannot be shown here; changed, it becomes what you see.")
 
     def answer(self) -> Said | None:
-        words, name, text = self.words(TAGS), self.field(NAME).value, self.notes.text
+        words, name, text = self.words(TAGS, self._tags), self.field(NAME).value, self.notes.text
         gone = {tag for word, tag in self._tags.items() if word not in words}
         tags = [tag for tag in self._typed.tags if tag not in gone]
         tags += [word for word in dict.fromkeys(words) if word not in self._tags]
