@@ -97,6 +97,9 @@ def unreal(live: Launched, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 async def _home(pilot: Any, until: Any) -> RunsScreen:
     """Escape leads back to the list from wherever that is."""
     for _ in range(8):
+        # What was asked for may still come, as a dialog over the list.
+        await until(pilot, lambda: all(each.is_finished for each in pilot.app.workers))
+        await pilot.pause(0.01)
         if isinstance(pilot.app.screen, RunsScreen) and pilot.app.screen.table.has_focus:
             break
         await _press(pilot, ["escape"])
