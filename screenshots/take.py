@@ -237,6 +237,75 @@ async def take(folder: Path, size: tuple[int, int], theme: str) -> None:
         await take_profiles(pilot, folder)
 
 
+TAGS = {
+    "nightly-0521": ["nightly"],
+    "few-shot-0": ["baseline"],
+    "few-shot-4": ["baseline", "best"],
+    "cot-1": ["cot"],
+    "cot-2": ["cot", "best"],
+    "cot-3-all": ["cot"],
+}
+NOTES = {"cot-2": "twice as many steps as cot-1; the prompt of the paper"}
+ELSEWHERE = ("few-shot-4", "nightly-0521")
+"""Runs that the second store has too."""
+
+
+def make_stores(root: Path) -> None:
+    """Two more stores, of which one cannot be read; tags and notes; runs that are in two places."""
+    from themis.profiles import profiles_path
+    from themis.runs.annotations import set_notes, tag_runs
+    from themis.runs.catalog import open_store
+    from themis.runs.copy import copy_run
+
+    os.environ["THEMIS_CONFIG_DIR"] = str(root / "config")
+    profiles_path().parent.mkdir(parents=True, exist_ok=True)
+    profiles_path().write_text(
+        f'[storage.team]\ntype = "local"\nroot = "{root / "team"}"\ncolour = "amber"\n\n'
+        '[storage.archive]\ntype = "local"\nbucket = "evals"\n'
+        "readonly = true\n"
+    )
+    profiles_path().chmod(0o600)
+    local, team = open_store("local"), open_store("team")
+    for run_id, tags in TAGS.items():
+        tag_runs(local, [run_id], add=tags)
+    for run_id, notes in NOTES.items():
+        set_notes(local, run_id, notes)
+    for run_id in ELSEWHERE:
+        copy_run(local, run_id, team)
+
+
+async def take_many(folder: Path, size: tuple[int, int], theme: str) -> None:
+    """The list over several stores, and the questions that are asked over it."""
+    from themis_tui.app import ThemisApp
+    from themis_tui.screens.annotate import AnnotateForm, TagForm
+    from themis_tui.screens.copying import CopyDialog
+    from themis_tui.screens.dialogs import ConfirmDialog
+
+    app: Any = ThemisApp(clock=lambda: NOW)
+    async with app.run_test(size=size) as pilot:
+        app.theme = theme
+        await _until(pilot, lambda: app.screen._listed.settled and len(app.screen.table.rows.all) > len(RUNS))
+        runs = app.screen
+        await pilot.press("slash", *"tag:cot | tag:best", "enter")
+        await _until(pilot, lambda: len(runs.table.rows.shown) < len(runs.table.rows.all))
+        await pilot.press("g", "j", "space", "space", "k")
+        app.clear_notifications()
+        await _picture(pilot, folder / "stores.svg")
+        await pilot.press("e")
+        await _until(pilot, lambda: isinstance(app.screen, TagForm))
+        await pilot.press(*"published")
+        await _picture(pilot, folder / "tags.svg")
+        await pilot.press("escape", "escape", "C")
+        await _until(pilot, lambda: isinstance(app.screen, CopyDialog))
+        await _picture(pilot, folder / "copy.svg")
+        await pilot.press("escape", "D")
+        await _until(pilot, lambda: isinstance(app.screen, ConfirmDialog))
+        await _picture(pilot, folder / "delete.svg")
+        await pilot.press("escape", "ctrl+backslash", "e")
+        await _until(pilot, lambda: isinstance(app.screen, AnnotateForm))
+        await _picture(pilot, folder / "annotate.svg")
+
+
 async def _until(pilot: Any, condition: Callable[[], Any]) -> Any:
     deadline = time.monotonic() + DEADLINE_S
     while not (held := condition()):
@@ -312,6 +381,8 @@ def main() -> None:
         make_world(Path(root))
         frozen(stack)
         asyncio.run(take(asked.folder, (int(width), int(height)), asked.theme))
+        make_stores(Path(root))
+        asyncio.run(take_many(asked.folder, (int(width), int(height)), asked.theme))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
 MOST_REMEMBERED = 60
 """Rows shown at once of what an earlier look saw; enough for any screen until the truth is there."""
+
+MOST_TAGS = 500
+"""Tags that are offered."""
 
 
 def wanted_stores(named: Sequence[str]) -> list[str]:
@@ -83,6 +87,20 @@ class Doors:
 
     def __init__(self) -> None:
         self._doors: dict[str | None, Door] = {None: DefaultDoor(self)}
+        self.listed: Sequence[RunRow] = ()
+        """The runs of all stores, as last seen."""
+        self.twins: Mapping[str, Sequence[RunRow]] = {}
+        """See :meth:`themis.runs.union.Catalog.twins`."""
+
+    def tags(self) -> list[str]:
+        """Every tag of the runs as last seen, the most used first. Off the loop: they may be many."""
+        used = Counter(tag for row in self.listed if row.annotations for tag in row.tags)
+        return [tag for tag, _ in used.most_common(MOST_TAGS)]
+
+    def also_in(self, uid: str | None, address: str) -> list[str]:
+        """The stores that have the same run too, as far as they have been seen."""
+        twins = self.twins.get(uid, ()) if uid is not None else ()
+        return list(dict.fromkeys(row.store for row in twins if row.address != address))
 
     def to(self, name: str | None) -> Door:
         """The door of a store; ``None`` is the default one."""

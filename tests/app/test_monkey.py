@@ -73,7 +73,7 @@ def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Launched]:
 @pytest.fixture
 def unreal(live: Launched, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """What costs processes or runs is only counted; the screens cannot tell."""
-    counts = {"launch": 0, "delete": 0, "stop": 0, "leave": 0}
+    counts = {"launch": 0, "delete": 0, "stop": 0, "leave": 0, "beside": 0}
 
     def counted(name: str, answer: Any) -> Any:
         def do(*_: Any) -> Any:
@@ -87,6 +87,7 @@ def unreal(live: Launched, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     monkeypatch.setattr(new_run, "start", counted("launch", live))
     monkeypatch.setattr("themis.runs.delete.delete_runs", counted("delete", Deleted([], {})))
     monkeypatch.setattr("themis_tui.screens.runs.purge_beside", counted("delete", "purged"))
+    monkeypatch.setattr(ThemisApp, "work_beside", counted("beside", None))
     monkeypatch.setattr("themis.runs.control.cancel", counted("stop", "told to stop"))
     monkeypatch.setattr("themis.runs.control.pause", counted("stop", "told to pause"))
     # Both are in the palette's list as well as on keys.
@@ -100,6 +101,7 @@ async def _home(pilot: Any, until: Any) -> RunsScreen:
     for _ in range(20):
         # An answer that is still to come may be a question that comes up over the list.
         await until(pilot, lambda: all(each.is_finished for each in pilot.app.workers))
+        await pilot.pause(0.01)
         screen = pilot.app.screen
         if isinstance(screen, RunsScreen) and screen.table.has_focus:
             break

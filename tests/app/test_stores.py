@@ -87,7 +87,7 @@ async def test_several_named_stores_are_listed(stores, opened, until):
 
 async def test_a_store_that_is_mended_shows_its_runs(stores, broken, opened, until, read):
     async with opened() as pilot:
-        await until(pilot, lambda: "✗ archive failed" in read(pilot))
+        await until(pilot, lambda: "✗ archive failed" in read(pilot) and addresses(pilot) == stores)
         await pilot.press("j")
         (broken / "themis-store.json").write_text('{"layout": 1}')
         evaluate("demo", model="fake-math-llm", limit=2, run_id="late", storage="archive")

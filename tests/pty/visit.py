@@ -51,6 +51,12 @@ def _look_at_list(terminal: PtyTerminal, world: World, until: Callable[[str], No
         until(rf"^▌[^\n]*{run_id}")
     terminal.press("D")
     until("Move this run to the trash")
+    terminal.press("esc", "e")
+    until("Name, tags, notes")
+    terminal.press("tab", "tab", "esc")
+    until(r"\A(?!.*Name, tags, notes)")
+    terminal.press("C")
+    until("Copy this run to")
     terminal.press("esc", "y", "Y", "g")
     until(rf"^▌[^\n]*{world.runs[0]}")
 

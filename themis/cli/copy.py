@@ -27,10 +27,11 @@ def copy_runs(given: argparse.Namespace) -> int:
     with closing(Ticker(as_json=given.progress == "json")) as ticker:
 
         def tell(at: CopyProgress) -> None:
-            ticker.tell(f"{at.run_id}: {at.step}", at.done, at.total, run_id=at.run_id, step=at.step)
+            more = {"run_id": at.run_id, "step": at.step, "run": number, "runs": len(found)}
+            ticker.tell(f"{at.run_id}: {at.step}", at.done, at.total, **more)
 
-        for number, (source, run_id) in enumerate(found):
-            ticker.tell("copying", number, len(found))
+        for number, (source, run_id) in enumerate(found, 1):
+            ticker.tell("copying", number - 1, len(found), run=number, runs=len(found))
             try:
                 copied.append(copy_run(source, run_id, target, new_id=given.new_id, progress=tell))
             except Exception as exc:  # a stranger's store may raise anything

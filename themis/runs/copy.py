@@ -13,17 +13,27 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from typing import Any, NamedTuple
 
+from themis.backends.registry import storage_named
 from themis.backends.storage.annotations import NEVER_SAVED, Annotations, annotations_in
 from themis.backends.storage.base import StorageBackend
 from themis.core.codec import encode_line
 from themis.core.current import identity
 from themis.core.entities import SCHEMA_VERSION, EvaluationRecord, GenerationRecord
-from themis.core.errors import Conflict, RunError, RunExists, RunHeld, RunNotFound, StorageError
+from themis.core.errors import (
+    Conflict,
+    RunError,
+    RunExists,
+    RunHeld,
+    RunNotFound,
+    StorageError,
+    ThemisError,
+    described,
+)
 from themis.core.hashing import hash_json
 from themis.core.options import redacted
 from themis.core.run_ids import checked_run_id
@@ -71,7 +81,30 @@ class Copied(NamedTuple):
     """Whether there was one to copy."""
 
 
+class CopyTarget(NamedTuple):
+    """A store that runs may be copied into, or not."""
+
+    name: str
+    why_not: str | None
+
+
 OnProgress = Callable[[CopyProgress], None]
+
+
+def copy_targets(names: Iterable[str], sources: Iterable[str]) -> list[CopyTarget]:
+    """What of the named stores runs of ``sources`` can be copied into; no store is opened for it."""
+    come_from = set(sources)
+    return [CopyTarget(name, _why_not(name, come_from)) for name in names]
+
+
+def _why_not(name: str, sources: set[str]) -> str | None:
+    if sources == {name}:
+        return "they are in it"
+    try:
+        profile = storage_named(name).profile
+    except (ThemisError, ImportError) as exc:
+        return redacted(described(exc))
+    return "readonly in your profiles" if getattr(profile, "readonly", False) else None
 
 
 def copy_run(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -155,6 +155,7 @@ class Catalog:
         self._turn = threading.Lock()
         self._closed = False
         self._merged: tuple[list[Sequence[RunRow]], list[RunRow]] = ([], [])
+        self._twins: tuple[list[RunRow], Mapping[str, Sequence[RunRow]]] = ([], {})
         self._shelves: dict[str, _Shelf] = {}
         self._untold: list[_Shelf] = []
         """Those that left, as long as the listener does not know."""
@@ -246,6 +247,19 @@ class Catalog:
                     return not busy
                 self._changed.wait(min(left, self._next_slow_s()))
 
+    def wait_heard(self, within_s: float) -> bool:
+        """Wait until every store has said something, if only what it remembers; whether all have."""
+        deadline = time.monotonic() + within_s
+        with self._changed:
+            while True:
+                self._start()
+                if all(map(_is_heard, self._shelves.values())):
+                    return True
+                left = deadline - time.monotonic()
+                if left <= 0 or self._closed:
+                    return False
+                self._changed.wait(left)
+
     def states(self) -> list[StoreState]:
         """How each store is doing, in the order they were given."""
         with self._changed:
@@ -279,6 +293,13 @@ class Catalog:
             for each in part
             if each.uid == row.uid and (each.store, each.run_id) != here
         ]
+
+    def twins(self) -> Mapping[str, Sequence[RunRow]]:
+        """``uid`` to the rows of each run that is in more than one place, those in the trash apart."""
+        rows = self.rows()
+        if self._twins[0] is not self._merged[1]:
+            self._twins = (self._merged[1], _twins(rows))
+        return self._twins[1]
 
     def close(self) -> None:
         """Look no more, and close the stores that were opened here; waits for none of them."""
@@ -486,12 +507,28 @@ def _check_there(store: Store, known: int) -> None:
         raise AccessDenied(f"{root} is not there and cannot be made: you may not write to {above}.")
 
 
+def _twins(rows: Iterable[RunRow]) -> dict[str, list[RunRow]]:
+    first: dict[str, RunRow] = {}
+    found: dict[str, list[RunRow]] = {}
+    for row in rows:
+        if row.uid is None or row.trashed:
+            continue
+        earlier = first.setdefault(row.uid, row)
+        if earlier is not row:
+            found.setdefault(row.uid, [earlier]).append(row)
+    return found
+
+
 def _created(row: RunRow) -> float:
     return row.created_at or 0.0
 
 
 def _has_live(shelf: _Shelf) -> bool:
     return shelf.whole and shelf.error is None and any(row.status.live for row in shelf.rows)
+
+
+def _is_heard(shelf: _Shelf) -> bool:
+    return bool(shelf.rows) or shelf.verified or shelf.error is not None
 
 
 def _says(state: StoreState) -> tuple[object, ...]:

@@ -278,6 +278,16 @@ class ProfilesScreen(ThemisScreen):
             below = self.query_one("#told-scroll", VerticalScroll)
             self.call_after_refresh(below.scroll_end, animate=False)
 
+    def why_not_doctor(self) -> str | None:
+        """Why there is no store to look through."""
+        if self.row is not None and self.row.kind != "storage":
+            return "Only a storage holds runs that can be looked through."
+        return self.why_not_test()
+
+    def do_doctor(self) -> None:
+        if self.row is not None:
+            self.check_store(self.row.name)
+
     def do_default(self) -> None:
         row = self.row
         if row is None:
