@@ -186,6 +186,8 @@ def _runs(parser: _Parser) -> None:
     _command(verbs, "copy", _copy, "copy runs to another store, verified", "copy:copy_runs")
     what = "look for what is wrong with runs, and mend what is safe to mend"
     _command(verbs, "doctor", _runs_doctor, what, "doctor:examine_runs")
+    what = "send what ended processes left on this machine for a remote store"
+    _command(verbs, "recover", _recover, what, "recover:recover_runs")
     _command(verbs, "export", _export, "every sample with its scores", "export:export_run")
     _command(verbs, "rescore", _rescore, "score stored answers anew, by other metrics", "rescore:rescore_run")
     _command(verbs, "watch", _one_run, "follow a run to its end", "follow:watch_run")
@@ -263,9 +265,17 @@ def _copy(parser: _Parser) -> None:
     _add_common(parser)
 
 
+def _recover(parser: _Parser) -> None:
+    parser.add_argument("run", nargs="?", metavar="RUN", help="its id; all runs of the store if not given")
+    parser.add_argument("--storage", metavar="NAME", help="the store: a name, path or URI")
+    parser.add_argument("--dry-run", action="store_true", help="only say what waits here")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
 def _runs_doctor(parser: _Parser) -> None:
     parser.add_argument("run", nargs="*", metavar="RUN", help=f"{_RUN}; all of the store if none is named")
     parser.add_argument("--fix", action="store_true", help="mend what is safe to mend")
+    _add_progress(parser)
     _add_common(parser)
 
 

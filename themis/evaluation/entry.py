@@ -20,7 +20,6 @@ from themis.core.entities import ExperimentReport
 from themis.core.errors import UsageError
 from themis.core.options import redacted
 from themis.core.run_ids import checked_run_id, make_run_id
-from themis.evaluation.hold import held
 from themis.evaluation.plan import Question
 from themis.evaluation.run import Run
 from themis.evaluation.session import OnProgress
@@ -31,7 +30,7 @@ from themis.evaluation.surroundings import (
     given_metrics,
     given_stop,
     given_store,
-    lock_name,
+    hold,
 )
 from themis.metrics import DEFAULT, Metric
 from themis.models import Model, open_model
@@ -172,7 +171,7 @@ def evaluate_as(
         close_judges(ours, opened)
         asked_model.begin()
         begin_judging(question.metrics)
-        opened.enter_context(held(lock_name(store, store_name), made))
+        hold(store, store_name, made, opened)
         where = {
             "storage": store_name,
             "executor": executor_name,

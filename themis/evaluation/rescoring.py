@@ -40,7 +40,6 @@ from themis.core.entities import EvaluationRecord, ExperimentReport, GenerationR
 from themis.core.errors import RunConflict, RunHeld, RunNotFound, UsageError
 from themis.core.run_ids import checked_run_id
 from themis.evaluation.aggregate import RunAggregate
-from themis.evaluation.hold import held
 from themis.evaluation.plan import (
     asked_hash,
     check_not_half_rescored,
@@ -62,7 +61,7 @@ from themis.evaluation.surroundings import (
     given_metrics,
     given_stop,
     given_store,
-    lock_name,
+    hold,
     this_process,
 )
 from themis.metrics import JudgingMetric, Metric
@@ -144,7 +143,7 @@ def rescore(
             execution_backend, executor, opened, "async" if judging else None
         )
         close_judges(ours, opened)
-        opened.enter_context(held(lock_name(store, store_name), checked_run_id(run_id)))
+        hold(store, store_name, checked_run_id(run_id), opened)
         rescoring = Rescoring(
             run_id=run_id,
             metrics=named,

@@ -16,8 +16,16 @@ from typing import Any
 from themis.backends.execution.base import TICK, ExecutionBackend, TaskFailure
 from themis.backends.execution.beside import read_beside
 from themis.backends.storage.base import StorageBackend
+from themis.backends.storage.journalled import JournalledStorage
 from themis.core.entities import EvaluationRecord, GenerationRecord
-from themis.core.errors import ExecutionError, RecordRefused, RunNotFound, StorageError, described
+from themis.core.errors import (
+    ExecutionError,
+    RecordRefused,
+    RunNotFound,
+    StorageError,
+    StoreUnreachable,
+    described,
+)
 from themis.core.progress import ProgressSnapshot
 from themis.core.safe_text import storable, storable_value
 from themis.evaluation.aggregate import RunAggregate
@@ -31,6 +39,8 @@ from themis.evaluation.task import Outcome, Task
 TICK_S = 0.1
 """Progress is told at most this often."""
 METADATA_EVERY_S = 1.0
+METADATA_AGAIN_S = 5.0
+"""While the store is away: each try may take its time-out."""
 HEARTBEAT_EVERY_S = 10.0
 FLUSH_EVERY_S = 2.0
 MOST_BATCH = 256
@@ -177,11 +187,13 @@ class Session:
         batch = self._batch
         if not batch:
             return
+        self._wait_for_room()
         generations = [each.generation for each in batch if each.generation is not None]
         evaluations = [each.evaluation for each in batch if each.evaluation is not None]
         try:
             if generations:
                 self.storage.save_generation_records(self.run_id, generations)
+                self._wait_for_room()
             self.storage.save_evaluation_records(self.run_id, evaluations)
         except RecordRefused:
             generations, evaluations = self._save_singly(batch)
@@ -196,6 +208,21 @@ class Session:
             if self.unredone:
                 self.unredone.pop(evaluation.id, None)
         self._check_budget()
+
+    def _wait_for_room(self) -> None:
+        """While a store is away and as much is kept for it as may be: go on telling, and obey the signal."""
+        store = self.storage
+        if not isinstance(store, JournalledStorage):
+            return
+        while not store.has_room(self.run_id, TICK_S):
+            if self.stop.is_set():
+                raise StoreUnreachable(f"No more can be kept for the store: {store.trouble()}")
+            self._tell()
+
+    def _store_trouble(self) -> str | None:
+        store = self.storage
+        trouble = store.trouble() if isinstance(store, JournalledStorage) else None
+        return None if trouble is None else f"store unreachable: {trouble}"
 
     def _check_budget(self) -> None:
         if self.over_budget is not None and not self.stop.is_set():
@@ -241,7 +268,8 @@ class Session:
     def _tell(self) -> None:
         now = self.clock()
         done = self.aggregate.done
-        trouble = self.trouble()
+        away = self._store_trouble()
+        trouble = away or self.trouble()
         self.meter.waiting = None if trouble is None else {"reason": storable(trouble), "until": None}
         if (done, trouble) != (self._told_done, self._told_trouble) and now - self._told_at >= TICK_S:
             self._told_at, self._told_done, self._told_trouble = now, done, trouble
@@ -249,11 +277,12 @@ class Session:
                 self.on_progress(self.meter.snapshot())
         since = now - self._beat_at
         due = since >= HEARTBEAT_EVERY_S or (since >= METADATA_EVERY_S and done != self._beat_done)
-        if due and now - self._beat_tried_at >= METADATA_EVERY_S:
+        if due and now - self._beat_tried_at >= (METADATA_AGAIN_S if away else METADATA_EVERY_S):
             self._try_beat()
         self._check_budget()
         if self._dirty and now - self._flushed_at >= FLUSH_EVERY_S:
-            self.storage.flush()
+            if not isinstance(self.storage, JournalledStorage):  # that one sends by itself
+                self.storage.flush()
             self._flushed_at, self._dirty = self.clock(), False
 
     def _try_beat(self) -> None:

@@ -14,8 +14,17 @@ from typing import Any
 
 from themis.backends.execution.base import ExecutionBackend
 from themis.backends.storage.base import StorageBackend
+from themis.backends.storage.journalled import JournalledStorage
 from themis.core.entities import ExperimentReport
-from themis.core.errors import BenchmarkError, RunConflict, RunNotFound, StorageError, StoreFull, described
+from themis.core.errors import (
+    BenchmarkError,
+    RunConflict,
+    RunNotFound,
+    StorageError,
+    StoreFull,
+    StoreUnreachable,
+    described,
+)
 from themis.core.safe_text import storable, storable_value
 from themis.evaluation.aggregate import RunAggregate
 from themis.evaluation.progress import Meter
@@ -82,10 +91,10 @@ class Sitting(ABC):
         status, reason = self._concluded(ended, why)
         report = make_report(self.run_id, status, self.metadata, self.aggregate)
         try:
-            self.storage.flush()
+            self._flush(on_progress)
             self._keep_report(report)
             self._save_end(status, reason)
-            self.storage.flush()
+            self._flush(on_progress)
         except BaseException as exc:
             self._end_badly(exc)
             raise
@@ -94,6 +103,24 @@ class Sitting(ABC):
         if why == INTERRUPTED and threading.current_thread() is threading.main_thread():
             raise KeyboardInterrupt
         return report
+
+    def _flush(self, on_progress: OnProgress | None) -> None:
+        """Wait until the store has everything; tell of it where it takes long."""
+        store = self.storage
+        if not isinstance(store, JournalledStorage):
+            store.flush()
+            return
+
+        def tell() -> None:
+            self.meter.waiting = {"reason": storable(store.trouble() or "the store"), "until": None}
+            if on_progress is not None:
+                on_progress(self.meter.snapshot())
+            trouble = store.trouble()
+            if self.stop.now.is_set() and trouble is not None:
+                raise StoreUnreachable(trouble)
+
+        store.flush(tell)
+        self.meter.waiting = None
 
     def _only_refused(self) -> bool:
         aggregate = self.aggregate
@@ -110,7 +137,8 @@ class Sitting(ABC):
         """Say in the store, if it still listens, that the run stopped and why."""
         status, reason = self._concluded(*_ending(exc))
         try:
-            self.storage.flush()
+            if not (isinstance(exc, StoreUnreachable) and isinstance(self.storage, JournalledStorage)):
+                self.storage.flush()  # else it would only be waited for once more
         except Exception as second:  # the first error is the one to raise
             exc.add_note(f"The last records may not be durable: {second}")
         if isinstance(exc, RunNotFound):

@@ -12,10 +12,12 @@ from typing import Any
 from themis.backends.execution.base import ExecutionBackend
 from themis.backends.registry import default_executor, open_executor, open_storage, storage_named
 from themis.backends.storage.base import StorageBackend
+from themis.backends.storage.journalled import JournalledStorage
 from themis.core.errors import UsageError
 from themis.core.masking import masked
 from themis.core.options import redacted
 from themis.core.safe_text import storable
+from themis.evaluation.hold import held
 from themis.evaluation.host import boot_id, host_name, process_started
 from themis.evaluation.stop import StopSignal
 from themis.metrics import JudgingMetric, Metric, open_metrics, split_names
@@ -52,6 +54,16 @@ def lock_name(store: StorageBackend, name: str) -> str:
     # What lies in memory is in this object only, whatever other stores in memory are called.
     in_memory = type(store).__module__ == "themis.backends.storage.memory"
     return f"memory of process {os.getpid()} at {id(store):x}" if in_memory else name
+
+
+def hold(store: StorageBackend, name: str, run_id: str, opened: ExitStack) -> None:
+    """Hold a run until ``opened`` closes; what ended writers left of it on this machine is in the store then.
+
+    Raises :class:`RunHeld`; what the store raises.
+    """
+    opened.enter_context(held(lock_name(store, name), run_id))
+    if isinstance(store, JournalledStorage):
+        store.recover(run_id)
 
 
 def given_executor(

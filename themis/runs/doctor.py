@@ -15,10 +15,13 @@ from themis.backends.storage.annotations import annotations_in
 from themis.core.current import generation_key, matches
 from themis.core.entities import EvaluationRecord
 from themis.core.errors import RunNotFound, StorageError, StoreCorrupt, ThemisError, described
+from themis.core.options import redacted
 from themis.runs.annotations import seen
 from themis.runs.catalog import Store
 from themis.runs.copy import COPYING
-from themis.runs.purge import begun_purges, half_purged, purge
+from themis.runs.purge import half_purged, purge
+from themis.runs.purge_log import begun_purges
+from themis.runs.recover import kept, recover, set_aside
 from themis.runs.trash import expires_at, trash_of
 from themis.runs.watch import RunView
 
@@ -74,6 +77,7 @@ def examine_store(store: Store) -> StoreHealth:
             finding = _begun_purge(store, run_id, line)
             if finding is not None:
                 health.findings.append(finding)
+    health.findings += _of_journal(store)
     stale = getattr(store.backend, "stale_in_index", None)
     if stale is not None and (differing := stale()):
         said = f"the index says something else than the store of {_named(differing)}"
@@ -81,6 +85,22 @@ def examine_store(store: Store) -> StoreHealth:
             Finding("index", PROBLEM, said, "it is made anew", store.backend.rebuild_index)  # type: ignore[attr-defined]
         )
     return health
+
+
+def _of_journal(store: Store) -> Iterator[Finding]:
+    waiting = [each for each in kept(store) if not each.living]
+    if waiting:
+        said = f"{sum(each.size for each in waiting):,} bytes of records of "
+        said += f"{_named([each.run_id for each in waiting])} wait on this machine; their process ended"
+        yield Finding("unsent", PROBLEM, said, "they are sent", lambda: _send(store))
+    aside = set_aside(store)
+    if aside:
+        said = f"records of {_named([each.run_id for each in aside])} were set aside: {aside[0].why}"
+        yield Finding("set-aside", NOTE, said, f"look at {aside[0].path.parent}, and remove it")
+
+
+def _send(store: Store) -> None:
+    recover(store)
 
 
 def examine_runs(store: Store, run_ids: Iterable[str]) -> Iterator[RunHealth]:
@@ -127,13 +147,9 @@ def repair(findings: Iterable[Finding]) -> list[tuple[Finding, str | None]]:
 
 
 def _half_purged(store: Store, run_id: str) -> Finding:
-    return Finding(
-        "unfinished-delete",
-        PROBLEM,
-        f"{run_id} was deleted for good, and not swept to the end",
-        "the deletion is finished",
-        _purging(store, run_id),
-    )
+    # Nothing of it can be had any more, so whoever began it did no more than this.
+    said = f"{run_id} was deleted for good, and not swept to the end"
+    return _unfinished(store, run_id, said, ours=True)
 
 
 def _begun_purge(store: Store, run_id: str, line: dict[str, Any]) -> Finding | None:
@@ -146,6 +162,14 @@ def _begun_purge(store: Store, run_id: str, line: dict[str, Any]) -> Finding | N
     if uid is None:
         # It may be another's run, made since; a person knows.
         return Finding("unfinished-delete", PROBLEM, said, f"themis runs purge {run_id}")
+    return Finding("unfinished-delete", PROBLEM, said, "the deletion is finished", _purging(store, run_id))
+
+
+def _unfinished(store: Store, run_id: str, said: str, *, ours: bool) -> Finding:
+    """``ours``: begun on this machine, where a protected store had its name typed."""
+    if store.protected and not ours:
+        mend = f"themis runs purge {run_id} --confirm {redacted(store.name)}"
+        return Finding("unfinished-delete", PROBLEM, said, mend)
     return Finding("unfinished-delete", PROBLEM, said, "the deletion is finished", _purging(store, run_id))
 
 
@@ -191,13 +215,8 @@ def _of_trash(store: Store, view: RunView) -> Iterator[Finding]:
     if trash is None:
         return
     if "purging" in trash:
-        yield Finding(
-            "unfinished-delete",
-            PROBLEM,
-            "somebody began to delete it for good",
-            "the deletion is finished",
-            _purging(store, view.run_id),
-        )
+        said = f"{trash.get('by')} began to delete it for good"
+        yield _unfinished(store, view.run_id, said, ours=view.run_id in begun_purges(store))
     elif expires_at(trash) is None:
         yield Finding(
             "trash",
@@ -298,11 +317,19 @@ def _of_files(store: Store, view: RunView, counts: dict[str, int]) -> Iterator[F
             PROBLEM,
             f"{len(anatomy.strays)} temporary files of killed writers: {_named(anatomy.strays)}",
             "they are removed",
-            lambda: store.backend.sweep_strays(view.run_id),  # type: ignore[attr-defined]
+            _sweeping(store, view.run_id),
         )
     if anatomy.unknown:
         said = f"files that are none of Themis's: {_named(anatomy.unknown)}"
         yield Finding("unknown", NOTE, said, "they are left alone, and go with the run")
+
+
+def _sweeping(store: Store, run_id: str) -> Callable[[], None]:
+    def sweep() -> None:
+        store.check_writable("repairing runs")
+        store.backend.sweep_strays(run_id)  # type: ignore[attr-defined]
+
+    return sweep
 
 
 def _named(names: Iterable[str]) -> str:

@@ -18,6 +18,7 @@ from themis.core.errors import (
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 8.0
 """Between tries while the store does not take anything."""
+FLUSH_TICK_S = 0.5
 IDLE_S = 5.0
 """A thread that has had nothing to do for so long ends; the next record starts another."""
 UNMENDED = (RecordRefused, StoreCorrupt)
@@ -42,6 +43,7 @@ class Drain:
         self._not_before = 0.0
         self._failures = 0
         self._in_a_row = 0
+        self._taken_at = 0.0
         self._failure: StorageError | None = None
         self._failing_since = 0.0
         """Since the epoch."""
@@ -56,33 +58,43 @@ class Drain:
             elif self.journal.growing_bytes >= self._segment_bytes:
                 self._changed.notify_all()
 
-    def flush(self, patience_s: float) -> None:
-        """Return when all that was appended is in the store.
+    def flush(self, patience_s: float, meanwhile: Callable[[], None] | None = None) -> None:
+        """Return when all that was appended is in the store; ``meanwhile`` is called every half second.
 
-        Raises what the store raised, :class:`StoreUnreachable` only after ``patience_s``; and why records
-        were set aside, if any were.
+        Raises what the store raised, but :class:`StoreUnreachable` only once it has taken nothing for
+        ``patience_s``; and why records were set aside, if any were.
         """
         last = self.journal.seal()
-        deadline = time.monotonic() + patience_s
+        failures = self._failures
+        self._try_now()
+        begun = time.monotonic()
+        while not self._is_sent(last):
+            failed = self._failure if self._failures > failures else None
+            if failed is not None and not isinstance(failed, StoreUnreachable):
+                raise failed
+            if self._stopped or time.monotonic() - max(begun, self._taken_at) >= patience_s:
+                raise self._failure or StoreUnreachable(
+                    f"The store took nothing for {patience_s:g} s. The records are kept in "
+                    f"{self.journal.folder}."
+                )
+            if meanwhile is not None:
+                meanwhile()
+        if self.lost is not None:
+            raise self.lost
+
+    def _try_now(self) -> None:
         with self._changed:
-            failures = self._failures
             self._not_before = 0.0
             if self._thread is None and not self._stopped and not self.journal.is_empty():
                 self._start()
             self._changed.notify_all()
-            while not self.journal.is_sent(last):
-                failed = self._failure if self._failures > failures else None
-                if failed is not None and not isinstance(failed, StoreUnreachable):
-                    raise failed
-                left = deadline - time.monotonic()
-                if left <= 0 or self._stopped:
-                    raise self._failure or StoreUnreachable(
-                        f"The store did not take all records within {patience_s:g} s. They are kept in "
-                        f"{self.journal.folder}."
-                    )
-                self._changed.wait(min(left, 0.5))
-        if self.lost is not None:
-            raise self.lost
+
+    def _is_sent(self, last: int) -> bool:
+        """Whether all segments up to that number are gone, waiting a little for that."""
+        with self._changed:
+            if not self.journal.is_sent(last):
+                self._changed.wait(FLUSH_TICK_S)
+            return self.journal.is_sent(last)
 
     def has_room(self, limit: int, timeout: float) -> bool:
         """Whether less than ``limit`` bytes are kept, waiting up to ``timeout`` seconds for it."""
@@ -156,6 +168,7 @@ class Drain:
             return False
         with self._changed:
             self._failure, self._in_a_row = None, 0
+            self._taken_at = time.monotonic()
             self._changed.notify_all()
         return True
 

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from themis.backends.storage.files import FileClosed, GrowingFile, translated, write_whole
-from themis.core.directories import state_dir
+from themis.core.directories import make_private, state_dir
 from themis.core.errors import RunNotFound, StorageError
 
 KINDS = ("gen", "eval")
@@ -174,6 +174,25 @@ class Journal:
             self.unsent_bytes -= segment.size
 
 
+class Kept(NamedTuple):
+    """What one writer on this machine has not sent yet."""
+
+    run_id: str
+    segments: int
+    size: int
+    """In bytes."""
+    living: bool
+    """Whether its writer lives, and sends it by itself."""
+
+
+class SetAside(NamedTuple):
+    """Records that their store will not take."""
+
+    run_id: str
+    path: Path
+    why: str
+
+
 class Orphan:
     """A journal whose writer ended before it had sent everything."""
 
@@ -199,9 +218,7 @@ def name_place(place: str) -> Path:
     """Make the folder of a store's journals, with a file in it that says to a person which it is."""
     folder = place_folder(place)
     with translated(folder, "begin a journal"):
-        folder.parent.parent.mkdir(parents=True, exist_ok=True)
-        for each in (folder.parent, folder):
-            each.mkdir(exist_ok=True, mode=0o700)
+        make_private(folder)
         header = folder / _PLACE
         if not header.exists():
             write_whole(header, json.dumps({"place": place}).encode())
@@ -254,6 +271,24 @@ def orphans(folder: Path) -> Iterator[Orphan]:
         folder.rmdir()
 
 
+def kept_in(folder: Path) -> Iterator[Kept]:
+    """What writers have not sent yet, in a store's folder; nothing is changed."""
+    for run_id in kept_runs(folder):
+        for writer in sorted((folder / run_id).glob(f"*/{_LOCK}")):
+            segments = segments_in(writer.parent)
+            if segments:
+                size = sum(each.size for each in segments)
+                yield Kept(run_id, len(segments), size, _is_held(writer))
+
+
+def set_aside_in(folder: Path) -> Iterator[SetAside]:
+    """What was set aside in a store's folder."""
+    for path in sorted((folder / SET_ASIDE).glob("*/*.jsonl")):
+        why = path.with_name(f"{path.name}.why")
+        said = why.read_text(errors="replace").strip() if why.exists() else "it does not say why"
+        yield SetAside(path.parent.name, path, said)
+
+
 def segments_in(folder: Path) -> list[Segment]:
     """The segments in a writer's folder, in the order in which they were begun."""
     with suppress(FileNotFoundError):
@@ -291,6 +326,21 @@ def _begin(folder: Path, run: str) -> int:
 def _segment(path: Path, size: int) -> Segment:
     kind = "gen" if path.name.startswith("g") else "eval"
     return Segment(path, kind, int(path.stem[1:]), size)
+
+
+def _is_held(lock: Path) -> bool:
+    try:
+        fd = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        # Shared, so that two who look do not take each other for a writer.
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 def _run_of(folder: Path) -> str:

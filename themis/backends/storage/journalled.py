@@ -7,7 +7,7 @@ import os
 import threading
 from abc import abstractmethod
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -17,10 +17,10 @@ from themis.backends.storage import journal
 from themis.backends.storage.base import StorageBackend
 from themis.backends.storage.drain import UNMENDED, Drain
 from themis.backends.storage.files import FileClosed
-from themis.backends.storage.journal import Journal, Opening, Segment
+from themis.backends.storage.journal import Journal, Kept, Opening, Segment, SetAside
 from themis.core import codec
 from themis.core.entities import EvaluationRecord, GenerationRecord
-from themis.core.errors import RunNotFound, StorageError, described
+from themis.core.errors import RunNotFound, StorageError, StoreUnreachable, described
 from themis.core.run_ids import checked_run_id
 
 MOST_OPEN_RUNS = 64
@@ -75,7 +75,8 @@ class JournalledStorage(StorageBackend):
         self._place = place
         self._journals = journal
         self._most_unsent = journal_mb * MEGABYTE
-        self._patience_s = patience_s
+        self.patience_s = patience_s
+        """How long a flush waits for the store, in seconds."""
         self._begin_journals()
         _stores[id(self)] = self
 
@@ -107,11 +108,15 @@ class JournalledStorage(StorageBackend):
     def save_evaluation_records(self, run_id: str, records: Iterable[EvaluationRecord]) -> None:
         self._append(run_id, "eval", codec.encode_lines(records))
 
-    def flush(self) -> None:
+    def flush(self, meanwhile: Callable[[], None] | None = None) -> None:
+        """As promised. ``meanwhile`` is called twice a second of waiting; what it raises ends the wait.
+
+        Raises :class:`StoreUnreachable` once the store has taken nothing for :attr:`patience_s`.
+        """
         failure: StorageError | None = None
         for run_id in list(self._writings):
             try:
-                self._flush_run(run_id, self._patience_s)
+                self._flush_run(run_id, self.patience_s, meanwhile)
                 self._recover(run_id, journal.place_folder(self._place) / run_id)
             except StorageError as exc:  # the other runs are sent all the same
                 failure = failure or exc
@@ -147,10 +152,18 @@ class JournalledStorage(StorageBackend):
         found = [self._recover(each, folder / each) for each in runs]
         return [each for each in found if each.segments or each.set_aside]
 
+    def kept(self) -> list[Kept]:
+        """What writers on this machine, living or ended, have not sent to this store yet."""
+        return list(journal.kept_in(journal.place_folder(self._place)))
+
+    def set_aside(self) -> list[SetAside]:
+        """Records on this machine that this store will not take, and why."""
+        return list(journal.set_aside_in(journal.place_folder(self._place)))
+
     def _settle(self, run_id: str) -> None:
         """Before records are loaded: those saved here are in the store."""
         with suppress(RunNotFound):
-            self._flush_run(run_id, min(self._patience_s, READING_PATIENCE_S))
+            self._flush_run(run_id, min(self.patience_s, READING_PATIENCE_S))
 
     def _discard(self, run_id: str) -> None:
         """Before a run is deleted: nothing of it is sent any more."""
@@ -161,10 +174,13 @@ class JournalledStorage(StorageBackend):
             _end(writing, discard=True)
 
     def _opened_as(self, run_id: str, opening: Opening) -> None:
-        """Say which run of this id there is now: records saved from here on belong to it."""
-        known = self._openings.get(run_id)
-        if known is not None and known.run != opening.run:
-            self._forget(run_id)
+        """Say which run of this id there is now, when its metadata were saved: what is saved from here on
+        belongs to it, and can be kept though the store goes away."""
+        with self._opening_lock:
+            known = self._openings.get(run_id)
+            if known is not None and known.run != opening.run:
+                self._forget(run_id)
+            self._openings.setdefault(run_id, opening)
 
     def _append(self, run_id: str, kind: str, lines: bytes) -> None:
         checked_run_id(run_id)
@@ -187,12 +203,12 @@ class JournalledStorage(StorageBackend):
             writing.drain.begin()
             return
 
-    def _flush_run(self, run_id: str, patience_s: float) -> None:
+    def _flush_run(self, run_id: str, patience_s: float, meanwhile: Callable[[], None] | None = None) -> None:
         writing = self._writings.get(run_id)
         if writing is None:
             return
         try:
-            writing.drain.flush(patience_s)
+            writing.drain.flush(patience_s, meanwhile)
         finally:
             if writing.drain.lost is not None:  # told now; what is saved from here on is of another opening
                 self._forget(run_id, writing)
@@ -226,7 +242,8 @@ class JournalledStorage(StorageBackend):
                     self._close_oldest()
                 opening = self._opening(run_id)
                 folder = journal.name_place(self._place) / run_id
-                self._recover(run_id, folder)
+                with suppress(StoreUnreachable):  # the next flush tries it again
+                    self._recover(run_id, folder)
                 made = Journal(folder, opening)
                 writing = self._writings[run_id] = _Writing(made, self._drain(run_id, made))
             return writing
@@ -240,7 +257,7 @@ class JournalledStorage(StorageBackend):
     def _close_oldest(self) -> None:
         run_id, writing = next(iter(self._writings.items()))
         with suppress(RunNotFound):  # it was deleted: nothing to keep
-            self._flush_run(run_id, self._patience_s)
+            self._flush_run(run_id, self.patience_s)
         self._forget(run_id, writing)
 
     def _forget(self, run_id: str, writing: _Writing | None = None) -> None:

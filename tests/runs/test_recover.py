@@ -1,0 +1,71 @@
+"""Records that wait on this machine for their store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.backends.far import FarStorage
+from tests.backends.test_journalled import RUN, ids, killed_writer
+from themis.backends import LocalStorageBackend
+from themis.core.errors import UsageError
+from themis.runs.catalog import Store
+from themis.runs.doctor import examine_store, repair
+from themis.runs.recover import kept, recover, set_aside
+from themis.testing.storage.examples import generation
+
+
+@pytest.fixture
+def store(tmp_path: Path):
+    with FarStorage(tmp_path / "far" / "store") as backend:
+        yield Store("far", backend)
+
+
+def test_what_waits_is_told_without_a_change(store: Store):
+    store.backend.save_generation_record("mine", generation("a"))
+    store.backend.flush()
+    assert kept(store) == []
+    killed_writer(store.backend.root)
+    for _ in range(2):
+        ((run_id, segments, size, living),) = kept(store)
+        assert (run_id, segments, living) == (RUN, 2, False)
+        assert size > 500
+    (sent,) = recover(store)
+    assert (sent.run_id, sent.segments) == (RUN, 2)
+    assert kept(store) == []
+
+
+def test_what_a_living_process_sends_is_told_as_such(store: Store, tmp_path: Path):
+    writer = FarStorage(store.backend.root, slow=True)
+    writer.save_generation_record(RUN, generation("a"))
+    assert [(each.segments, each.living) for each in kept(store)] == [(1, True)]
+    assert examine_store(store).findings == []
+    writer.close()
+
+
+def test_doctor_finds_it_and_sends_it(store: Store):
+    killed_writer(store.backend.root)
+    (finding,) = examine_store(store).findings
+    assert finding.kind == "unsent"
+    assert RUN in finding.said
+    assert repair([finding]) == [(finding, None)]
+    assert len(ids(store.backend)) == 5
+    assert examine_store(store).findings == []
+
+
+def test_doctor_tells_of_what_was_set_aside(store: Store):
+    killed_writer(store.backend.root)
+    store.backend.delete_run(RUN)
+    recover(store)
+    (finding,) = examine_store(store).findings
+    assert finding.kind == "set-aside"
+    assert "was deleted" in finding.said
+    assert len(set_aside(store)) == 2
+
+
+def test_a_store_without_a_journal_has_nothing_to_recover(tmp_path: Path):
+    store = Store("local", LocalStorageBackend(tmp_path))
+    assert kept(store) == set_aside(store) == []
+    with pytest.raises(UsageError, match="keeps no journal"):
+        recover(store)
