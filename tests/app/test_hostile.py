@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -137,7 +138,7 @@ async def test_hostile_profiles_and_what_trying_them_says_are_harmless(size, ope
     tables = {
         "storage": {"here": {"type": "local", "root": spoken}, **{name: {"type": name} for name in names}},
         "executor": {everything: {"type": everything}},
-        "endpoint": {"m": {"base_url": f"http://127.0.0.1:9/{spoken}", "model": spoken}},
+        "endpoint": {"m": {"base_url": f"http://127.0.0.1:9/{re.sub('[?#@]', '', spoken)}", "model": spoken}},
     }
     profiles_path().parent.mkdir(parents=True)
     profiles_path().write_text(tomlkit.dumps(tables), encoding="utf-8")
