@@ -190,7 +190,7 @@ class PostgresStorageBackend(JournalledStorage, Annotations):
             return None if there is None else there[0] == new_version != version
 
         checked_run_id(run_id)
-        saved = self._write("save annotations", work)
+        saved = self._connections.run("save annotations", work) if self._tables() else None
         if saved is None:
             raise self._no_run(run_id)
         if not saved:
