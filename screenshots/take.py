@@ -14,8 +14,9 @@ import re
 import socket
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ def make_world(root: Path) -> None:
     os.environ.update(
         THEMIS_DATA_DIR=str(root / "data"),
         THEMIS_STATE_DIR=str(root / "state"),
+        THEMIS_CONFIG_DIR=str(root / ".config" / "themis"),
+        HOME=str(root),
         XDG_CACHE_HOME=str(root / "cache"),
         TEXTUAL_ANIMATIONS="none",
         TEXTUAL_COLOR_SYSTEM="truecolor",
@@ -112,6 +115,98 @@ def _steady_records(store: Any, run_id: str) -> None:
     store.save_generation_records(run_id, steady)
 
 
+PROFILES = """\
+[default]
+storage = "local"
+executor = "async"
+
+[storage.local]
+type = "local"
+colour = "green"
+
+[storage.team]
+type = "local"
+root = "{root}/team"
+protected = true
+colour = "orange"
+
+[storage.archive]
+type = "local"
+root = "/mnt/archive/evals"
+readonly = true
+
+[executor.async]
+type = "async"
+max_concurrent = 64
+
+[executor.many]
+type = "threads"
+max_workers = 32
+
+[endpoint.gpu7]
+base_url = "http://gpu7:8080/v1"
+model = "smollm2-135m"
+
+[endpoint.hosted]
+base_url = "https://models.example.org/v1"
+model = "qwen3-4b"
+key = "env:MODELS_KEY"
+"""
+"""Written when the runs have been shown, whose stores they do not change."""
+
+
+def write_profiles(root: str) -> None:
+    """Make the user's profiles those of the picture."""
+    from themis.profiles import profiles_path
+
+    profiles_path().parent.mkdir(parents=True, exist_ok=True)
+    profiles_path().write_text(PROFILES.format(root=root))
+
+
+def steady_steps(kind: str, name: str) -> Iterator[Any]:
+    """What trying a store shows, in the times of a disk of this kind; it is seen at its last but one."""
+    from themis.core.check_step import CheckStep
+
+    yield CheckStep("resolve", True, 0.0011, "local")
+    yield CheckStep("open", True, 0.0004, "")
+    for step, took, said in (
+        ("connect", 0.0021, "214 runs"),
+        ("write", 0.0061, ""),
+        ("read back", 0.0032, ""),
+        ("list", 0.0018, ""),
+    ):
+        yield CheckStep(step, True, took, said)
+    SEEN.wait()
+    yield CheckStep("delete", True, 0.0052, "")
+
+
+SEEN = threading.Event()
+"""The picture of a store that is being tried has been taken."""
+
+
+async def take_profiles(pilot: Any, folder: Path) -> None:
+    """The list of profiles with a store that is being tried, and the form of another."""
+    from themis_tui.screens.profile_form import ProfileFormScreen
+    from themis_tui.screens.profiles import ProfilesScreen
+
+    app = pilot.app
+    await pilot.press("p")
+    await _until(pilot, lambda: isinstance(app.screen, ProfilesScreen) and app.screen.row)
+    with patch("themis.runs.profiles.steps", steady_steps):
+        await pilot.press("j", "t")
+        try:
+            trial = await _until(pilot, lambda: app.screen.trials.get("storage.team"))
+            await _until(pilot, lambda: len(trial.steps) == 6)
+            await _picture(pilot, folder / "profiles.svg")
+        finally:
+            SEEN.set()
+    await pilot.press("d")
+    await _until(pilot, lambda: isinstance(app.screen, ProfileFormScreen) and app.screen.checked)
+    await pilot.press("tab", "tab", "end", "ctrl+u", *"/data/team-2", "tab", "tab", "end", "ctrl+u", *"maybe")
+    await _until(pilot, lambda: app.screen.checked.problems)
+    await _picture(pilot, folder / "profile_form.svg")
+
+
 async def take(folder: Path, size: tuple[int, int], theme: str) -> None:
     """One picture of each screen."""
     from themis_tui.app import ThemisApp
@@ -137,14 +232,87 @@ async def take(folder: Path, size: tuple[int, int], theme: str) -> None:
         await pilot.press("tab", "tab", *"{question} Think first.", "tab", "tab", "tab", *"50")
         await _until(pilot, lambda: app.screen.checked.spec.limit == 50 and app.screen.checked.preview)
         await _picture(pilot, folder / "new_run.svg")
+        await pilot.press("escape")
+        write_profiles("/data")
+        await take_profiles(pilot, folder)
 
 
-async def _until(pilot: Any, condition: Callable[[], Any]) -> None:
+TAGS = {
+    "nightly-0521": ["nightly"],
+    "few-shot-0": ["baseline"],
+    "few-shot-4": ["baseline", "best"],
+    "cot-1": ["cot"],
+    "cot-2": ["cot", "best"],
+    "cot-3-all": ["cot"],
+}
+NOTES = {"cot-2": "twice as many steps as cot-1; the prompt of the paper"}
+ELSEWHERE = ("few-shot-4", "nightly-0521")
+"""Runs that the second store has too."""
+
+
+def make_stores(root: Path) -> None:
+    """Two more stores, of which one cannot be read; tags and notes; runs that are in two places."""
+    from themis.profiles import profiles_path
+    from themis.runs.annotations import set_notes, tag_runs
+    from themis.runs.catalog import open_store
+    from themis.runs.copy import copy_run
+
+    os.environ["THEMIS_CONFIG_DIR"] = str(root / "config")
+    profiles_path().parent.mkdir(parents=True, exist_ok=True)
+    profiles_path().write_text(
+        f'[storage.team]\ntype = "local"\nroot = "{root / "team"}"\ncolour = "amber"\n\n'
+        '[storage.archive]\ntype = "local"\nbucket = "evals"\n'
+        "readonly = true\n"
+    )
+    profiles_path().chmod(0o600)
+    local, team = open_store("local"), open_store("team")
+    for run_id, tags in TAGS.items():
+        tag_runs(local, [run_id], add=tags)
+    for run_id, notes in NOTES.items():
+        set_notes(local, run_id, notes)
+    for run_id in ELSEWHERE:
+        copy_run(local, run_id, team)
+
+
+async def take_many(folder: Path, size: tuple[int, int], theme: str) -> None:
+    """The list over several stores, and the questions that are asked over it."""
+    from themis_tui.app import ThemisApp
+    from themis_tui.screens.annotate import AnnotateForm, TagForm
+    from themis_tui.screens.copying import CopyDialog
+    from themis_tui.screens.dialogs import ConfirmDialog
+
+    app: Any = ThemisApp(clock=lambda: NOW)
+    async with app.run_test(size=size) as pilot:
+        app.theme = theme
+        await _until(pilot, lambda: app.screen._listed.settled and len(app.screen.table.rows.all) > len(RUNS))
+        runs = app.screen
+        await pilot.press("slash", *"tag:cot | tag:best", "enter")
+        await _until(pilot, lambda: len(runs.table.rows.shown) < len(runs.table.rows.all))
+        await pilot.press("g", "j", "space", "space", "k")
+        app.clear_notifications()
+        await _picture(pilot, folder / "stores.svg")
+        await pilot.press("e")
+        await _until(pilot, lambda: isinstance(app.screen, TagForm))
+        await pilot.press(*"published")
+        await _picture(pilot, folder / "tags.svg")
+        await pilot.press("escape", "escape", "C")
+        await _until(pilot, lambda: isinstance(app.screen, CopyDialog))
+        await _picture(pilot, folder / "copy.svg")
+        await pilot.press("escape", "D")
+        await _until(pilot, lambda: isinstance(app.screen, ConfirmDialog))
+        await _picture(pilot, folder / "delete.svg")
+        await pilot.press("escape", "ctrl+backslash", "e")
+        await _until(pilot, lambda: isinstance(app.screen, AnnotateForm))
+        await _picture(pilot, folder / "annotate.svg")
+
+
+async def _until(pilot: Any, condition: Callable[[], Any]) -> Any:
     deadline = time.monotonic() + DEADLINE_S
-    while not condition():
+    while not (held := condition()):
         if time.monotonic() > deadline:
             raise SystemExit("the screen did not come to show what the picture is of")
         await pilot.pause(0.05)
+    return held
 
 
 async def _picture(pilot: Any, path: Path) -> None:
@@ -213,6 +381,8 @@ def main() -> None:
         make_world(Path(root))
         frozen(stack)
         asyncio.run(take(asked.folder, (int(width), int(height)), asked.theme))
+        make_stores(Path(root))
+        asyncio.run(take_many(asked.folder, (int(width), int(height)), asked.theme))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from themis_tui.widgets.typed import Typed
 if TYPE_CHECKING:
     from textual.command import Provider
 
+    from themis_tui.beside import Beside, BesideMoved
     from themis_tui.draft import Draft
 
 HERE = Path(__file__).parent
@@ -74,14 +75,19 @@ class ThemisApp(App[None]):
         """``storage``: where runs are launched and looked for, the default store if not given.
 
         ``stores``: whose runs are listed; if not given, those of ``storage``, else of all there are.
-        ``run_id``: open this run first. ``draft``: open the form first, filled in.
+        ``run_id``: open this run first, in ``storage`` or else in the one store that has it.
+        ``draft``: open the form first, filled in.
         """
         super().__init__()
         self.storage = storage
         self.stores = stores or ([storage] if storage is not None else [])
         self.doors = doors or Doors()
+        self.works: list[Beside] = []
+        """What processes of their own are doing for it."""
         self._first_look = first_look
         self.clock = clock
+        self.undo: Callable[[], str] | None = None
+        """Takes the last change back, and says so."""
         self._awaited: Key | None = None
         self._awaited_until: Timer | None = None
         self._held: list[Key | Paste] = []
@@ -106,13 +112,20 @@ class ThemisApp(App[None]):
             self.app_resume_signal.subscribe(self, terminal.follow_size)
             self.call_after_refresh(terminal.free_garbage)
         if self._first_run is not None:
-            from themis_tui.screens.run import RunScreen
-
-            self.push_screen(RunScreen(self.storage, self._first_run))
+            self._open_first(self._first_run)
         if self._first_draft is not None:
             from themis_tui.screens.new_run import NewRunScreen
 
             self.push_screen(NewRunScreen(self._first_draft))
+
+    def _open_first(self, run_id: str) -> None:
+        from themis_tui.screens.run import RunScreen
+
+        home = self.screen
+        if isinstance(home, RunsScreen) and len(self.stores) != 1:
+            home.open_run(run_id)
+        else:
+            self.push_screen(RunScreen(self.storage, run_id))
 
     async def on_event(self, event: Event) -> None:
         if isinstance(event, Paste):
@@ -158,6 +171,31 @@ class ThemisApp(App[None]):
 
         if not isinstance(self.screen, Palette):
             self.push_screen(Palette())  # without an id: the one before may still be on its way out
+
+    def work_beside(self, what: str, arguments: Sequence[str], then: Callable[[Beside], object]) -> Beside:
+        """Have ``themis`` do something long in a process of its own; ``then`` is called when it has ended."""
+        from themis_tui.beside import Beside
+
+        work = Beside(what, arguments, self.post_message, then)
+        self.works.append(work)
+        self._show_works()
+        work.start()
+        return work
+
+    def on_beside_moved(self, event: BesideMoved) -> None:
+        work = event.work
+        if work.ended and work in self.works:
+            self.works.remove(work)
+            work.then(work)
+            for screen in self.screen_stack:
+                if isinstance(screen, ThemisScreen) and screen.watcher is not None:
+                    screen.watcher.look_now()
+        self._show_works()
+
+    def _show_works(self) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, ThemisScreen):
+                screen.show_works(self.works)
 
     def do_help(self) -> None:
         from themis_tui.screens.help import HelpPage

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from textual.message import Message
 
+from themis.backends.storage.annotations import annotations_in
+from themis.backends.storage.base import StorageBackend
 from themis.core.codec import paused_gc
+from themis.core.errors import RunNotFound, StoreCorrupt
 from themis.core.progress import ProgressSnapshot
 from themis.runs.samples import SampleRow, sample_rows
 from themis.runs.watch import RunView, glance, look
@@ -28,6 +32,8 @@ class RunSeen(Message):
 
     store: str
     view: RunView
+    notes: dict[str, Any] = field(default_factory=dict)
+    """What people said of it."""
 
 
 @dataclass
@@ -52,6 +58,7 @@ class RunWatcher(Watcher):
         self._door = door
         self._run_id = run_id
         self._view: RunView | None = None
+        self._notes: dict[str, Any] | None = None
         self._seq = -1
         self._looked_at = 0.0
         self._samples_at = 0.0
@@ -77,11 +84,12 @@ class RunWatcher(Watcher):
     def _look(self, now: float) -> RunView:
         store = self._door.open()
         view = look(store.backend, self._run_id)
+        notes = _notes(store.backend, view)
         self._looked_at = now
-        if view != self._view:
-            self._view = view
+        if (view, notes) != (self._view, self._notes):
+            self._view, self._notes = view, notes
             self._seq = view.progress.seq if view.progress is not None else -1
-            self.post(RunSeen(store.name, view))
+            self.post(RunSeen(store.name, view, notes))
         return view
 
     def _glance(self, view: RunView) -> None:
@@ -105,3 +113,10 @@ class RunWatcher(Watcher):
         self._samples_at = now
         self._samples_of = version
         self.post(SamplesRead(rows))
+
+
+def _notes(backend: StorageBackend, view: RunView) -> dict[str, Any]:
+    try:
+        return annotations_in(backend, view.run_id, view.metadata)
+    except (RunNotFound, StoreCorrupt):  # the run itself can still be seen
+        return {}

@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("runs", parents=[shared], help="the list of runs, which is also the default")
     run = commands.add_parser("run", parents=[shared], help="one run")
-    run.add_argument("run_id", metavar="RUN_ID", help="its id, or STORE:ID")
+    run.add_argument("run_id", metavar="RUN_ID", help="its id; STORE:ID if several stores have it")
     launch = commands.add_parser("launch", parents=[shared], help="the form that launches a run, filled in")
     for name, said in (
         ("benchmark", "a name, or the path of a JSONL file"),

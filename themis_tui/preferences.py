@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from themis.core.directories import config_dir
+from themis.core.directories import config_dir, make_private
 
 THEMES = ("themis-dark", "themis-light", "ansi-dark", "ansi-light")
 """The ANSI ones take the terminal's own colours."""
@@ -39,7 +39,7 @@ def load() -> Preferences:
 def save(preferences: Preferences) -> None:
     """Keep the choices. Another app at the same time may win; the file is always whole."""
     path = preferences_path()
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(path.parent)
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         fresh.write_text(json.dumps(asdict(preferences)) + "\n", encoding="ascii")

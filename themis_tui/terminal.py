@@ -19,7 +19,7 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
-from themis.core.directories import state_dir
+from themis.core.directories import make_private, state_dir
 from themis.core.safe_text import safe_text
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def write_crash(error: BaseException) -> Path | None:
 
 
 def _opened(path: Path) -> IO[str]:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(path.parent)
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     return os.fdopen(fd, "a", encoding="utf-8", errors="replace", buffering=1)
 

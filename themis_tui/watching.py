@@ -9,12 +9,15 @@ import gc
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from textual.message import Message
 
+from themis.core.codec import paused_gc
 from themis_tui.doors import Doors, wanted_stores
 
 if TYPE_CHECKING:
@@ -31,6 +34,10 @@ SHOW_EVERY_S = 0.25
 """The list is drawn anew at most this often."""
 FIRST_WITHIN_S = 0.1
 """What the stores say within this time is shown at once, not one after the other."""
+SETTLED_WITHIN_S = 0.02
+"""And then this much longer, lest what they remember is shown and at once corrected."""
+CALM_AFTER_S = 30.0
+"""Seconds after which garbage is looked for again, whatever the stores do."""
 MARK_EVERY_S = 5.0
 """What has been on the screen is written down as seen at most this often."""
 
@@ -46,6 +53,8 @@ class RunsListed(Message):
     everything: Sequence[RunRow] = ()
     """Those in the trash too."""
     stores: Sequence[StoreState] = field(default_factory=list)
+    words: Counter[str] = field(default_factory=Counter)
+    """How many of ``rows`` have which status: counted here, not on the loop whenever a line is drawn."""
     news: News | None = None
     """What is not as it was when the person last looked; ``None`` until every store has answered."""
 
@@ -131,7 +140,12 @@ class RunsWatcher(Watcher):
         self._known: dict[str, list[RunRow]] = {}
         """Rows shown of a store until it says anything."""
         self._catalog: Catalog | None = None
+        self._calm, self._calm_at = False, time.monotonic() + CALM_AFTER_S
+        """Whether garbage is looked for again, and when it is at the latest."""
+        self._held = ExitStack()
         self._ask_anew = False
+        self._profiles: object = None
+        """The stamp of the profiles by which the stores are listed."""
         self._look_at = self._mark_at = 0.0
         self._unmarked: RunsListed | None = None
         self._news: News | None = None
@@ -139,12 +153,15 @@ class RunsWatcher(Watcher):
         """How the runs were before this app looked; ``None`` until the first look."""
 
     def step(self) -> float:
+        self._hold_garbage(False)
         catalog = self._opened()
         now = time.monotonic()
         if now >= self._look_at:
             catalog.look(now=False)
             if not self._look_at:
-                catalog.wait(FIRST_WITHIN_S)
+                # A small store has soon said all it has; of a large one, what it remembers is enough.
+                catalog.wait_heard(FIRST_WITHIN_S)
+                catalog.wait(SETTLED_WITHIN_S)
             self._look_at = now + LOOK_EVERY_S
         if catalog.changes(within_s=max(0.0, self._look_at - now)):
             self._tell(catalog)
@@ -154,34 +171,47 @@ class RunsWatcher(Watcher):
         return 0.0
 
     def _opened(self) -> Catalog:
-        """The catalog of the stores that are wanted: another where there are others since."""
-        catalog = self._catalog
-        if catalog is not None and not self._ask_anew:
+        """The catalog of the stores that are wanted, which are others where the profiles say so since."""
+        from themis.backends.registry import profiles_stamp
+
+        catalog, stamp = self._catalog, profiles_stamp()
+        if catalog is not None and not self._ask_anew and stamp == self._profiles:
             return catalog
-        self._ask_anew = False
+        self._ask_anew, others, self._profiles = False, stamp != self._profiles, stamp
         names = wanted_stores(self._stores)
-        if catalog is None or catalog.names != names:
+        if catalog is None:
             from themis.runs.union import Catalog
 
-            # The one before is not closed: its stores are those of the doors, and it looks no more.
-            self._known = {}
             for row in self._shown:
                 self._known.setdefault(row.store, []).append(row)
             self._catalog = catalog = Catalog(names, opener=self._doors.open, pause_s=PAUSE_S)
-            self._look_at = 0.0
+        elif others or catalog.names != names:
+            for name in catalog.renew(names):
+                self._known.pop(name, None)
+            self._know_before(names)
+            catalog.look()
         return catalog
+
+    def _know_before(self, names: Sequence[str]) -> None:
+        """How the runs of stores were before: read here, not on the loop when it is filtered by."""
+        if self.seen is not None:
+            for name in names:
+                self.seen.last_look(name)
 
     def _tell(self, catalog: Catalog) -> None:
         states, rows = catalog.states(), catalog.rows()
         waited_for = [row for each in states if _is_silent(each) for row in self._known.get(each.name, ())]
         if waited_for:
             rows = sorted([*rows, *waited_for], key=lambda row: row.created, reverse=True)
-        listed = RunsListed([row for row in rows if not row.trashed], rows, states)
+        shown = [row for row in rows if not row.trashed]
+        listed = RunsListed(shown, rows, states, Counter(row.status.word for row in shown))
         if listed.settled and self._news is None:
             self._news = self._news_in(listed)
         listed.news = self._news
         self._shown = rows
+        self._doors.listed, self._doors.twins = rows, catalog.twins()
         self.post(listed)
+        self._hold_garbage(all(each.whole or each.state == "failed" for each in states))
         if listed.settled:
             self._unmarked = listed
 
@@ -189,11 +219,23 @@ class RunsWatcher(Watcher):
         from themis.runs.news import Seen
 
         self.seen = Seen()
-        for each in listed.stores:
-            self.seen.last_look(each.name)  # read here, not on the loop when it is filtered by
-        if len(listed.everything) >= MANY:
-            gc.freeze()
+        self._know_before([each.name for each in listed.stores])
         return self.seen.news(listed.rows)
+
+    def _hold_garbage(self, settled: bool) -> None:
+        """Look for no garbage until the stores have been read: their rows stay, and many are looked through
+        for long. Then never in what was read by now.
+        """
+        if self._calm:
+            return
+        self._calm = settled or time.monotonic() > self._calm_at
+        if not self._calm:
+            if gc.isenabled():
+                self._held.enter_context(paused_gc())
+            return
+        if len(self._shown) >= MANY:
+            gc.freeze()
+        self._held.close()
 
     def _mark(self, listed: RunsListed) -> None:
         """Remember what has been on the screen, of those stores that said it themselves."""
@@ -216,6 +258,7 @@ class RunsWatcher(Watcher):
 
     def stop(self) -> None:
         super().stop()
+        self._hold_garbage(True)
         if self._catalog is not None:
             self._catalog.close()
 

@@ -6,6 +6,7 @@ import pytest
 from textual.command import CommandPalette
 
 from themis_tui.actions import ACTIONS
+from themis_tui.screens.doctor import InstallationScreen, StoreDoctorScreen
 from themis_tui.screens.help import HelpPage
 from themis_tui.screens.new_run import NewRunScreen
 from themis_tui.screens.profile_form import ProfileFormScreen
@@ -42,6 +43,8 @@ async def test_help_lists_every_key_of_the_screen(world, opened, until):
         (NewRunScreen, "new_run"),
         (ProfilesScreen, "profiles"),
         (ProfileFormScreen, "profile_form"),
+        (StoreDoctorScreen, "doctor"),
+        (InstallationScreen, "doctor"),
     ],
 )
 def test_every_action_of_the_registry_can_be_done(screen, place):
@@ -58,6 +61,7 @@ def test_no_key_means_two_things_on_a_screen():
         ("text", "reader"),
         ("profiles", "table"),
         ("profile_form",),
+        ("doctor", "reader"),
     ):
         keys = [
             key for place in (*places, "app") for action in ACTIONS[place] for key in action.keys.split(",")

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
+import tomlkit
+from textual.events import Paste
 
 from themis.backends import open_storage
+from themis.core.check_step import CheckStep
 from themis.core.entities import EvaluationRecord, GenerationRecord
+from themis.profiles import profiles_path
+from themis.runs.profiles import ProfileRow
 from themis_tui import text
 from themis_tui.app import ThemisApp
+from themis_tui.screens.dialogs import ConfirmDialog
+from themis_tui.screens.profile_form import ProfileFormScreen
+from themis_tui.screens.profiles import ProfilesScreen
 from themis_tui.screens.run import RunScreen
 from themis_tui.screens.sample import SampleScreen
 from themis_tui.widgets.reader import Reader, wrapped
@@ -119,6 +128,63 @@ async def test_again_from_a_hostile_run_fills_a_harmless_form(hostile_world, ope
         await until(pilot, lambda: getattr(pilot.app.screen, "checked", None))
         await pilot.pause()
         harmless(pilot)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_hostile_profiles_and_what_trying_them_says_are_harmless(size, opened, until, monkeypatch):
+    everything = storable(" ".join(HOSTILE))
+    names = [storable(each) for each in HOSTILE]
+    spoken = "".join(each for each in everything if each >= " " and each != "\x7f")
+    tables = {
+        "storage": {"here": {"type": "local", "root": spoken}, **{name: {"type": name} for name in names}},
+        "executor": {everything: {"type": everything}},
+        "endpoint": {"m": {"base_url": f"http://127.0.0.1:9/{re.sub('[?#@]', '', spoken)}", "model": spoken}},
+    }
+    profiles_path().parent.mkdir(parents=True)
+    profiles_path().write_text(tomlkit.dumps(tables), encoding="utf-8")
+
+    def hostile_steps(kind, name):
+        yield CheckStep(everything, True, 0.1, everything)
+        for said in HOSTILE:
+            yield CheckStep(said, True, 0.1, said)
+        yield CheckStep(everything, False, 0.1, everything)
+
+    monkeypatch.setattr("themis.runs.profiles.steps", hostile_steps)
+    async with opened(size=size) as pilot:
+        await until(pilot, lambda: pilot.app.screen._listed.settled)
+        harmless(pilot)
+        await pilot.press("p")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ProfilesScreen) and pilot.app.screen.row)
+        screen = pilot.app.screen
+        for row in [row for row in screen.table.rows.all if isinstance(row, ProfileRow)]:
+            screen.table.go_to_key(row.place)
+            await pilot.press("t")
+            trial = screen.trials.get(row.place)
+            if row.problem is None:
+                await until(pilot, lambda trial=trial: trial.failed)
+            harmless(pilot)
+            await pilot.press("e")
+            await until(
+                pilot, lambda: isinstance(pilot.app.screen, ProfileFormScreen) and pilot.app.screen.checked
+            )
+            await pilot.pause()
+            harmless(pilot)
+            await pilot.press("escape", "D")
+            await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
+            harmless(pilot)
+            await pilot.press("escape")
+            await until(pilot, lambda: pilot.app.screen is screen)
+        await pilot.press("G", "d")
+        await until(
+            pilot, lambda: isinstance(pilot.app.screen, ProfileFormScreen) and pilot.app.screen.checked
+        )
+        for each in HOSTILE:
+            pilot.app.post_message(Paste(each))
+            await pilot.press("tab")
+        await pilot.press("f5")
+        await until(pilot, lambda: not pilot.app.screen._saving)
+        harmless(pilot)
+        assert pilot.app.is_running
 
 
 @pytest.mark.parametrize("said", HOSTILE)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from textual.events import Key
 from textual.keys import _character_to_key, key_to_character
+from textual.widgets import Button
 
 from themis import evaluate
 from themis.core.errors import LaunchFailed
@@ -23,9 +24,10 @@ from themis.runs.spec import RunSpec
 from themis_tui.app import ThemisApp
 from themis_tui.screens import new_run
 from themis_tui.screens.base import ThemisScreen
+from themis_tui.screens.dialogs import ConfirmDialog
 from themis_tui.screens.help import HelpPage
 from themis_tui.screens.new_run import NewRunScreen
-from themis_tui.screens.profile_form import ProfileFormScreen
+from themis_tui.screens.profile_form import LEAVE_TITLE, ProfileFormScreen
 from themis_tui.screens.profiles import ProfilesScreen
 from themis_tui.screens.run import RunScreen
 from themis_tui.screens.runs import RunsScreen
@@ -71,7 +73,7 @@ def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Launched]:
 @pytest.fixture
 def unreal(live: Launched, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """What costs processes or runs is only counted; the screens cannot tell."""
-    counts = {"launch": 0, "delete": 0, "stop": 0, "leave": 0}
+    counts = {"launch": 0, "delete": 0, "stop": 0, "leave": 0, "beside": 0}
 
     def counted(name: str, answer: Any) -> Any:
         def do(*_: Any) -> Any:
@@ -85,6 +87,7 @@ def unreal(live: Launched, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     monkeypatch.setattr(new_run, "start", counted("launch", live))
     monkeypatch.setattr("themis.runs.delete.delete_runs", counted("delete", Deleted([], {})))
     monkeypatch.setattr("themis_tui.screens.runs.purge_beside", counted("delete", "purged"))
+    monkeypatch.setattr(ThemisApp, "work_beside", counted("beside", None))
     monkeypatch.setattr("themis.runs.control.cancel", counted("stop", "told to stop"))
     monkeypatch.setattr("themis.runs.control.pause", counted("stop", "told to pause"))
     # Both are in the palette's list as well as on keys.
@@ -94,11 +97,20 @@ def unreal(live: Launched, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
 
 async def _home(pilot: Any, until: Any) -> RunsScreen:
-    """Escape leads back to the list from wherever that is."""
-    for _ in range(8):
-        if isinstance(pilot.app.screen, RunsScreen) and pilot.app.screen.table.has_focus:
+    """Escape leads back to the list from wherever that is; what was typed in a form is given up."""
+    for _ in range(20):
+        # An answer that is still to come may be a question that comes up over the list.
+        await until(pilot, lambda: all(each.is_finished for each in pilot.app.workers))
+        await pilot.pause(0.01)
+        screen = pilot.app.screen
+        if isinstance(screen, RunsScreen) and screen.table.has_focus:
             break
-        await _press(pilot, ["escape"])
+        if isinstance(screen, ConfirmDialog) and screen._title == LEAVE_TITLE:
+            for answer in screen.query("#yes").results(Button):
+                answer.press()
+            await pilot.pause(0.01)
+        else:
+            await _press(pilot, ["escape"])
     screen = pilot.app.screen
     assert isinstance(screen, RunsScreen), f"escape did not lead home from {screen!r}"
     await _press(pilot, ["escape", "escape"])

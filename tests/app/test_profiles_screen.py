@@ -14,7 +14,7 @@ from themis_tui.screens.dialogs import ConfirmDialog
 from themis_tui.screens.kind_menu import KindMenu
 from themis_tui.screens.new_run import NewRunScreen
 from themis_tui.screens.profile_form import ProfileFormScreen
-from themis_tui.screens.profiles import ProfilesScreen
+from themis_tui.screens.profiles import ProfilesScreen, look
 from themis_tui.screens.runs import RunsScreen
 
 FILE = """\
@@ -164,7 +164,9 @@ async def test_a_profile_is_added_by_keys_and_can_be_launched_on(opened, until, 
         await until(pilot, lambda: back.row is not None and back.row.place == "storage.second")
         saved = load_profiles().storages["second"]
         assert (saved.options, saved.protected) == ({"root": str(tmp_path / "second")}, True)
-        await pilot.press("escape", "plus")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen) and "● second 0" in read(pilot))
+        await pilot.press("plus")
         await until(pilot, lambda: isinstance(pilot.app.screen, NewRunScreen))
         storage = pilot.app.screen._field("storage").query_one(Input)
         await until(pilot, lambda: storage.suggester is not None)
@@ -179,6 +181,7 @@ async def test_the_fields_follow_the_type(opened, until, read):
         await until(pilot, lambda: isinstance(pilot.app.screen, KindMenu) and pilot.app.focused)
         await pilot.press("j", "enter")
         screen = await to_form(pilot, until)
+        assert "add an executor" in read(pilot)
         assert "max_workers" in read(pilot)
         await type_into(pilot, "profile-type", "async")
         await until(pilot, lambda: "max_concurrent" in read(pilot))
@@ -215,6 +218,56 @@ async def test_a_secret_itself_is_refused_and_not_said(file, opened, until, read
         await until(pilot, lambda: not screen._saving)
         assert isinstance(pilot.app.screen, ProfileFormScreen)
         assert "verysecret" not in file.read_text()
+
+
+async def test_a_form_is_left_at_once_unless_something_was_typed(file, opened, until, read):
+    before = file.read_text()
+    async with opened() as pilot:
+        await to_profiles(pilot, until)
+        for key in ("e", "d"):
+            await pilot.press(key)
+            form = await to_form(pilot, until)
+            await until(pilot, lambda form=form: form.checked)
+            await pilot.press("tab", "escape")
+            await at_profiles(pilot, until)
+        await pilot.press("e")
+        form = await to_form(pilot, until)
+        await type_into(pilot, "colour", "red")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog) and pilot.app.focused)
+        assert "Leave without saving?" in read(pilot)
+        assert "Keep editing" in str(pilot.app.focused.label)
+        await pilot.press("enter")
+        await until(pilot, lambda: pilot.app.screen is form)
+        assert _in(pilot.app.focused, "colour")
+        await type_into(pilot, "colour", "green")
+        await pilot.press("escape")
+        await at_profiles(pilot, until)
+        await pilot.press("e")
+        await to_form(pilot, until)
+        await type_into(pilot, "profile-type", "memory")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog) and pilot.app.focused)
+        await pilot.press("right", "enter")
+        await at_profiles(pilot, until)
+    assert file.read_text() == before
+
+
+async def test_keys_before_the_file_is_read_do_nothing(opened, until, monkeypatch):
+    may_go_on = threading.Event()
+
+    def slow():
+        assert may_go_on.wait(20)
+        return look()
+
+    monkeypatch.setattr("themis_tui.screens.profiles.look", slow)
+    async with opened() as pilot:
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen))
+        await pilot.press("p")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ProfilesScreen))
+        await pilot.press("j", "k", "G", "g", "e", "t", "D", "enter")
+        may_go_on.set()
+        await at_profiles(pilot, until)
 
 
 async def test_a_profile_is_written_once_more(file, opened, until):
@@ -256,6 +309,9 @@ async def test_the_default_and_what_may_be_removed(file, opened, until, read):
             lambda: isinstance(pilot.app.screen, ProfilesScreen) and "archive is removed" in read(pilot),
         )
         assert "team" in load_profiles().storages
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen) and "● team 0" in read(pilot))
+        await until(pilot, lambda: "archive" not in read(pilot).splitlines()[1])
 
 
 async def test_a_broken_profile_is_told_and_mended_and_hides_no_other(file, opened, until, read):

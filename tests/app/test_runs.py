@@ -145,7 +145,7 @@ async def test_what_lies_in_the_trash_is_seen_brought_back_and_deleted_for_good(
         await until(pilot, lambda: [row.run_id for row in table(pilot).rows.all] == ["first-run"])
         await pilot.press("slash", *"is:trashed", "enter")
         await until(pilot, lambda: [row.run_id for row in table(pilot).rows.shown] == world[:2])
-        await pilot.press("z")
+        await pilot.press("g", "z")
         await until(pilot, lambda: [row.run_id for row in table(pilot).rows.shown] == world[1:2])
         await pilot.press("D")
         await until(pilot, lambda: "Delete this run for good?" in read(pilot))

@@ -11,10 +11,12 @@ import themis_tui
 
 ROOT = Path(themis_tui.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-WIDGETS = {"Static", "Label", "Button", "Markdown", "OptionList", "Tree"}
+WIDGETS = {"Static", "Label", "Button", "Markdown", "OptionList", "Option", "Tree"}
 METHODS = {"update", "draw", "notify", "add_option", "write_line"}
 MAKERS = {"line", "lines", "block", "spread", "head", "preview", "preview_beside", "_line", "_samples_head"}
 """Functions that give Content made by ``themis_tui.text``."""
+SINKS_THEMSELVES = {"Option"}
+"""What is handed to a widget, and was checked where it was made."""
 
 
 def _name(function: ast.expr) -> str:
@@ -26,7 +28,7 @@ def _name(function: ast.expr) -> str:
 def _is_safe(value: ast.expr) -> bool:
     if isinstance(value, ast.Constant):
         return not isinstance(value.value, str) or "[" not in value.value
-    return isinstance(value, ast.Call) and _name(value.func) in MAKERS
+    return isinstance(value, ast.Call) and _name(value.func) in MAKERS | SINKS_THEMSELVES
 
 
 def unsafe_sinks(source: str) -> list[int]:
@@ -65,6 +67,7 @@ def test_markup_is_read_nowhere():
         'self.query_one("#a", Static).update(row.id)',
         'app.notify(f"{error}")',
         "Button(run_id)",
+        "options.add_option(Option(name))",
         'Static("[bold]x")',
     ],
 )

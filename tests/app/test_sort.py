@@ -16,7 +16,7 @@ async def choose(pilot, until, title):
     await until(
         pilot, lambda: isinstance(pilot.app.screen, SortMenu) and pilot.app.screen.options.option_count
     )
-    titles = [order.title for order in pilot.app.screen._orders]
+    titles = [order.title for order in pilot.app.screen.values]
     here, there = pilot.app.screen.options.highlighted, titles.index(title)
     await pilot.press(*["j" if there > here else "k"] * abs(there - here), "enter")
     await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen))

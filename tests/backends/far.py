@@ -57,17 +57,17 @@ class FarStorage(JournalledStorage, Annotations):
         self.line.unlink()
 
     def _reach(self) -> LocalStorageBackend:
-        if self.line.exists():
+        with suppress(FileNotFoundError):
             why = self.line.read_text()
             raise (AccessDenied if why == "denied" else StoreUnreachable)(why)
         return self.far
 
     def _token(self, run_id: str) -> Path:
-        return self.root / "runs" / run_id / ".token"
+        return self.root / "runs" / run_id / ".token.tmp"
 
     def _opening_of(self, run_id: str) -> Opening:
         token = self._token(run_id)
-        made = token.with_name(f".token-{os.urandom(4).hex()}")
+        made = token.with_name(f".{os.urandom(4).hex()}.tmp")
         try:
             token.parent.mkdir(parents=True, exist_ok=True)
             made.write_text(os.urandom(4).hex())

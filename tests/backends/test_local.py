@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from themis.backends import LocalStorageBackend
-from themis.backends.storage import files, local
+from themis.backends.storage import deleted_runs, files, local
 from themis.backends.storage.local import MOST_OPEN_RUNS
 from themis.core.entities import EvaluationRecord, ExperimentReport, GenerationRecord
 from themis.core.errors import (
@@ -127,14 +127,14 @@ def test_what_cannot_be_swept_does_not_keep_another_run_from_being_deleted(
 ):
     store.save_generation_record("r", generation("a"))
     (store.root / ".deleting" / "other-0123456789ab").mkdir(parents=True)
-    remove = local._remove_folder
+    remove = deleted_runs._remove
 
     def refusing(folder: Path) -> None:
         if folder.name.startswith("other"):
             raise PermissionError(13, os.strerror(13))
         remove(folder)
 
-    monkeypatch.setattr(local, "_remove_folder", refusing)
+    monkeypatch.setattr(deleted_runs, "_remove", refusing)
     store.delete_run("r")
     assert os.listdir(store.root / ".deleting") == ["other-0123456789ab"]
 
@@ -153,6 +153,41 @@ def test_a_link_among_the_runs_is_listed_by_neither_list_and_deleted_alone(
     assert not link.is_symlink()
     assert os.listdir(store.root / ".deleting") == []
     assert (tmp_path / "elsewhere" / "run.json").exists()
+
+
+@pytest.mark.parametrize("ask", ["delete_run", "left_of"])
+def test_a_link_in_place_of_the_folder_of_deleted_runs_is_not_swept(
+    tmp_path: Path, store: LocalStorageBackend, ask: str
+):
+    store.save_generation_record("r", generation("a"))
+    (tmp_path / "home" / "thesis").mkdir(parents=True)
+    (store.root / ".deleting").symlink_to(tmp_path / "home")
+    with pytest.raises(StorageError, match="is a link to"):
+        getattr(store, ask)("r")
+    assert (tmp_path / "home" / "thesis").exists()
+    assert store.list_runs() == ["r"]
+
+
+def test_a_folder_of_another_program_is_not_deleted(store: LocalStorageBackend):
+    store.save_generation_record("r", generation("a"))
+    theirs = store.root / "runs" / "exp1"
+    theirs.mkdir()
+    (theirs / "events.out.tfevents").touch()
+    store.save_annotations("exp1", {"tags": ["mine"]}, "")
+    with pytest.raises(StorageError, match=r"nothing of a run \(events"):
+        store.delete_run("exp1")
+    assert (theirs / "events.out.tfevents").exists()
+    (theirs / "events.out.tfevents").unlink()
+    store.delete_run("exp1")
+    assert not theirs.exists()
+
+
+def test_a_file_among_what_is_swept_is_removed(store: LocalStorageBackend):
+    store.save_generation_record("r", generation("a"))
+    (store.root / ".deleting").mkdir()
+    (store.root / ".deleting" / "r-0123456789ab").touch()
+    store.delete_run("r")
+    assert store.unswept() == []
 
 
 def test_the_default_place_is_the_data_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -512,7 +547,7 @@ def test_a_save_between_the_rename_and_the_sweep_of_a_deletion_is_not_swept(
     store: LocalStorageBackend, monkeypatch: pytest.MonkeyPatch
 ):
     store.save_generation_record("r", generation("a"))
-    remove, refused = local._remove_folder, []
+    remove, refused = deleted_runs._remove, []
 
     def saving_meanwhile(folder: Path) -> None:
         with pytest.raises(RunNotFound, match="deleted while it was written") as refusal:
@@ -521,7 +556,7 @@ def test_a_save_between_the_rename_and_the_sweep_of_a_deletion_is_not_swept(
         store.save_generation_record("r", generation("c"))
         remove(folder)
 
-    monkeypatch.setattr(local, "_remove_folder", saving_meanwhile)
+    monkeypatch.setattr(deleted_runs, "_remove", saving_meanwhile)
     LocalStorageBackend(store.root).delete_run("r")
     assert len(refused) == 1
     assert [each.id for each in store.load_generation_records("r")] == ["c"]

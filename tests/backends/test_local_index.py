@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 from contextlib import closing
 from pathlib import Path
 
@@ -79,6 +80,14 @@ def test_newest_first_and_what_the_last_look_saw(store: LocalStorageBackend):
     assert [each["run_id"] for each in store.cached_summaries()] == ["r2", "r1", "r0"]
     assert list(summaries(store)) == ["r1", "r0"]
     assert [each["run_id"] for each in store.cached_summaries()] == ["r1", "r0"]
+
+
+def test_the_index_is_for_the_user_alone(store: LocalStorageBackend):
+    settled(store)
+    index_file().chmod(0o644)  # as earlier versions made it
+    summaries(store)
+    assert stat.S_IMODE(index_file().stat().st_mode) == 0o600
+    assert stat.S_IMODE(index_file().parent.stat().st_mode) == 0o700
 
 
 def test_a_lost_index_is_made_again(store: LocalStorageBackend):

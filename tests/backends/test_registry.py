@@ -87,7 +87,7 @@ def test_the_default_storage_is_named_by_the_environment(tmp_path: Path, monkeyp
 
 def test_an_unknown_name_lists_the_names_there_are(entry_points):
     entry_points(sqlite="somewhere:Store")
-    with pytest.raises(UnknownName, match=r"'locl'.*local, memory, sqlite") as raised:
+    with pytest.raises(UnknownName, match=r"'locl'.*local, memory, postgres, s3, sqlite") as raised:
         open_storage("locl")
     assert isinstance(raised.value, ValueError)
     with pytest.raises(UnknownName, match=r"'thread'.*sequential, sqlite, threads"):

@@ -144,6 +144,7 @@ def test_few_requests_carry_ten_thousand_records(store: S3StorageBackend):
 def test_a_server_killed_and_started_again_has_everything(
     s3: S3Server, s3_keys: None, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(s3_client, "ATTEMPTS", 1)
     server = S3Server(s3.executable)
     try:
         server.start()
@@ -154,7 +155,7 @@ def test_a_server_killed_and_started_again_has_everything(
         store.flush()
         server.kill()
         store.save_generation_record(RUN, generation("while it was away"))
-        store.patience_s = 0.1
+        store.patience_s = 2.0
         with pytest.raises(StoreUnreachable, match="cannot be reached"):
             store.flush()
         with pytest.raises(StoreUnreachable):

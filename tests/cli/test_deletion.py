@@ -98,6 +98,9 @@ def test_what_is_meant_must_be_said(themis, many, verb):
         assert ran.code == 2
     ran = themis("runs", verb, "--query", "stauts:failed", "--storage", many)
     assert ran.code == 2
+    for empty in ("model:", '""', 'run status:""', "model!=", "x | -tag:"):
+        ran = themis("runs", verb, "--query", empty, "--storage", many)
+        assert (ran.code, "it would mean every run" in ran.err) == (2, True), empty
 
 
 def test_purge_is_for_good(themis, many, typing):

@@ -38,6 +38,26 @@ def test_a_broken_file_is_told(themis):
     assert "[endpoint.lab]: it has no 'url'" in ran.err
 
 
+def test_a_default_that_names_nothing_is_told_and_taken_out(themis):
+    write('[default]\nstorage = "gone"\nexecutor = "nix"\nendpoint = "lab:m"\n')
+    for verb in ("list", "default"):
+        ran = themis("profiles", verb)
+        for kind, name in (("storage", "gone"), ("executor", "nix"), ("endpoint", "lab:m")):
+            assert f"{kind} is '{name}', which names nothing there is" in ran.err
+            assert f"themis profiles default --unset {kind}" in ran.err
+    ran = themis("runs", "list")
+    assert "It is the default storage in" in ran.err
+    for kind in ("storage", "executor", "endpoint"):
+        assert themis("profiles", "default", "--unset", kind).code == 0
+    assert themis("profiles", "list").code == 0
+
+
+def test_defaults_that_are_no_profiles_are_fine(themis):
+    write('[default]\nstorage = "local?root=/x"\nexecutor = "threads?max_workers=2"\nendpoint = "openai:m"\n')
+    ran = themis("profiles", "list")
+    assert (ran.code, ran.err) == (0, "")
+
+
 def test_a_model_is_tried(themis):
     ran = themis("profiles", "test", "fake-math-llm")
     assert ran.code == 0

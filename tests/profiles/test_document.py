@@ -24,6 +24,7 @@ from themis.models import open_model
 from themis.profiles import ExecutorProfile, StorageProfile, executor, load_profiles, profiles_path, storage
 from themis.runs.catalog import open_store
 from themis.runs.launch import launch
+from themis.runs.profiles import list_profiles
 from themis.runs.spec import RunSpec, spec_of
 
 TEAM = """
@@ -171,6 +172,9 @@ SECRETS = [
     ("[storage.x]\ntype = 'local'\naddress = 'redis://:sk-canary@h'", "storage.x"),
     ("[executor.x]\ntype = 'threads'\ntoken = 'sk-canary'", "executor.x"),
     ("[endpoint.x]\nbase_url = 'https://u:sk-canary@h/v1'", "endpoint.x"),
+    ("[endpoint.x]\nbase_url = 'https://h/v1?api_key=sk-canary'", "endpoint.x"),
+    ("[endpoint.x]\nbase_url = 'https://h/v1?code=sk-canary'", "endpoint.x"),
+    ("[endpoint.x]\nbase_url = 'https://sk-canary@h/v1'", "endpoint.x"),
     ("[default]\nstorage = 'postgresql://u:sk-canary@h/d'", "default.storage"),
 ]
 
@@ -182,6 +186,23 @@ def test_a_secret_in_the_file_is_refused_and_not_quoted(write, text: str, place:
     assert list(problems) == [place]
     assert "env:NAME" in problems[place]
     assert "sk-canary" not in problems[place]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = " + "1" * 5_000,
+        "[executor.x]\ntype = 'threads'\nmax_workers = 0x" + "f" * 9_000,
+        "[executor.x]\ntype = 'threads'\nmax_workers = nan",
+        "[endpoint.x]\nbase_url = 'https://h'\ntimeout = 0x" + "f" * 9_000,
+        "[endpoint.x]\nbase_url = 'https://[h'",
+        "[storage.x]\ntype = 'local'\nroot = " + "[" * 5_000,
+    ],
+)
+def test_a_file_made_to_trip_is_a_problem_like_others(write, text: str) -> None:
+    write(text)
+    assert len(load_profiles().problems) == 1
+    assert len(list_profiles()) <= 1
 
 
 @pytest.mark.parametrize("value", ["env:PG", "service=themis", "postgresql:///d", "command:pass show pg"])

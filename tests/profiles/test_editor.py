@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -153,6 +154,33 @@ def test_what_would_break_a_profile_is_refused(write) -> None:
             change()
         assert "sk-canary" not in str(caught.value)
     assert text() == LAB
+
+
+@pytest.mark.parametrize(("name", "root"), [("x", "/data/\udcff"), ("\udcff", "/data")])
+def test_what_is_no_text_is_not_written(write, name: str, root: str) -> None:
+    write(LAB)
+    with pytest.raises(UsageError, match="no text"):
+        add_profile("storage", name, {"type": "local", "root": root})
+    assert text() == LAB
+
+
+def test_a_file_system_without_locks_keeps_nobody_out(write, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(LAB)
+
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(editor.fcntl, "flock", no_locks)
+    add_profile("storage", "x", {"type": "local", "root": "/x"})
+    assert "[storage.x]" in text()
+
+
+def test_what_a_killed_editor_left_is_removed_by_the_next(write) -> None:
+    write(LAB)
+    left = profiles_path().with_name(f".{profiles_path().name}.12-abcd.tmp")
+    left.write_text("[storage")
+    set_default("storage", "team")
+    assert not left.exists()
 
 
 def test_a_default_is_not_removed_unnoticed(write) -> None:

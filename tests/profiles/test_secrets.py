@@ -168,5 +168,16 @@ def test_what_was_read_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert redacted(f"x?y={secret}") == "x?y=***"
     keep_secret("postgresql://ada:p%40ssword@h/d")
     assert masked("no role ada with p@ssword or p%40ssword") == "no role ada with *** or ***"
-    keep_secret("the")
-    assert masked("the other") == "the other"
+
+
+def test_what_is_too_short_or_too_long_for_a_key_is_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LAB_KEY", "ab")
+    with pytest.raises(SecretUnavailable, match="too short for a key"):
+        resolved("env:LAB_KEY")
+    file = tmp_path / "key"
+    file.touch(mode=0o600)
+    file.write_text("x" * 20_000)
+    with pytest.raises(SecretUnavailable, match="more than a key"):
+        resolved(f"file:{file}")

@@ -8,13 +8,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import tomlkit
+
 from themis.backends import LocalStorageBackend
-from themis.core.directories import state_dir
+from themis.core.directories import data_dir, profiles_path, state_dir
 from themis.core.entities import EvaluationRecord, GenerationRecord
 from themis.core.safe_text import storable
 
 PAYLOAD = "PWNED"
 """Stands in every sequence, so that one that got through is known by it."""
+PROFILES = 8
+"""Texts that are in profiles too."""
 _MARKUP = (
     "[/]",
     "[/foo]",
@@ -221,6 +225,8 @@ class World:
         """As the list shows them. Every text is in the metadata of one."""
         self.opened = self.runs[: -(-self._samples // per_run)]
         """Those that have samples."""
+        self.profiles = 2 + 2 * min(len(texts), PROFILES)
+        """How many profiles there are; most of them are broken."""
 
     def __len__(self) -> int:
         return self._samples
@@ -246,6 +252,23 @@ class World:
             self._save_log(run_id, place)
         store.flush()
         store.close()
+        self._save_profiles()
+
+    def _save_profiles(self) -> None:
+        texts = [storable(each)[:300] for each in self._texts[:PROFILES]]
+        # Beside these the file takes whatever has no control characters.
+        spoken = ["".join(each for each in text if each >= " " and each != "\x7f") for text in texts]
+        root = data_dir() / "elsewhere" / (spoken[-1].replace("/", " ").strip()[:40] or "x")
+        tables = {
+            "storage": {"here": {"type": "local", "root": str(root)}, f"not {texts[0]}": {"type": texts[1]}},
+            "executor": {f"x{n} {text}": {"type": text, text: text} for n, text in enumerate(texts)},
+            "endpoint": {
+                f"m{n}": {"base_url": f"http://127.0.0.1:9/{text}", "model": text or "m"}
+                for n, text in enumerate(spoken)
+            },
+        }
+        profiles_path().parent.mkdir(parents=True, exist_ok=True)
+        profiles_path().write_text(tomlkit.dumps(tables), encoding="utf-8")
 
     def _save_log(self, run_id: str, place: int) -> None:
         texts = [self._text(number) for number in range(place * self.per_run, (place + 1) * self.per_run)]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from tests.pty.hostile import World
 from tests.pty.terminals import PtyTerminal, pasted
+from themis_tui.screens.profile_form import LEAVE_TITLE
 
 SIZE = (100, 32)
 
@@ -36,6 +37,7 @@ def visit(terminal: PtyTerminal, world: World, *, pastes: list[str], answers_wit
         terminal.press("esc")
         until(rf"^▌[^\n]*{run_id}")
         terminal.press("j")
+    _look_at_profiles(terminal, world, pastes, until)
     _type_strange_things(terminal, pastes, until)
     terminal.press("?")
     until("‹ help")
@@ -49,6 +51,12 @@ def _look_at_list(terminal: PtyTerminal, world: World, until: Callable[[str], No
         until(rf"^▌[^\n]*{run_id}")
     terminal.press("D")
     until("Move this run to the trash")
+    terminal.press("esc", "e")
+    until("Name, tags, notes")
+    terminal.press("tab", "tab", "esc")
+    until(r"\A(?!.*Name, tags, notes)")
+    terminal.press("C")
+    until("Copy this run to")
     terminal.press("esc", "y", "Y", "g")
     until(rf"^▌[^\n]*{world.runs[0]}")
 
@@ -72,6 +80,40 @@ def _look_at_samples(terminal: PtyTerminal, ids: list[str], until: Callable[[str
         until(rf'‹ {each}.*?"id": "{each}')
     terminal.press("y", "esc")
     until(rf"all {len(ids)}")
+
+
+def _look_at_profiles(
+    terminal: PtyTerminal, world: World, texts: list[str], until: Callable[[str], None]
+) -> None:
+    """Each is tried and looked at in its form; then a new one is typed, and given up."""
+    terminal.press("p", "g")
+    for number in range(world.profiles):
+        if number:
+            terminal.press("j")
+        until(rf"\A ‹ profiles.*{_UNDER_CURSOR}(not tr|brok)")
+        terminal.press("t")
+        until(rf"{_UNDER_CURSOR}(reach|answers|\S+ fail|brok)")
+        terminal.press("e")
+        until(r"\A ‹ edit the .*^   (type|base_url) .* f5 save")
+        terminal.press("esc")
+    until(r"\A ‹ profiles")
+    terminal.press("g", "a")
+    until("Add a profile")
+    terminal.press("enter")
+    until(r"\A ‹ add .*protected")
+    for text in texts[:6]:
+        terminal.send(pasted(text[:100_000]))
+        terminal.press("tab")
+    until(r"\A ‹ add [^\n]*to mend")
+    terminal.press("esc")
+    until(LEAVE_TITLE.replace("?", r"\?"))
+    terminal.press("right", "enter")
+    until(r"\A ‹ profiles")
+    terminal.press("esc")
+    until(r"\A themis   .* AGE")
+
+
+_UNDER_CURSOR = r"─{40}\n[^\n]* "
 
 
 def _type_strange_things(terminal: PtyTerminal, texts: list[str], until: Callable[[str], None]) -> None:

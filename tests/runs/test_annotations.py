@@ -17,15 +17,20 @@ from themis.runs.annotations import (
     MOST_NAME,
     MOST_NOTES,
     MOST_TAGS,
+    Said,
     annotate,
     annotations_of,
     change_tags,
+    edit,
+    editable,
     lock_name_of,
     person,
     set_name,
     set_notes,
     set_pinned,
+    tag_runs,
     tags_of,
+    take_back,
 )
 from themis.runs.catalog import Store, list_rows
 
@@ -220,3 +225,73 @@ def test_whoever_is_always_slower_is_told(tmp_path: Path) -> None:
     make_run(store)
     with pytest.raises(Conflict, match="others were faster 50 times"):
         annotate(store, RUN, lambda notes: "nothing")
+
+
+def test_a_form_changes_what_was_changed_in_it_and_takes_it_back(store: Store) -> None:
+    change_tags(store, RUN, add=["old", "kept"])
+    before = editable(store, RUN)
+    assert before == Said("", ("old", "kept"), "")
+    change_tags(store, RUN, add=["by-another"])
+    after = edit(store, RUN, before, Said(" a  name ", ("kept", "new"), "two\nlines\n"))
+    assert after == Said("a name", ("kept", "by-another", "new"), "two\nlines")
+    assert annotations_of(store.backend, RUN)["audit"][-1]["did"] == (
+        "changed its name, changed its notes, tagged it +new -old"
+    )
+    assert edit(store, RUN, Said(after.name, ("kept", "new"), after.notes), before) == Said(
+        "", ("kept", "by-another", "old"), ""
+    )
+
+
+def test_a_form_that_says_what_was_said_leaves_no_line(store: Store) -> None:
+    before = editable(store, RUN)
+    assert edit(store, RUN, before, before) == before
+    assert "audit" not in annotations_of(store.backend, RUN)
+
+
+def test_what_another_said_meanwhile_is_not_overwritten(store: Store) -> None:
+    before = editable(store, RUN)
+    set_notes(store, RUN, "by another")
+    with pytest.raises(Conflict, match="changed the notes of r1 meanwhile") as caught:
+        edit(store, RUN, before, before._replace(name="mine", notes="mine"))
+    assert person() in str(caught.value)
+    assert annotations_of(store.backend, RUN).get("name") is None, "all of it or nothing"
+    assert edit(store, RUN, before, before._replace(notes="by another")).notes == "by another"
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        Said(name="x" * (MOST_NAME + 1)),
+        Said(tags=("two words",)),
+        Said(tags=tuple(f"t{n}" for n in range(MOST_TAGS + 1))),
+        Said(notes="x" * 10_000_000),
+    ],
+)
+def test_a_form_with_what_cannot_be_is_refused(store: Store, after: Said) -> None:
+    with pytest.raises(UsageError):
+        edit(store, RUN, Said(), after)
+    assert annotations_of(store.backend, RUN) == {}
+
+
+def test_what_cannot_be_edited_is_said_before_anything_is_typed(tmp_path: Path) -> None:
+    eleven = make_store("eleven methods", tmp_path)
+    make_run(eleven)
+    live(eleven)
+    with pytest.raises(RunHeld, match="keeps annotations in the metadata"):
+        editable(eleven, RUN)
+    eleven.readonly = True
+    with pytest.raises(StoreReadonly):
+        editable(eleven, RUN)
+
+
+def test_many_runs_are_tagged_one_that_is_refused_keeps_no_other_and_it_is_taken_back(store: Store) -> None:
+    make_run(store, "r2")
+    change_tags(store, "r2", add=["here", "gone"])
+    done = tag_runs(store, [RUN, "r2", "never"], add=["here"], remove=["gone"])
+    assert [each.run_id for each in done.edited] == [RUN, "r2"]
+    assert list(done.refused) == ["never"]
+    assert isinstance(done.refused["never"], RunNotFound)
+    assert tags_of(annotations_of(store.backend, RUN)) == tags_of(annotations_of(store.backend, "r2"))
+    assert not take_back(store, done.edited).refused
+    assert tags_of(annotations_of(store.backend, RUN)) == []
+    assert sorted(tags_of(annotations_of(store.backend, "r2"))) == ["gone", "here"]

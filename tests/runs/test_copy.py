@@ -29,7 +29,7 @@ from themis.evaluation.hold import held
 from themis.runs.annotations import annotations_of, change_tags, lock_name_of, set_name
 from themis.runs.catalog import Store, list_rows
 from themis.runs.copy import COPYING, CopyProgress, copy_run
-from themis.runs.delete import delete
+from themis.runs.delete import delete, undo
 from themis.runs.purge import purge
 from themis.runs.trash import trash_of
 from themis.runs.watch import look
@@ -181,6 +181,44 @@ def test_a_half_copy_goes_on_with_what_is_missing(kind: str, tmp_path: Path) -> 
     if isinstance(target.backend, LocalStorageBackend):
         lines = sum(p.read_bytes().count(b"\n") for p in (tmp_path / "two/runs" / RUN).glob("gen-*"))
         assert lines == 600
+
+
+def half_copied(source: Store, target: Store) -> None:
+    def stop(at: CopyProgress) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        copy_run(source, RUN, target, progress=stop)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_half_a_copy_in_the_trash_is_not_made_whole_there(kind: str, tmp_path: Path) -> None:
+    source, target = make_store("local", tmp_path), make_store(kind, tmp_path, "two")
+    make_run(source)
+    half_copied(source, target)
+    deleted = delete(target, RUN)
+    with pytest.raises(Conflict, match="in the trash"):
+        copy_run(source, RUN, target)
+    undo(target, [deleted])
+    copy_run(source, RUN, target)
+    assert [row.run_id for row in list_rows(target)] == [RUN]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_was_said_of_half_a_copy_and_of_its_source_is_kept(kind: str, tmp_path: Path) -> None:
+    source, target = make_store("local", tmp_path), make_store(kind, tmp_path, "two")
+    make_run(source)
+    set_name(source, RUN, "ours")
+    half_copied(source, target)
+    change_tags(target, RUN, add=["half"])
+    copy_run(source, RUN, target)
+    notes = annotations_of(target.backend, RUN)
+    assert (notes["name"], notes["tags"]) == ("ours", ["half"])
+    assert [each["did"] for each in notes["audit"]] == [
+        "tagged it +half",
+        "named it 'ours'",
+        "copied from one:r1",
+    ]
 
 
 def test_a_source_that_changes_meanwhile_is_noticed(tmp_path: Path) -> None:

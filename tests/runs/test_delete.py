@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from tests.runs.file_store import FileStore
 from tests.runs.stores import KINDS, make_run, make_store
 from themis import evaluate
 from themis.backends import LocalStorageBackend, MemoryStorageBackend
+from themis.backends.storage.foreign import whole
 from themis.core.errors import (
     Conflict,
     RunConflict,
@@ -30,9 +32,10 @@ from themis.evaluation.hold import held
 from themis.runs.annotations import annotate, annotations_of, lock_name_of, person, set_name
 from themis.runs.catalog import Store, list_rows, remembered_rows
 from themis.runs.delete import Trashed, delete, delete_runs, preview, restore, undo
-from themis.runs.purge import begun_purges, expired, gc, half_purged, purge, purge_runs, purges_path
+from themis.runs.purge import expired, gc, half_purged, purge, purge_runs
+from themis.runs.purge_log import begun_purges, purges_path
 from themis.runs.selection import select
-from themis.runs.trash import DAY_S, asks_for_trash, is_trashed, trash_of
+from themis.runs.trash import DAY_S, is_trashed, trash_of
 
 RUN = "r1"
 
@@ -249,6 +252,29 @@ def test_several_are_deleted_and_one_that_is_refused_keeps_no_other(store: Store
     assert store.backend.list_runs() == ["r2"]
 
 
+def test_what_a_strangers_store_raises_for_one_run_keeps_no_other(tmp_path: Path) -> None:
+    class Stumbles(FileStore):
+        def delete_run(self, run_id: str) -> None:
+            if run_id == "a":
+                raise KeyError("a")
+            super().delete_run(run_id)
+
+        def save_run_metadata(self, run_id: str, metadata: dict[str, Any]) -> None:
+            if run_id == "b" and "annotations" in metadata:
+                raise RuntimeError("no room")
+            super().save_run_metadata(run_id, metadata)
+
+    store = Store("one", whole(Stumbles(str(tmp_path / "one"))))
+    for run_id in ("a", "b", "c"):
+        make_run(store, run_id)
+    deleted = delete_runs(store, ["b", "a"])
+    assert [each.run_id for each in deleted.trashed] == ["a"]
+    assert str(deleted.refused["b"]) == "RuntimeError: no room"
+    purged = purge_runs(store, ["a", "c"])
+    assert [each.run_id for each in purged.purged] == ["c"]
+    assert str(purged.refused["a"]) == "KeyError: 'a'"
+
+
 @pytest.mark.parametrize("days", [-1, float("nan"), float("inf")])
 def test_no_number_of_days(store: Store, days: float) -> None:
     with pytest.raises(UsageError, match="no number of days"):
@@ -378,21 +404,6 @@ def test_a_new_run_by_the_id_of_a_purged_one_is_another(store: Store) -> None:
     assert annotations_of(store.backend, RUN) == {}
     assert shown(store) == [RUN]
     assert gc(store).purged == []
-
-
-@pytest.mark.parametrize(
-    ("query", "asks"),
-    [
-        ("is:trashed", True),
-        ("smol IS:Trashed", True),
-        ("smol|has:trash", True),
-        ("-is:trashed", False),
-        ("is:trashedy", False),
-        ("", False),
-    ],
-)
-def test_a_query_may_ask_for_the_trash(query: str, asks: bool) -> None:
-    assert asks_for_trash(query) is asks
 
 
 def test_what_is_left_out_of_a_list_is_counted(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ from typing import Any
 import pytest
 
 from tests.runs.stores import KINDS, make_run, make_store
+from themis.backends import LocalStorageBackend
 from themis.core.entities import EvaluationRecord, ExperimentReport, GenerationRecord
 from themis.core.errors import RunNotFound
+from themis.runs import installation
 from themis.runs.annotations import annotate
-from themis.runs.catalog import Store
+from themis.runs.catalog import Store, store_key
 from themis.runs.doctor import Finding, examine_run, examine_store, repair
 from themis.runs.installation import Check, examine, extras
-from themis.runs.purge import purges_path, store_key
+from themis.runs.purge_log import purges_path
 
 RUN = "r1"
 
@@ -101,6 +104,19 @@ def test_an_unfinished_deletion_is_finished(store: Store) -> None:
     assert repair(findings)[0][1] is None
 
 
+def test_a_protected_store_wants_its_name_for_what_somebody_else_began(store: Store) -> None:
+    store.protected = True
+    make_run(store)
+    annotate(store, RUN, lambda notes: notes.update(trash={"by": "eve@elsewhere", "purging": 2.0}) or "?")
+    (finding,) = examine_run(store, RUN).findings
+    assert finding.said == "eve@elsewhere began to delete it for good"
+    assert (finding.mend, finding.repair) == (f"themis runs purge {RUN} --confirm one", None)
+    begun(store, uid=f"uid-of-{RUN}")
+    (finding,) = examine_run(store, RUN).findings
+    assert [why_not for _, why_not in repair([finding])] == [None]
+    assert not store.backend.run_exists(RUN)
+
+
 def begun(store: Store, **more: Any) -> None:
     line = {"at": 1.0, "by": "me", "step": "begun", "store": store_key(store), "run_id": RUN, **more}
     purges_path().parent.mkdir(parents=True, exist_ok=True)
@@ -173,6 +189,16 @@ def test_files_of_a_local_run(local: Store, folder: Path) -> None:
     assert young.exists()
     assert (folder / "notes.txt").exists()
     assert file.read_bytes() == before
+
+
+def test_a_readonly_store_is_not_repaired(local: Store, folder: Path) -> None:
+    stray = folder / ".run.json.abc.tmp"
+    stray.touch()
+    os.utime(stray, (1.0, 1.0))
+    local.readonly = True
+    ((_, why_not),) = repair(examine_run(local, RUN).findings)
+    assert "readonly" in str(why_not)
+    assert stray.exists()
 
 
 def test_damage_is_said_and_left_as_it_is(local: Store, folder: Path) -> None:
@@ -252,6 +278,22 @@ def test_stores_that_work_and_that_do_not(tmp_path: Path) -> None:
     assert [each.ok for each in found.values()] == [True, False, False, False]
     assert "layout 99" in found[str(tmp_path / "new")].said
     assert "pw" not in repr(found).replace("cpw", "")
+
+
+def test_a_store_that_hangs_does_not_hang_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+
+    def hang(self: LocalStorageBackend) -> list[str]:
+        go_on.wait(60)
+        return []
+
+    monkeypatch.setattr(installation, "STORE_WITHIN_S", 0.5)
+    monkeypatch.setattr(LocalStorageBackend, "list_runs", hang)
+    found = checks("stores", [str(tmp_path / "hung"), "memory"])
+    go_on.set()
+    assert found["memory"].ok
+    hung = found[str(tmp_path / "hung")]
+    assert (hung.ok, "did not answer within 0.5 s" in hung.said) == (False, True)
 
 
 def test_leftovers_are_counted() -> None:

@@ -16,7 +16,8 @@ from themis.runs.annotations import annotations_of, set_name
 from themis.runs.catalog import Store, list_rows
 from themis.runs.copy import COPYING
 from themis.runs.delete import delete, restore
-from themis.runs.purge import begun_purges, gc, half_purged
+from themis.runs.purge import gc, half_purged
+from themis.runs.purge_log import begun_purges
 from themis.runs.selection import select
 from themis.runs.trash import trash_of
 from themis.runs.watch import look

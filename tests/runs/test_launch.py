@@ -28,7 +28,8 @@ from themis.evaluation.host import process_started
 from themis.runs import launch as launching
 from themis.runs.catalog import list_rows
 from themis.runs.launch import launch
-from themis.runs.logs import logs_of
+from themis.runs.logs import logs_of, names_store
+from themis.runs.places import log_path
 from themis.runs.runner import main as runner_main
 from themis.runs.watch import glance
 
@@ -102,6 +103,26 @@ def test_logs_of_a_run_are_not_those_of_its_namesakes() -> None:
     assert [each.name for each in logs_of("a")] == [names[1], names[0]]
     assert [each.name for each in logs_of("a-b")] == [names[2]]
     assert logs_of("a-*") == logs_of("nobody") == []
+
+
+def test_logs_of_runs_of_one_id_in_two_stores_are_told_apart() -> None:
+    (state_dir() / "logs").mkdir(parents=True)
+    here = log_path("a", "20260101-000000-abcdef", "here")
+    there = log_path("a", "20260102-000000-abcdef", "there")
+    old = log_path("a", "20260103-000000-abcdef")
+    for each in (here, there, old):
+        each.touch()
+    assert logs_of("a") == [old, there, here]
+    assert logs_of("a", "here") == [old, here]
+    assert logs_of("a", "there") == [old, there]
+    assert [names_store(each) for each in (here, there, old)] == [True, True, False]
+
+
+def test_a_log_knows_the_store_of_its_run(start, view) -> None:
+    run = start(limit=1)
+    assert names_store(run.log)
+    assert logs_of(run.run_id, view(run.run_id).stored_in) == [run.log]
+    assert logs_of(run.run_id, "elsewhere") == []
 
 
 # Reasons

@@ -138,6 +138,17 @@ def test_a_damaged_file_is_begun_anew(damage):
     assert Seen().last_look("local") is not None
 
 
+def test_damage_within_a_file_is_mended_too():
+    path = state_dir() / "seen.sqlite"
+    Seen().mark([row(f"r{n}") for n in range(500)])
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\xa5" * (len(content) - 4096))
+    for _ in range(2):
+        Seen().news([row("a")])
+        Seen().mark([row("a")])
+    assert Seen().last_look("local") is not None
+
+
 def test_where_nothing_can_be_written_nothing_is_remembered(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
@@ -148,6 +159,7 @@ def test_where_nothing_can_be_written_nothing_is_remembered(tmp_path):
 
 def test_texts_of_strangers_are_remembered_as_they_are():
     odd = [row("\ud800\x00", "\ud800"), row("é" * 1_000, "\x1b[2J", created=None), row("n", ended_at=10**30)]
+    odd.append(row("late", created=10**30))
     Seen().mark(odd)
     assert not any(Seen().is_new(each) for each in odd)
     assert Seen().is_new(row("\ud800\x00", "done"))

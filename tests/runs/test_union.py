@@ -16,6 +16,7 @@ import pytest
 from tests.runs.store_doubles import Clock, Failing, Hanging, Listed, memory, opener, summary
 from themis.backends import LocalStorageBackend
 from themis.core.errors import AccessDenied, SchemaTooNew, StoreUnreachable
+from themis.profiles import profiles_path
 from themis.runs import stores as stores_module
 from themis.runs import union
 from themis.runs.catalog import Store
@@ -376,6 +377,22 @@ def test_the_changes_add_up_to_the_rows(tmp_path):
             assert shown == {row.address: row for row in catalog.rows()}
 
 
+def test_a_live_run_that_is_damaged_meanwhile_is_no_failure_of_its_store(tmp_path):
+    clock = Clock()
+    backend = local(tmp_path, summary("hurt", 2.0, status="running"), summary("live", 1.0, status="running"))
+    with Catalog([Store("one", backend)], clock=clock) as catalog:
+        settle(catalog)
+        (tmp_path / "runs" / "hurt" / "run.json").write_text("{")
+        catalog._shelves["one"].due_at = clock() + 60
+        catalog.look(now=False)
+        catalog.wait(30)
+        assert states(catalog) == {"one": State.READY}
+        assert {row.run_id: row.status.word for row in catalog.rows()} == {
+            "hurt": "unreadable",
+            "live": "running",
+        }
+
+
 def test_a_live_run_is_seen_anew_without_reading_the_store_again(tmp_path):
     clock = Clock()
     backend = memory(summary("live", 2.0, status="running"), summary("old", 1.0))
@@ -483,3 +500,127 @@ def test_a_store_whose_folder_is_gone_is_not_empty_but_away(tmp_path):
         (tmp_path / "unmounted").rename(root)
         settle(catalog)
         assert states(catalog)[str(root)] is State.READY
+
+
+def test_a_store_that_can_never_be_made_is_not_empty(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    closed_off = tmp_path / "closed"
+    closed_off.mkdir()
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != closed_off and access(path, mode))
+    roots = [
+        tmp_path / "file" / "s",
+        tmp_path / "file",
+        tmp_path / "link" / "s",
+        closed_off / "s",
+        tmp_path / "s",
+    ]
+    with Catalog(map(str, roots)) as catalog:
+        settle(catalog)
+        *failed, empty = catalog.states()
+        assert [each.state for each in failed] == [State.FAILED] * 4
+        for each, said in zip(
+            failed, ("is no folder", "is no folder", "leads nowhere", "may not write"), strict=True
+        ):
+            assert said in (each.reason or "")
+        assert empty.state is State.READY
+        (tmp_path / "file").unlink()
+        local(tmp_path / "file" / "s", summary("r", 1.0))
+        settle(catalog)
+        assert addresses(catalog) == [f"{tmp_path}/file/s:r"]
+        assert catalog.states()[0].state is State.READY
+
+
+def test_a_readonly_store_need_not_be_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with Catalog([Store("s", LocalStorageBackend(tmp_path / "s"), readonly=True)]) as catalog:
+        settle(catalog)
+        assert states(catalog) == {"s": State.READY}
+
+
+# Other stores, other profiles
+
+
+def write_profiles(**tables: str) -> None:
+    profiles_path().parent.mkdir(parents=True, exist_ok=True)
+    profiles_path().write_text(
+        "\n".join(f'[storage.{name}]\ntype = "local"\n{table}\n' for name, table in tables.items())
+    )
+
+
+def test_stores_come_and_go_and_the_others_stay_as_they_are(tmp_path):
+    for name in "abc":
+        local(tmp_path / name, summary(name * 2, float(ord(name))))
+    a, b, c = (str(tmp_path / name) for name in "abc")
+    with Catalog([a, b]) as catalog:
+        settle(catalog)
+        before = catalog.states()[0].store
+        assert catalog.renew([a, b]) == []
+        assert catalog.changes() == []
+        assert catalog.renew([c, a]) == [b]
+        assert catalog.names == [c, a]
+        changes = settle(catalog)
+        assert addresses(catalog) == [f"{c}:cc", f"{a}:aa"]
+        assert [row.run_id for row in changes[b].gone] == ["bb"]
+        assert changes[b].store.rows == 0
+        assert [row.run_id for row in changes[c].added] == ["cc"]
+        assert a not in changes
+        assert catalog.states()[1].store is before
+        assert catalog.changes() == []
+
+
+def test_a_profile_that_leads_elsewhere_now_is_another_store(tmp_path):
+    local(tmp_path / "one", summary("r1", 1.0))
+    local(tmp_path / "two", summary("r2", 2.0))
+    write_profiles(s=f'root = "{tmp_path}/one"')
+    with Catalog(["s"]) as catalog:
+        settle(catalog)
+        write_profiles(s=f'root = "{tmp_path}/two"')
+        assert catalog.renew(["s"]) == ["s"]
+        assert catalog.rows() == []
+        change = settle(catalog)["s"]
+        assert ([row.run_id for row in change.added], [row.run_id for row in change.gone]) == (["r2"], ["r1"])
+        write_profiles(s="root = 3")
+        catalog.renew(["s"])
+        settle(catalog)
+        assert states(catalog) == {"s": State.FAILED}
+
+
+def test_a_profile_with_another_flag_is_opened_again_and_keeps_its_rows(tmp_path):
+    local(tmp_path / "one", summary("r1", 1.0))
+    root = f'root = "{tmp_path}/one"\n'
+    write_profiles(s=root)
+    with Catalog(["s"]) as catalog:
+        settle(catalog)
+        write_profiles(s=root + 'colour = "green"')
+        before = catalog.states()[0].store
+        assert catalog.renew(["s"]) == []
+        assert catalog.states()[0].store is before
+        write_profiles(s=root + "protected = true")
+        assert catalog.renew(["s"]) == []
+        assert addresses(catalog) == ["s:r1"]
+        settle(catalog)
+        store = catalog.states()[0].store
+        assert store is not None
+        assert store.protected
+        assert addresses(catalog) == ["s:r1"]
+        profiles_path().write_text("[storage.s\n")
+        catalog.renew(["s"])
+        assert catalog.states()[0].store is store, "a file that is half written changes nothing"
+
+
+def test_a_store_that_leaves_while_it_is_read_is_closed_and_shows_nothing():
+    class Noted(Hanging):
+        def close(self):
+            closed.set()
+
+    closed, hanging = threading.Event(), Noted()
+    with Catalog(["hanging"], opener=opener(hanging=hanging)) as catalog:
+        catalog.look()
+        assert hanging.asked.wait(30)
+        catalog.renew([])
+        assert not closed.is_set()
+        hanging.let_go.set()
+        assert closed.wait(30)
+        assert catalog.rows() == catalog.states() == []

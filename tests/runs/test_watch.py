@@ -160,7 +160,11 @@ def test_a_published_snapshot_is_what_is_looked_at(tmp_path: Path, backend: Memo
     publisher = Publisher(tmp_path / "x.answer")
     publisher.publish(ProgressSnapshot("r1"))
     publisher.started({"run_id": "r1", "where": {"storage": "mine"}})
-    assert json.loads((tmp_path / "x.answer").read_text()) == {"run_id": "r1", "pid": os.getpid()}
+    assert json.loads((tmp_path / "x.answer").read_text()) == {
+        "run_id": "r1",
+        "store": "mine",
+        "pid": os.getpid(),
+    }
     snapshot = ProgressSnapshot("r1", at=time.time() + 1, done=6, status_reason="\x00\ud800 é")
     publisher.publish(snapshot)
     assert look(backend, "r1").progress == snapshot

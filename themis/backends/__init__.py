@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from themis.backends.storage.base import StorageBackend
     from themis.backends.storage.local import LocalStorageBackend
     from themis.backends.storage.memory import MemoryStorageBackend
+    from themis.backends.storage.postgres import PostgresStorageBackend
     from themis.backends.storage.s3 import S3StorageBackend
     from themis.core.check_step import CheckStep
 
@@ -27,6 +28,7 @@ _PLACES = {
     "CheckStep": "themis.core.check_step",
     "MemoryStorageBackend": "themis.backends.storage.memory",
     "LocalStorageBackend": "themis.backends.storage.local",
+    "PostgresStorageBackend": "themis.backends.storage.postgres",
     "S3StorageBackend": "themis.backends.storage.s3",
     "ExecutionBackend": "themis.backends.execution.base",
     "ExecutorStatus": "themis.backends.execution.base",
@@ -46,6 +48,7 @@ __all__ = [
     "ExecutorStatus",
     "LocalStorageBackend",
     "MemoryStorageBackend",
+    "PostgresStorageBackend",
     "S3StorageBackend",
     "SequentialExecutionBackend",
     "StorageBackend",

@@ -40,6 +40,7 @@ class BuiltIn(NamedTuple):
 STORAGE: dict[str, BuiltIn] = {
     "local": BuiltIn("themis.backends.storage.local:LocalStorageBackend"),
     "memory": BuiltIn("themis.backends.storage.memory:MemoryStorageBackend"),
+    "postgres": BuiltIn("themis.backends.storage.postgres:PostgresStorageBackend", "postgres"),
     "s3": BuiltIn("themis.backends.storage.s3:S3StorageBackend", "s3"),
 }
 EXECUTION: dict[str, BuiltIn] = {
@@ -184,6 +185,15 @@ def is_path(name: str) -> bool:
     return name.startswith((".", "~")) or ("/" in name.partition("?")[0] and "://" not in name)
 
 
+def profiles_stamp() -> object:
+    """Another value whenever the file of the profiles is another: cheap, to see whether to read it again."""
+    try:
+        stat = os.stat(profiles_path())
+    except OSError as exc:
+        return exc.errno
+    return (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
 def _profiles() -> Profiles | None:
     """The user's profiles. Without a file, looking for it is all that this costs."""
     if not os.path.lexists(profiles_path()):
@@ -287,9 +297,12 @@ def _loaded(name: str, built_in: dict[str, BuiltIn], group: str, noun: str) -> A
         point = _entry_point(name, group)
         if point is None:
             names = sorted({*built_in, *(each.name for each in entry_points(group=group))})
+            as_default = _as_default(name, "storage" if group == STORAGE_GROUP else "executor")
             name = redacted(name)
             hint = f" For a folder, write ./{name}." if group == STORAGE_GROUP and name.isprintable() else ""
-            raise UnknownName(f"There is no {noun} {name!r}. There are: {', '.join(names)}.{hint}")
+            raise UnknownName(
+                f"There is no {noun} {name!r}. There are: {', '.join(names)}.{hint}{as_default}"
+            )
         return point.load()
     module, _, attribute = known.place.partition(":")
     try:
@@ -300,6 +313,15 @@ def _loaded(name: str, built_in: dict[str, BuiltIn], group: str, noun: str) -> A
         raise MissingExtra(
             f"The {noun} {name!r} needs {exc.name}. Install it: pip install 'themis-tui[{known.extra}]'"
         ) from exc
+
+
+def _as_default(name: str, kind: str) -> str:
+    """What to add for a name that a person did not type."""
+    profiles = _profiles()
+    if profiles is None or profiles.defaults.get(kind) != name:
+        return ""
+    unset = f"themis profiles default --unset {kind}"
+    return f" It is the default {kind} in {profiles_path()}; to have none: {unset}."
 
 
 def entry_points(**wanted: str) -> Iterable[Any]:

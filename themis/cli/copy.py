@@ -12,6 +12,7 @@ from themis.core.errors import ThemisError, UsageError
 from themis.runs import exit_codes
 from themis.runs.catalog import find_run, open_store
 from themis.runs.copy import Copied, CopyProgress, copy_run
+from themis.runs.delete import refusal
 
 
 def copy_runs(given: argparse.Namespace) -> int:
@@ -26,16 +27,17 @@ def copy_runs(given: argparse.Namespace) -> int:
     with closing(Ticker(as_json=given.progress == "json")) as ticker:
 
         def tell(at: CopyProgress) -> None:
-            ticker.tell(f"{at.run_id}: {at.step}", at.done, at.total, run_id=at.run_id, step=at.step)
+            more = {"run_id": at.run_id, "step": at.step, "run": number, "runs": len(found)}
+            ticker.tell(f"{at.run_id}: {at.step}", at.done, at.total, **more)
 
-        for number, (source, run_id) in enumerate(found):
-            ticker.tell("copying", number, len(found))
+        for number, (source, run_id) in enumerate(found, 1):
+            ticker.tell("copying", number - 1, len(found), run=number, runs=len(found))
             try:
                 copied.append(copy_run(source, run_id, target, new_id=given.new_id, progress=tell))
-            except ThemisError as exc:
+            except Exception as exc:  # a stranger's store may raise anything
                 if len(found) == 1:
                     raise
-                refused[output.address(source.name, run_id)] = exc
+                refused[output.address(source.name, run_id)] = refusal(exc)
     _say(given, copied, refused)
     return max((exit_codes.code_of(exc) for exc in refused.values()), default=exit_codes.DONE)
 

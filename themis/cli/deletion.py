@@ -15,8 +15,10 @@ from themis.core.errors import RunHeld, RunNotFound, ThemisError, UsageError
 from themis.core.options import redacted
 from themis.runs import exit_codes
 from themis.runs.catalog import Store, find_run, open_store, split_address
-from themis.runs.delete import DeletePreview, Trashed, check_may_delete, delete, preview, restore
-from themis.runs.purge import begun_purges, expired, gc, half_purged, purge
+from themis.runs.delete import DeletePreview, Trashed, check_may_delete, delete, preview, refusal, restore
+from themis.runs.purge import expired, gc, half_purged, purge
+from themis.runs.purge_log import begun_purges
+from themis.runs.query import check_says_which
 from themis.runs.selection import select
 
 MOST_CELLS = 120
@@ -133,6 +135,7 @@ def _found(given: argparse.Namespace, *, trash: bool, purging: bool = False) -> 
     if given.query is not None:
         if not given.query.strip():
             raise UsageError("An empty --query would mean every run; '*' is not one either. Say which.")
+        check_says_which(given.query)
         store = open_store(given.storage)
         selection = select(store, given.query, None, trash=trash)
         return [(store, row.run_id) for row in selection.rows]
@@ -222,8 +225,11 @@ def _each(
         for number, (store, run_id) in enumerate(found, 1):
             try:
                 done.append(work(store, run_id))
-            except ThemisError as exc:
-                refused[output.address(store.name, run_id)] = exc
+            except KeyboardInterrupt:
+                output.note(f"Interrupted while {what} {number} of {output.plural(len(found), 'run')}.")
+                raise
+            except Exception as exc:  # a stranger's store may raise anything
+                refused[output.address(store.name, run_id)] = refusal(exc)
             ticker.tell(what, number, len(found))
     return done, refused
 

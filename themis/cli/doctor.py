@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 from typing import Any
 
 from themis.cli import output
+from themis.cli.ticker import Ticker
 from themis.core.options import redacted
 from themis.runs import exit_codes
 from themis.runs.catalog import Store, find_run, open_store
@@ -50,11 +52,13 @@ def examine_runs(given: argparse.Namespace) -> int:
         stores = [examine_store(store)]
         found = [(store, run_id) for run_id in store.backend.list_runs()]
     runs = []
-    for store, run_id in found:
-        try:
-            runs.append((store, examine_run(store, run_id)))
-        except FileNotFoundError:
-            continue  # deleted while the others were looked through
+    with closing(Ticker(as_json=given.progress == "json")) as ticker:
+        for number, (store, run_id) in enumerate(found):
+            ticker.tell("looking through", number, len(found))
+            try:
+                runs.append((store, examine_run(store, run_id)))
+            except FileNotFoundError:
+                continue  # deleted while the others were looked through
     findings = [f for health in stores for f in health.findings]
     findings += [f for _, health in runs for f in health.findings]
     if given.fix:

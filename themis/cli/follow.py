@@ -94,8 +94,8 @@ def _told(given: argparse.Namespace, tell: Any) -> int:
 
 def show_log(given: argparse.Namespace) -> int:
     """Print the logs that launches of a run left on this host, newest last."""
-    _, run_id = find_run(given.run, given.storage)
-    logs = logs_of(run_id)
+    store, run_id = find_run(given.run, given.storage)
+    logs = logs_of(run_id, look(store.backend, run_id).stored_in)
     if not logs:
         raise UsageError(
             f"There is no log of {run_id} on this host. Runs have one that were launched with --detach or "

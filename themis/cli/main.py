@@ -275,6 +275,7 @@ def _recover(parser: _Parser) -> None:
 def _runs_doctor(parser: _Parser) -> None:
     parser.add_argument("run", nargs="*", metavar="RUN", help=f"{_RUN}; all of the store if none is named")
     parser.add_argument("--fix", action="store_true", help="mend what is safe to mend")
+    _add_progress(parser)
     _add_common(parser)
 
 

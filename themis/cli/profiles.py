@@ -36,9 +36,10 @@ def list_profiles(given: argparse.Namespace) -> int:
         output.say(output.table(header, [_cells(row) for row in rows], most=120))
     elif not said.problems:
         output.say(_NONE_YET.format(path=profiles_path()))
-    for problem in said.problems.values():
+    problems = {**said.problems, **profiles.problems_elsewhere(said)}
+    for problem in problems.values():
         output.note(f"themis: {output.cut(redacted(problem), 400)}")
-    return exit_codes.USAGE if said.problems else exit_codes.DONE
+    return exit_codes.USAGE if problems else exit_codes.DONE
 
 
 def show_profile(given: argparse.Namespace) -> int:
@@ -109,7 +110,11 @@ def set_default(given: argparse.Namespace) -> int:
     elif given.name is not None:
         row = profiles.find_profile(given.name)
         profiles.set_default(row.kind, row.name)
-    defaults = load_profiles().defaults
+    said = load_profiles()
+    defaults = said.defaults
+    for place, problem in profiles.problems_elsewhere(said).items():
+        if place.startswith("default."):
+            output.note(f"themis: {output.cut(redacted(problem), 400)}")
     if given.json:
         output.say_json(defaults)
     else:

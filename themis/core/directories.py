@@ -1,4 +1,4 @@
-"""Where Themis keeps its things on this machine. Names only: nothing is made or read here.
+"""Where Themis keeps its things on this machine. Names only, until :func:`make_private` is asked to make one.
 
 ``THEMIS_CONFIG_DIR``, ``THEMIS_DATA_DIR`` and ``THEMIS_STATE_DIR`` go before the platform's own places.
 """
@@ -36,6 +36,33 @@ def state_dir() -> Path:
 def cache_dir() -> Path:
     """What can be made again: indexes of stores."""
     return platformdirs.user_cache_path(_APP, appauthor=False)
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for this user only (0700, as the XDG base directory
+    specification wants it); one that is there stays as it is. Raises ``OSError``.
+    """
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+    except FileNotFoundError:
+        make_private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def make_private_file(path: Path) -> None:
+    """Make an empty file that only this user can read, or take one that is there from others.
+
+    It is not opened where it is there: to close a database that another thread uses would drop its locks.
+    Raises ``OSError``.
+    """
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
 
 
 def _chosen(variable: str) -> Path | None:

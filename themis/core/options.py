@@ -27,7 +27,7 @@ _USER_INFO = re.compile(
     rf"((?::|%(?:25)*3A){_SLASH}{_SLASH})(?:(?!{_SLASH})[^?#&\s])*(@|%(?:25)*40)", re.IGNORECASE
 )
 _PASSWORD_OPTION = re.compile(
-    r"((?:[?&]|%(?:25)*(?:3F|26))(?:password|passwd|secret|token)(?:=|%(?:25)*3D))(?:(?!%(?:25)*26)[^&#\s:])+",
+    r"((?:[?&]|%(?:25)*(?:3F|26))(?:(?:ssl)?password|passwd|passphrase|secret|token|(?:api|access|secret)[-_]?key)(?:=|%(?:25)*3D))(?:(?!%(?:25)*26)[^&#\s:])+",
     re.IGNORECASE,
 )
 

@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from themis.backends.storage.files import translated
+from themis.core.directories import make_private
 from themis.core.errors import RunHeld
 from themis.core.options import redacted
 from themis.evaluation.host import host_dir, process_started
@@ -34,15 +36,19 @@ class Holder(NamedTuple):
 def held(store: str, run_id: str) -> Iterator[None]:
     """Hold a run of a store while it is executed. Raises :class:`RunHeld` with the holder's pid.
 
-    The lock excludes processes of this host only, for as long as the holder lives.
+    The lock excludes processes of this host only, for as long as the holder lives. Raises
+    :class:`StorageError` where the state directory cannot be written to.
     """
     path = lock_path(store, run_id)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fd = _locked(path, run_id)
+    with translated(path, "hold the run"):
+        make_private(path.parent)
+        fd = _locked(path, run_id)
     try:
         me = Holder(os.getpid(), process_started(os.getpid()))
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, json.dumps(me._asdict()).encode("ascii"), 0)
+        # On a full disk nobody can read who holds it; it excludes all the same, so that deleting can go on.
+        with suppress(OSError):
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, json.dumps(me._asdict()).encode("ascii"), 0)
         yield
     finally:
         # Before it is let go: whoever gets this file's lock after that sees that it is no longer there.

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from themis.core.directories import cache_dir
+from themis.core.directories import cache_dir, make_private
 
 WAIT_S = 1.0
 """Seconds to wait for another process; after that the cache is passed over."""
@@ -47,7 +47,7 @@ def _make(path: Path) -> None:
     One that is there is not opened: closing it would drop the locks that SQLite holds on it in this process
     (https://www.sqlite.org/howtocorrupt.html, 2.2), and another process would write into a transaction.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(path.parent)
     # Nobody else here connects to a new file before it is closed.
     with _making, suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))

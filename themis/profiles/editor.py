@@ -8,6 +8,7 @@ as something else than was meant, or would break a profile, is refused and chang
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -16,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from themis.core.directories import profiles_path
+from themis.core.directories import make_private, profiles_path
 from themis.core.errors import UsageError
 from themis.profiles.document import KINDS, Profiles, read_profiles
 from themis.profiles.table import checked_option
@@ -25,6 +26,8 @@ LOCK_WITHIN_S = 10.0
 _TRY_EVERY_S = 0.002
 _TRIES = 20
 """How often a file that somebody else keeps saving meanwhile is read again."""
+
+_CANNOT_LOCK = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 Document = dict[str, Any]
 
@@ -144,7 +147,7 @@ def _change(rewrite: Callable[[str, Document], str], wanted: Callable[[Document]
             seen, data = _read(target)
             document = _parsed(data, target)
             text = data.decode("utf-8")
-            made = _with_line_ends_of(text, rewrite(text, document)).encode("utf-8")
+            made = _encoded(_with_line_ends_of(text, rewrite(text, document)), target)
             wanted(document)
             profiles = _checked(made, document, target)
             if place in profiles.problems:
@@ -184,7 +187,7 @@ def _checked(made: bytes, wanted: Document, target: Path) -> Profiles:
 
     try:
         came_out = tomllib.loads(made.decode("utf-8"))
-    except tomllib.TOMLDecodeError:
+    except ValueError:
         came_out = {}
     if _without_empty(came_out) != _without_empty(wanted):
         raise UsageError(
@@ -203,7 +206,7 @@ def _locked(target: Path) -> Iterator[None]:
     deadline = time.monotonic() + LOCK_WITHIN_S
     path = target.with_name(f".{target.name}.lock")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(path.parent)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as exc:
         raise UsageError(f"{target} cannot be changed: {exc.strerror or exc} ({path.parent}).") from exc
@@ -219,6 +222,12 @@ def _locked(target: Path) -> Iterator[None]:
                         "again."
                     ) from None
                 time.sleep(_TRY_EVERY_S)
+            except OSError as exc:
+                if exc.errno not in _CANNOT_LOCK:
+                    raise UsageError(f"{target} cannot be locked: {exc.strerror or exc}.") from exc
+                break  # where the file system has no locks, what is read again before writing has to do
+        for left in path.parent.glob(f".{target.name}.*.tmp"):  # by whoever was killed while writing
+            left.unlink(missing_ok=True)
         # The file of the lock stays: whoever removed it would let two in.
         yield
     finally:
@@ -266,6 +275,14 @@ def _by_tomlkit(change: Callable[[Any], None]) -> Callable[[str, Document], str]
         return tomlkit.dumps(styled)
 
     return rewrite
+
+
+def _encoded(text: str, target: Path) -> bytes:
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        # What a terminal sent may be no text in its encoding.
+        raise UsageError(f"{target} cannot hold what is no text; nothing was written.") from None
 
 
 def _with_line_ends_of(text: str, made: str) -> str:

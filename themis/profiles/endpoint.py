@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from themis.core.errors import UsageError
 from themis.core.options import converted
@@ -56,6 +57,7 @@ class Endpoint:
 
 def _checked(key: str, value: Any) -> Any:
     if key == "timeout":
+        checked_option(key, value)
         number = converted(value, float, "timeout")
         if isinstance(number, bool) or not isinstance(number, (int, float)) or not number > 0:
             raise UsageError(f"timeout is {value!r:.60}, not a time such as 30 or '2m'.")
@@ -68,6 +70,24 @@ def _checked(key: str, value: Any) -> Any:
     if key == "colour":
         return checked_colour(value)
     checked_option(key, value)
+    if key == "base_url":
+        _check_address(value)
     if key == "api" and value not in APIS:
         raise UsageError(f"api is {value!r:.60}; it has to be {' or '.join(APIS)}.")
     return value
+
+
+def _check_address(base_url: str) -> None:
+    """Raise :class:`UsageError`, which does not quote it, for what may hold a key or is no address."""
+    try:
+        parts = urlsplit(base_url)
+        is_one = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or True)
+    except ValueError:
+        is_one = False
+    if not is_one:
+        raise UsageError("base_url is not an http or https address, such as https://models.example.org/v1.")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise UsageError(
+            "base_url holds a user, or something after ? or #, and a key there would be written down. Give "
+            "the key by reference, key = 'env:NAME'."
+        )

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from themis.core.errors import MissingExtra, SecretUnavailable, UsageError
-from themis.core.masking import keep_secret
+from themis.core.masking import SHORTEST, keep_secret
 
 if TYPE_CHECKING:
     import subprocess
@@ -114,6 +114,11 @@ def _checked(reference: str) -> str:
         raise SecretUnavailable(
             f"What {reference} holds cannot be a key: it has to be one line of plain characters."
         )
+    if len(secret) < SHORTEST:
+        raise SecretUnavailable(
+            f"What {reference} holds is too short for a key: under {SHORTEST} characters it cannot be kept "
+            "out of what Themis says."
+        )
     keep_secret(secret)
     return secret
 
@@ -133,7 +138,10 @@ def _from_file(place: str) -> str:
         with os.fdopen(fd, "rb") as file:
             if os.fstat(fd).st_mode & 0o077:
                 raise SecretUnavailable(f"{path} can be read by others; chmod 600 it.")
-            return file.read(MOST_BYTES).decode("utf-8", errors="replace")
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise SecretUnavailable(f"{path} holds more than a key.")
+        return data.decode("utf-8", errors="replace")
     except (OSError, RuntimeError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or type(exc).__name__
         raise SecretUnavailable(f"The key cannot be read from {place}: {reason}") from None

@@ -14,6 +14,9 @@ MOST_NAME = 80
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _COLOUR = re.compile(r"[a-z][a-z_]{0,30}|#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
+_NO_TEXT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_MOST = 1 << 63
+"""Whole numbers of TOML are smaller; one of thousands of digits could not even be shown."""
 ADDRESSES = ("connection_string", "conninfo", "dsn")
 """Options that hold a secret only where there is a password in them."""
 
@@ -52,8 +55,10 @@ def checked_option(key: str, value: Any, *, secret: bool = False) -> Any:
         raise UsageError(
             f"{key!r:.60} is a {type(value).__name__}; it has to be a text, a number, true or false."
         )
-    if isinstance(value, str) and any(character < " " for character in value):
-        raise UsageError(f"{key!r:.60} holds a line break or control character.")
+    if isinstance(value, str) and _NO_TEXT.search(value):
+        raise UsageError(f"{key!r:.60} holds a line break, a control character, or what is no text.")
+    if (isinstance(value, int) and not -_MOST <= value < _MOST) or value != value:
+        raise UsageError(f"{key!r:.60} is a number beyond those that TOML knows.")
     if not (secret or looks_secret(key)):
         if isinstance(value, str) and holds_password(value):
             raise UsageError(f"{key!r:.60} holds a password. {_BY_REFERENCE}")

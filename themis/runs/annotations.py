@@ -1,5 +1,6 @@
 """What people say of a run: its name, tags, notes, and whether it is pinned.
 
+:func:`edit` changes several of them at once, as a form does, and nothing that another changed meanwhile.
 Every change leaves a line of who and when in the document's ``audit``. Where the store keeps annotations
 apart (:class:`themis.backends.Annotations`) a change is made anew on what another saved meanwhile; elsewhere
 they lie in the metadata, which belong to the runner, and those of a live run cannot be edited.
@@ -11,12 +12,12 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from themis.backends.storage.annotations import NEVER_SAVED, Annotations, annotations_in
 from themis.backends.storage.base import StorageBackend
 from themis.core.entities import SCHEMA_VERSION
-from themis.core.errors import Conflict, RunHeld, RunNotFound, StoreCorrupt, UsageError
+from themis.core.errors import Conflict, RunHeld, RunNotFound, StoreCorrupt, ThemisError, UsageError
 from themis.core.safe_text import storable
 from themis.evaluation.hold import held, lock_path
 from themis.evaluation.host import host_name
@@ -61,6 +62,116 @@ def annotate(store: Store, run_id: str, change: Change, *, holding: bool = False
         return _annotated_within(store, run_id, change)
 
 
+class Said(NamedTuple):
+    """What a form shows of a run's annotations, and what it gives back."""
+
+    name: str = ""
+    tags: tuple[str, ...] = ()
+    notes: str = ""
+
+
+def said_in(notes: dict[str, Any]) -> Said:
+    """What stands in a run's annotations, whatever else somebody stored there."""
+    name, text = notes.get("name"), notes.get("notes")
+    return Said(
+        name if isinstance(name, str) else "", tuple(tags_of(notes)), text if isinstance(text, str) else ""
+    )
+
+
+class Edited(NamedTuple):
+    """One change of a form: what :func:`take_back` takes back."""
+
+    run_id: str
+    before: Said
+    after: Said
+
+
+class Edits(NamedTuple):
+    """What became of several."""
+
+    edited: list[Edited]
+    refused: dict[str, ThemisError]
+    """Run id to why it stays as it was."""
+
+
+def editable(store: Store, run_id: str) -> Said:
+    """What is said of a run whose annotations may be changed now. Raises as :func:`annotate` would."""
+    store.check_writable("annotating runs")
+    apart = isinstance(store.backend, Annotations)
+    view = seen(store.backend, run_id) if apart else look(store.backend, run_id)
+    if not apart:
+        _check_at_rest(store, view)
+    return said_in(annotations_in(store.backend, run_id, view.metadata))
+
+
+def edit(store: Store, run_id: str, before: Said, after: Said) -> Said:
+    """Make of what was said ``before`` what is said ``after``; returns what is said then.
+
+    Only what differs between the two is changed. Tags that another added or took away meanwhile stay so.
+    The same call with both exchanged takes it back.
+
+    Raises:
+        UsageError: A name, tag or note that cannot be one.
+        Conflict: Another changed the same name or notes since ``before``.
+        ThemisError: As :func:`annotate`.
+    """
+    name = _line(after.name, "A name", MOST_NAME) if after.name != before.name else before.name
+    text = _checked_notes(after.notes) if after.notes != before.notes else before.notes
+    added = [checked_tag(tag) for tag in after.tags if tag not in before.tags]
+    removed = [tag for tag in before.tags if tag not in after.tags]
+
+    def change(notes: dict[str, Any]) -> str | None:
+        now, did = said_in(notes), []
+        for field, was, wanted in (("name", before.name, name), ("notes", before.notes, text)):
+            found = getattr(now, field)
+            if wanted == was or found == wanted:
+                continue
+            if found != was:
+                raise Conflict(f"{_who_said(notes)} changed the {field} of {run_id} meanwhile. Look again.")
+            did.append(_set(notes, field, wanted or None, f"changed its {field}"))
+        did.append(_retag(notes, run_id, added, removed))
+        return ", ".join(each for each in did if each) or None
+
+    return said_in(annotate(store, run_id, change))
+
+
+def tag_runs(
+    store: Store, run_ids: Iterable[str], *, add: Iterable[str] = (), remove: Iterable[str] = ()
+) -> Edits:
+    """Add tags to runs and take tags away, one by one; one that is refused keeps no other from it.
+
+    Raises :class:`StoreReadonly`, and :class:`UsageError` for what cannot be a tag.
+    """
+    store.check_writable("annotating runs")
+    added, removed = [checked_tag(each) for each in add], set(remove)
+    done = Edits([], {})
+    for run_id in dict.fromkeys(run_ids):
+        try:
+            before = editable(store, run_id)
+            kept = (tag for tag in before.tags if tag not in removed)
+            after = before._replace(tags=tuple(dict.fromkeys([*kept, *added])))
+            if after != before:
+                edit(store, run_id, before, after)
+                done.edited.append(Edited(run_id, before, after))
+        except ThemisError as exc:
+            done.refused[run_id] = exc
+    store.backend.flush()
+    return done
+
+
+def take_back(store: Store, edits: Iterable[Edited]) -> Edits:
+    """Undo changes of a form; says which, and which could not be and why."""
+    done = Edits([], {})
+    for each in edits:
+        try:
+            edit(store, each.run_id, each.after, each.before)
+            done.edited.append(each)
+        except ThemisError as exc:
+            done.refused[each.run_id] = exc
+    store.backend.flush()
+    return done
+
+
 def set_name(store: Store, run_id: str, name: str) -> dict[str, Any]:
     """Give a run a name for people; an empty one takes it away. Raises as :func:`annotate`."""
     cleaned = _line(name, "A name", MOST_NAME)
@@ -75,9 +186,7 @@ def set_name(store: Store, run_id: str, name: str) -> dict[str, Any]:
 
 def set_notes(store: Store, run_id: str, text: str) -> dict[str, Any]:
     """Replace a run's notes; an empty text takes them away. Raises as :func:`annotate`."""
-    cleaned = storable(text).strip()
-    if len(cleaned) > MOST_NOTES:
-        raise UsageError(f"Notes have at most {MOST_NOTES:,} characters; these have {len(cleaned):,}.")
+    cleaned = _checked_notes(text)
 
     def change(notes: dict[str, Any]) -> str | None:
         return _set(notes, "notes", cleaned or None, "wrote notes" if cleaned else "took the notes away")
@@ -104,17 +213,7 @@ def change_tags(
     if both:
         raise UsageError(f"The tag {both[0]!r} is to be added and to be taken away; which is it?")
 
-    def change(notes: dict[str, Any]) -> str | None:
-        before = tags_of(notes)
-        kept = [tag for tag in before if tag not in removed]
-        tags = list(dict.fromkeys([*kept, *added]))
-        if len(tags) > MOST_TAGS:
-            raise UsageError(f"A run has at most {MOST_TAGS} tags; {run_id} would have {len(tags)}.")
-        new, gone = [t for t in tags if t not in before], [t for t in before if t not in tags]
-        words = " ".join([*(f"+{tag}" for tag in new), *(f"-{tag}" for tag in gone)])
-        return _set(notes, "tags", tags or None, f"tagged it {words}")
-
-    return annotate(store, run_id, change)
+    return annotate(store, run_id, lambda notes: _retag(notes, run_id, added, removed))
 
 
 def tags_of(notes: dict[str, Any]) -> list[str]:
@@ -210,11 +309,7 @@ def _annotated_apart(
 def _annotated_within(store: Store, run_id: str, change: Change) -> dict[str, Any]:
     backend = store.backend
     view = look(backend, run_id)
-    if is_live(view):
-        raise RunHeld(
-            f"{run_id} is {view.status.word}, and the store {store.name} keeps annotations in the metadata, "
-            "which only its runner may write. Wait for it, or end it first."
-        )
+    _check_at_rest(store, view)
     document = annotations_in(backend, run_id, view.metadata)
     changed = _changed(document, change)
     if changed is None:
@@ -224,6 +319,14 @@ def _annotated_within(store: Store, run_id: str, change: Change) -> dict[str, An
         raise RunNotFound(f"{run_id}: the run was deleted meanwhile.")
     backend.save_run_metadata(run_id, {**metadata, "annotations": changed})
     return changed
+
+
+def _check_at_rest(store: Store, view: RunView) -> None:
+    if is_live(view):
+        raise RunHeld(
+            f"{view.run_id} is {view.status.word}, and the store {store.name} keeps annotations in the "
+            "metadata, which only its runner may write. Wait for it, or end it first."
+        )
 
 
 def _changed(document: dict[str, Any], change: Change) -> dict[str, Any] | None:
@@ -248,6 +351,32 @@ def _set(notes: dict[str, Any], field: str, value: Any, did: str) -> str | None:
     else:
         notes[field] = value
     return did
+
+
+def _retag(notes: dict[str, Any], run_id: str, added: Iterable[str], removed: Iterable[str]) -> str | None:
+    before, gone = tags_of(notes), set(removed)
+    tags = list(dict.fromkeys([*(tag for tag in before if tag not in gone), *added]))
+    if len(tags) > MOST_TAGS and len(tags) > len(before):
+        raise UsageError(f"A run has at most {MOST_TAGS} tags; {run_id} would have {len(tags)}.")
+    if tags == before:
+        return None
+    words = [f"+{tag}" for tag in tags if tag not in before] + [f"-{tag}" for tag in before if tag in gone]
+    return _set(notes, "tags", tags or None, f"tagged it {' '.join(words)}")
+
+
+def _checked_notes(text: str) -> str:
+    cleaned = storable(text).strip()
+    if len(cleaned) > MOST_NOTES:
+        raise UsageError(f"Notes have at most {MOST_NOTES:,} characters; these have {len(cleaned):,}.")
+    return cleaned
+
+
+def _who_said(notes: dict[str, Any]) -> str:
+    """Who changed a run's annotations last, as far as they say."""
+    audit = notes.get("audit")
+    last = audit[-1] if isinstance(audit, list) and audit else None
+    by = last.get("by") if isinstance(last, dict) else None
+    return by[:100] if isinstance(by, str) and by else "Somebody"
 
 
 def _line(text: str, what: str, most: int) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from themis.backends.registry import default_storage, open_storage, storage_named
+from themis.backends.registry import Named, default_storage, open_storage, storage_named
 from themis.backends.storage.base import StorageBackend, created_at
 from themis.backends.storage.foreign import whole
 from themis.core.errors import RunNotFound, StoreReadonly, UsageError
+from themis.core.options import redacted
+from themis.core.safe_text import storable
 from themis.runs.row import RunRow, row_of
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "remembered_rows",
     "row_of",
     "split_address",
+    "store_key",
 ]
 
 
@@ -36,6 +39,29 @@ class Store:
     """Whether the user's profile keeps it from being changed from here."""
     protected: bool = False
     """Whether deleting in it wants its name typed."""
+    named: Named | None = field(default=None, compare=False, repr=False)
+    """What its name meant when it was opened; ``None`` for one that was opened otherwise."""
+
+    def is_current(self) -> bool:
+        """Whether its name still means what it meant: the user may have changed the profile since.
+
+        Reads the profiles. As long as that file cannot be read at all, what is open counts as current.
+        """
+        return self._still(_meaning)
+
+    def is_in_place(self) -> bool:
+        """Whether its name still leads to the same runs, whatever else the user may have changed."""
+        return self._still(lambda named: named.canonical)
+
+    def _still(self, said: Callable[[Named], object]) -> bool:
+        if self.named is None:
+            return True
+        try:
+            return said(storage_named(self.name)) == said(self.named)
+        except UsageError:
+            from themis.profiles import load_profiles
+
+            return "" in load_profiles().problems
 
     def check_writable(self, what: str) -> None:
         """Raise :class:`StoreReadonly` if ``what``, such as ``"deleting runs"``, must not be done here."""
@@ -46,12 +72,25 @@ class Store:
             )
 
 
+def store_key(store: Store) -> str:
+    """What a store is called where its profile's name may change."""
+    text = repr(store.backend)
+    # A stranger's repr may say where the object is in memory, which names nothing elsewhere.
+    return redacted(storable(store.name if " at 0x" in text else text))
+
+
 def open_store(name: str | None = None) -> Store:
     """The store that a name, path or URI means; the default one for ``None``."""
     chosen = name or default_storage()
-    profile = storage_named(chosen).profile
-    readonly, protected = getattr(profile, "readonly", False), getattr(profile, "protected", False)
-    return Store(chosen, whole(open_storage(chosen)), readonly=readonly, protected=protected)
+    named = storage_named(chosen)
+    readonly, protected = (getattr(named.profile, flag, False) for flag in ("readonly", "protected"))
+    return Store(chosen, whole(open_storage(chosen)), readonly=readonly, protected=protected, named=named)
+
+
+def _meaning(named: Named) -> tuple[object, ...]:
+    """What makes a store another one; not the colour of its profile, say."""
+    flags = (getattr(named.profile, flag, False) for flag in ("readonly", "protected"))
+    return (named.base, named.options, *flags)
 
 
 def remembered_rows(store: Store, limit: int) -> list[RunRow]:

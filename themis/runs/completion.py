@@ -20,6 +20,7 @@ from themis.runs.fields import (
     TIMES,
 )
 from themis.runs.row import RunRow
+from themis.runs.words import SIGN, word_at
 
 MOST = 50
 """Completions given at once."""
@@ -29,7 +30,6 @@ MOST_LETTERS = 200
 """A longer value is none that is typed."""
 _FOUND_BY = ("status", "model", "benchmark", "tag", "name", "store")
 """Texts whose values are offered for a word without a field, in this order."""
-_COMPARED = (">=", "<=", "!=", ">", "<", "=", ":")
 
 
 class Completion(NamedTuple):
@@ -47,28 +47,11 @@ def complete(query: str, cursor: int, rows: Sequence[RunRow]) -> list[Completion
 
     Takes any text, also half a query, and never raises. Values are those that occur in ``rows``.
     """
-    start, end = _word_at(query, max(0, min(cursor, len(query))))
+    start, end = word_at(query, max(0, min(cursor, len(query))))
     typed = query[start : max(start, min(cursor, end))]
     dash = typed[:1] if typed[:1] in ("-", "!") else ""
     found = _completions(typed[len(dash) :].replace('"', ""), rows[:MOST_ROWS])
     return [Completion(dash + text, start, end, about) for text, about in islice(_once(found), MOST)]
-
-
-def _word_at(query: str, cursor: int) -> tuple[int, int]:
-    """Where the word at the cursor begins and ends; a quote that is still open holds all that follows."""
-    start, place, in_quotes = 0, 0, False
-    while place < len(query):
-        letter = query[place]
-        if in_quotes and letter == "\\" and query[place + 1 : place + 2] in ('"', "\\"):
-            place += 1
-        elif letter == '"':
-            in_quotes = not in_quotes
-        elif not in_quotes and (letter.isspace() or letter == "|"):
-            if place >= cursor:
-                return start, place
-            start = place + 1
-        place += 1
-    return start, len(query)
 
 
 def _once(found: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
@@ -97,11 +80,8 @@ def _completions(typed: str, rows: Sequence[RunRow]) -> Iterator[tuple[str, str]
 
 
 def _taken_apart(typed: str) -> tuple[str, str, str]:
-    places = [(typed.find(sign), -len(sign), sign) for sign in _COMPARED if sign in typed]
-    if not places:
-        return typed, "", ""
-    place, _, sign = min(places)
-    return typed[:place], sign, typed[place + len(sign) :]
+    sign = SIGN.search(typed)
+    return (typed, "", "") if sign is None else (typed[: sign.start()], sign[0], typed[sign.end() :])
 
 
 def _without_field(typed: str, rows: Sequence[RunRow]) -> Iterator[tuple[str, str]]:

@@ -13,24 +13,34 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from typing import Any, NamedTuple
 
+from themis.backends.registry import storage_named
 from themis.backends.storage.annotations import NEVER_SAVED, Annotations, annotations_in
 from themis.backends.storage.base import StorageBackend
 from themis.core.codec import encode_line
 from themis.core.current import identity
 from themis.core.entities import SCHEMA_VERSION, EvaluationRecord, GenerationRecord
-from themis.core.errors import Conflict, RunError, RunExists, RunHeld, RunNotFound, StorageError
+from themis.core.errors import (
+    Conflict,
+    RunError,
+    RunExists,
+    RunHeld,
+    RunNotFound,
+    StorageError,
+    ThemisError,
+    described,
+)
 from themis.core.hashing import hash_json
 from themis.core.options import redacted
 from themis.core.run_ids import checked_run_id
 from themis.core.safe_text import storable_value
 from themis.runs.annotations import MOST_AUDIT, is_live, lock_name_of, person, run_held
-from themis.runs.catalog import Store
-from themis.runs.purge import store_key
+from themis.runs.catalog import Store, store_key
+from themis.runs.trash import trash_of
 from themis.runs.watch import RunView, look
 
 COPYING = "copying"
@@ -71,7 +81,30 @@ class Copied(NamedTuple):
     """Whether there was one to copy."""
 
 
+class CopyTarget(NamedTuple):
+    """A store that runs may be copied into, or not."""
+
+    name: str
+    why_not: str | None
+
+
 OnProgress = Callable[[CopyProgress], None]
+
+
+def copy_targets(names: Iterable[str], sources: Iterable[str]) -> list[CopyTarget]:
+    """What of the named stores runs of ``sources`` can be copied into; no store is opened for it."""
+    come_from = set(sources)
+    return [CopyTarget(name, _why_not(name, come_from)) for name in names]
+
+
+def _why_not(name: str, sources: set[str]) -> str | None:
+    if sources == {name}:
+        return "they are in it"
+    try:
+        profile = storage_named(name).profile
+    except (ThemisError, ImportError) as exc:
+        return redacted(described(exc))
+    return "readonly in your profiles" if getattr(profile, "readonly", False) else None
 
 
 def copy_run(
@@ -178,12 +211,21 @@ class _Copy:
                 return False
             there = {}
         if COPYING in there and there.get("uid") == self.uid:
+            self._check_not_deleted(annotations_in(backend, self.new_id, there))
             return True
         what = "this very run, whole" if there.get("uid") == self.uid else f"a run {self.new_id!r}"
         raise RunExists(
             f"{self.target.name} has {what}; nothing was copied. To have it twice, give the copy another "
             "id (--as)."
         )
+
+    def _check_not_deleted(self, notes: dict[str, Any]) -> None:
+        """Raise :class:`Conflict` where the half copy lies in the trash: made whole, it would go with it."""
+        if trash_of(notes) is not None:
+            raise Conflict(
+                f"{self.target.name} has half a copy of this run in the trash. Delete it for good, or bring "
+                f"it back, then copy again: themis runs purge {self.new_id}, or restore."
+            )
 
     def _send(self, kind: str) -> int:
         """Save what the target has not, or not so; returns how many it had."""
@@ -244,15 +286,19 @@ class _Copy:
     def _conclude(self) -> None:
         """What people said of it, and then the metadata, with which the copy is whole."""
         backend = self.target.backend
-        line = {"at": time.time(), "by": person(), "did": f"copied from {self._origin()}"}
+        line = {"at": time.time(), "by": person(), "did": f"{_COPIED}{self._origin()}"}
         stored = annotations_in(self.source.backend, self.run_id, self.view.metadata)
         notes = _with_line({key: value for key, value in stored.items() if key != "trash"}, line, MOST_AUDIT)
         own = {key: value for key, value in self.view.metadata.items() if key not in _NOT_COPIED}
         metadata = {"schema_version": SCHEMA_VERSION, **own, "run_id": self.new_id, "uid": self.uid}
         metadata = _with_line(metadata, line, _MOST_RUN_AUDIT)
+        there = annotations_in(backend, self.new_id, backend.load_run_metadata(self.new_id))
+        self._check_not_deleted(there)
+        # What people said of the half copy stays; an attempt that was cut short may have said all.
+        notes = notes if not there else there if _was_copied(there) else _joined(notes, there)
         if isinstance(backend, Annotations):
             _, version = backend.load_annotations(self.new_id)
-            if version == NEVER_SAVED:  # else an attempt that was cut short had saved them
+            if version == NEVER_SAVED or notes is not there:
                 backend.save_annotations(self.new_id, notes, version)
         else:
             metadata["annotations"] = notes
@@ -273,6 +319,7 @@ class _Copy:
 
 
 _KINDS = ("generation", "evaluation")
+_COPIED = "copied from "
 _NOT_COPIED = ("annotations", COPYING)
 
 
@@ -285,6 +332,20 @@ def _with_line(document: dict[str, Any], line: dict[str, Any], most: int) -> dic
     audit = document.get("audit")
     lines = audit if isinstance(audit, list) else []
     return dict(storable_value({**document, "audit": [*lines, line][-most:]}))
+
+
+def _joined(notes: dict[str, Any], there: dict[str, Any]) -> dict[str, Any]:
+    """The annotations of the source, and over them those that the half copy got meanwhile."""
+    audit = there.get("audit")
+    lines = audit if isinstance(audit, list) else []
+    return {**notes, **there, "audit": [*lines, *notes["audit"]][-MOST_AUDIT:]}
+
+
+def _was_copied(notes: dict[str, Any]) -> bool:
+    """Whether a copy has brought these annotations already."""
+    audit = notes.get("audit")
+    lines = audit if isinstance(audit, list) else []
+    return any(isinstance(each, dict) and str(each.get("did")).startswith(_COPIED) for each in lines)
 
 
 def _total(metadata: dict[str, Any]) -> int | None:

@@ -12,7 +12,15 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from themis.backends.storage.annotations import annotations_in
-from themis.core.errors import Conflict, RunHeld, StoreCorrupt, ThemisError, UsageError
+from themis.core.errors import (
+    Conflict,
+    RunHeld,
+    StorageError,
+    StoreCorrupt,
+    ThemisError,
+    UsageError,
+    described,
+)
 from themis.runs.annotations import annotate, is_live, person, run_held, seen
 from themis.runs.catalog import Store
 from themis.runs.trash import DAY_S, TRASH_DAYS, trash_of
@@ -130,8 +138,8 @@ def delete_runs(
     for number, run_id in enumerate(chosen, 1):
         try:
             done.trashed.append(delete(store, run_id, confirm=confirm, days=days))
-        except ThemisError as exc:
-            done.refused[run_id] = exc
+        except Exception as exc:  # a stranger's store may raise anything
+            done.refused[run_id] = refusal(exc)
         if progress is not None:
             progress(number, len(chosen))
     store.backend.flush()
@@ -171,9 +179,14 @@ def undo(store: Store, deleted: Iterable[Trashed]) -> Deleted:
         try:
             if restore(store, each.run_id, deleted=each):
                 done.trashed.append(each)
-        except ThemisError as exc:
-            done.refused[each.run_id] = exc
+        except Exception as exc:  # a stranger's store may raise anything
+            done.refused[each.run_id] = refusal(exc)
     return done
+
+
+def refusal(exc: Exception) -> ThemisError:
+    """What a store raised for one run of many, as an error of ours."""
+    return exc if isinstance(exc, ThemisError) else StorageError(described(exc))
 
 
 def check_may_delete(store: Store, confirm: str | None) -> None:

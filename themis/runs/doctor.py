@@ -15,10 +15,12 @@ from themis.backends.storage.annotations import annotations_in
 from themis.core.current import generation_key, matches
 from themis.core.entities import EvaluationRecord
 from themis.core.errors import RunNotFound, StorageError, StoreCorrupt, ThemisError, described
+from themis.core.options import redacted
 from themis.runs.annotations import seen
 from themis.runs.catalog import Store
 from themis.runs.copy import COPYING
-from themis.runs.purge import begun_purges, half_purged, purge
+from themis.runs.purge import half_purged, purge
+from themis.runs.purge_log import begun_purges
 from themis.runs.recover import kept, recover, set_aside
 from themis.runs.trash import expires_at, trash_of
 from themis.runs.watch import RunView
@@ -145,13 +147,9 @@ def repair(findings: Iterable[Finding]) -> list[tuple[Finding, str | None]]:
 
 
 def _half_purged(store: Store, run_id: str) -> Finding:
-    return Finding(
-        "unfinished-delete",
-        PROBLEM,
-        f"{run_id} was deleted for good, and not swept to the end",
-        "the deletion is finished",
-        _purging(store, run_id),
-    )
+    # Nothing of it can be had any more, so whoever began it did no more than this.
+    said = f"{run_id} was deleted for good, and not swept to the end"
+    return _unfinished(store, run_id, said, ours=True)
 
 
 def _begun_purge(store: Store, run_id: str, line: dict[str, Any]) -> Finding | None:
@@ -164,6 +162,14 @@ def _begun_purge(store: Store, run_id: str, line: dict[str, Any]) -> Finding | N
     if uid is None:
         # It may be another's run, made since; a person knows.
         return Finding("unfinished-delete", PROBLEM, said, f"themis runs purge {run_id}")
+    return Finding("unfinished-delete", PROBLEM, said, "the deletion is finished", _purging(store, run_id))
+
+
+def _unfinished(store: Store, run_id: str, said: str, *, ours: bool) -> Finding:
+    """``ours``: begun on this machine, where a protected store had its name typed."""
+    if store.protected and not ours:
+        mend = f"themis runs purge {run_id} --confirm {redacted(store.name)}"
+        return Finding("unfinished-delete", PROBLEM, said, mend)
     return Finding("unfinished-delete", PROBLEM, said, "the deletion is finished", _purging(store, run_id))
 
 
@@ -209,13 +215,8 @@ def _of_trash(store: Store, view: RunView) -> Iterator[Finding]:
     if trash is None:
         return
     if "purging" in trash:
-        yield Finding(
-            "unfinished-delete",
-            PROBLEM,
-            "somebody began to delete it for good",
-            "the deletion is finished",
-            _purging(store, view.run_id),
-        )
+        said = f"{trash.get('by')} began to delete it for good"
+        yield _unfinished(store, view.run_id, said, ours=view.run_id in begun_purges(store))
     elif expires_at(trash) is None:
         yield Finding(
             "trash",
@@ -316,11 +317,19 @@ def _of_files(store: Store, view: RunView, counts: dict[str, int]) -> Iterator[F
             PROBLEM,
             f"{len(anatomy.strays)} temporary files of killed writers: {_named(anatomy.strays)}",
             "they are removed",
-            lambda: store.backend.sweep_strays(view.run_id),  # type: ignore[attr-defined]
+            _sweeping(store, view.run_id),
         )
     if anatomy.unknown:
         said = f"files that are none of Themis's: {_named(anatomy.unknown)}"
         yield Finding("unknown", NOTE, said, "they are left alone, and go with the run")
+
+
+def _sweeping(store: Store, run_id: str) -> Callable[[], None]:
+    def sweep() -> None:
+        store.check_writable("repairing runs")
+        store.backend.sweep_strays(run_id)  # type: ignore[attr-defined]
+
+    return sweep
 
 
 def _named(names: Iterable[str]) -> str:

@@ -11,16 +11,23 @@ import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from themis.core.directories import cache_dir, config_dir, data_dir, state_dir
 from themis.core.errors import ThemisError, described
 from themis.core.options import redacted
 from themis.evaluation.host import boot_id, host_dir
 
+if TYPE_CHECKING:
+    from themis.runs.catalog import Store
+
 DISTRIBUTION = "themis-tui"
 OLD_S = 86_400.0
 """A launch that was not taken up for this long never will be."""
+
+
+STORE_WITHIN_S = 30.0
+"""Seconds that the stores have to answer, all together."""
 
 
 class Check(NamedTuple):
@@ -169,15 +176,24 @@ def _profiles() -> Iterator[Check]:
     named = {name: getattr(profiles, name, None) or {} for name in ("storages", "executors", "endpoints")}
     counts = ", ".join(f"{len(each)} {name}" for name, each in named.items() if each)
     yield Check("profiles", str(profiles_path()), True, counts or "none")
-    problems: Any = getattr(profiles, "problems", None) or {}
-    lines = problems.items() if isinstance(problems, dict) else enumerate(problems)
-    for name, problem in lines:
+    from themis.runs.profiles import problems_elsewhere
+
+    for name, problem in {**profiles.problems, **problems_elsewhere(profiles)}.items():
         yield Check("profiles", str(name), False, redacted(str(problem)), f"mend it in {profiles_path()}")
 
 
 def _stores(names: list[str] | None) -> Iterator[Check]:
-    for name in names if names is not None else store_names():
-        yield _store(name)
+    from themis.runs.stores import ask_stores
+
+    # All at once, each for a time: one that hangs is a line of the report, and no end of it.
+    for answer in ask_stores(names if names is not None else store_names(), _tried, within_s=STORE_WITHIN_S):
+        shown = redacted(answer.name)
+        if answer.error is None and answer.value is not None:
+            ok, said = answer.value
+        else:
+            ok, said = False, answer.reason
+        mend = "" if ok else f"themis backends check {shown}"
+        yield Check("stores", shown, ok, redacted(said), mend)
 
 
 def store_names() -> list[str]:
@@ -192,33 +208,21 @@ def store_names() -> list[str]:
     return list(dict.fromkeys([default_storage(), *profiled]))
 
 
-def _store(name: str) -> Check:
-    from themis.runs.catalog import open_store
-
-    shown = redacted(name)
+def _tried(store: Store) -> tuple[bool, str]:
+    """Whether a store works, and how; it is closed then."""
     started = time.perf_counter()
     try:
-        store = open_store(name)
-        try:
-            runs = len(store.backend.list_runs())
-            # A store that must not be changed is only read.
-            steps = [] if store.readonly else store.backend.check()
-        finally:
-            store.backend.close()
-    except Exception as exc:  # a stranger's backend may raise anything
-        return Check("stores", shown, False, redacted(described(exc)), f"themis backends check {shown}")
-    failed = [step for step in steps if not step.ok]
-    if failed:
-        said = f"{failed[0].name}: {failed[0].message}"
-        return Check("stores", shown, False, redacted(said), f"themis backends check {shown}")
+        runs = len(store.backend.list_runs())
+        # A store that must not be changed is only read.
+        steps = [] if store.readonly else store.backend.check()
+    finally:
+        store.backend.close()
+    failed = next((step for step in steps if not step.ok), None)
+    if failed is not None:
+        return False, f"{failed.name}: {failed.message}"
     kind = "readonly" if store.readonly else "protected" if store.protected else "works"
     took = (time.perf_counter() - started) * 1e3
-    return Check(
-        "stores",
-        shown,
-        True,
-        f"{kind}, {runs:,} run{'' if runs == 1 else 's'}, looked through in {took:.0f} ms",
-    )
+    return True, f"{kind}, {runs:,} run{'' if runs == 1 else 's'}, looked through in {took:.0f} ms"
 
 
 def _leftovers() -> Iterator[Check]:

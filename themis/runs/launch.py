@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from themis.core.directories import state_dir
+from themis.core.directories import make_private, state_dir
 from themis.core.errors import LaunchFailed
 from themis.core.options import split_query
 from themis.core.run_ids import make_run_id
@@ -54,7 +54,7 @@ def launch(spec: RunSpec, *, within_s: float = ANSWER_WITHIN_S) -> Launched:
         order_path = state_dir() / "launches" / f"{launched}.json"
         log = log_path(str(ready.run_id), launched)
         for folder in (order_path.parent, log.parent):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(folder)
         _write_private(order_path, order)
         _write_private(log, b"")
     except OSError as exc:
@@ -65,7 +65,7 @@ def launch(spec: RunSpec, *, within_s: float = ANSWER_WITHIN_S) -> Launched:
     try:
         process = _start(order_path, log, handed_over)
         try:
-            launched_run = _answered(process, answer, log, within_s)
+            launched_run = _answered(process, answer, log, launched, within_s)
         except BaseException:
             _end(process)
             raise
@@ -115,7 +115,9 @@ def _start(order: Path, log: Path, handed_over: bytes) -> subprocess.Popen[bytes
     return process
 
 
-def _answered(process: subprocess.Popen[bytes], answer: Path, log: Path, within_s: float) -> Launched:
+def _answered(
+    process: subprocess.Popen[bytes], answer: Path, log: Path, launched: str, within_s: float
+) -> Launched:
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         said = _read(answer)
@@ -127,7 +129,8 @@ def _answered(process: subprocess.Popen[bytes], answer: Path, log: Path, within_
                     # It is still writing its log.
                     process.wait(END_WITHIN_S)
                 raise error_of(str(said.get("kind")), str(said["error"]))
-            return Launched(str(said["run_id"]), int(said["pid"]), log)
+            run_id = str(said["run_id"])
+            return Launched(run_id, int(said["pid"]), _of_store(log, run_id, launched, str(said["store"])))
         if ended:
             raise LaunchFailed(f"The runner ended before it answered. Its log, {log}, ends:\n{_tail(log)}")
         time.sleep(_LOOK_EVERY_S)
@@ -135,6 +138,16 @@ def _answered(process: subprocess.Popen[bytes], answer: Path, log: Path, within_
     raise LaunchFailed(
         f"The runner did not answer within {within_s:g} s and was ended. Its log, {log}, ends:\n{_tail(log)}"
     )
+
+
+def _of_store(log: Path, run_id: str, launched: str, store: str) -> Path:
+    """The log under a name that tells of which store's run it is; the runner writes on to it."""
+    named = log_path(run_id, launched, store)
+    try:
+        log.rename(named)
+    except OSError:  # then it is known by the run's id alone
+        return log
+    return named
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from themis.backends.registry import is_path
-from themis.core.directories import state_dir
+from themis.core.directories import make_private, make_private_file, state_dir
 from themis.core.options import redacted
 from themis.evaluation.host import host_name
 from themis.evaluation.stop import INTERRUPTED
@@ -148,19 +148,18 @@ class Seen:
     def _connection(self, *, write: bool) -> Iterator[sqlite3.Connection]:
         if not write and not self._path.exists():
             raise FileNotFoundError(self._path)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        # Made by us first: SQLite would let others read it.
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        make_private(self._path.parent)
+        make_private_file(self._path)
         connection = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
         with closing(connection):
             try:
                 connection.executescript(_TABLES)
+                yield connection
             except sqlite3.OperationalError:
                 raise
             except sqlite3.DatabaseError:
                 self._path.unlink(missing_ok=True)  # damaged: what was seen is seen again
                 raise
-            yield connection
 
 
 def _remember(connection: sqlite3.Connection, store: str, rows: list[RunRow], *, whole: bool) -> None:
@@ -171,10 +170,10 @@ def _remember(connection: sqlite3.Connection, store: str, rows: list[RunRow], *,
     kept = newest + [row for row in older if row.status.word not in ENDED][:MOST_SEEN]
     if newest and (older or not whole):
         # What is older than these may be known to nobody; it is no news.
-        floor = newest[-1].created if found is None or older else floor
+        floor = float(newest[-1].created) if found is None or older else floor
     if whole:
         connection.execute("delete from run where store = ?", (store,))
-    lines = [(store, _bytes(row.run_id), *_state(row), row.created) for row in kept]
+    lines = [(store, _bytes(row.run_id), *_state(row), float(row.created)) for row in kept]
     connection.executemany("insert or replace into run values (?, ?, ?, ?, ?)", lines)
     if not whole:
         _trim(connection, store)

@@ -16,8 +16,12 @@ def run_dir(store: str, run_id: str) -> Path:
 
     Raises :class:`InvalidRunId` for an id that might lead elsewhere.
     """
-    digest = hashlib.sha256(json.dumps([store, run_id]).encode()).hexdigest()[:12]
-    return host_dir() / "runs" / f"{checked_run_id(run_id)}-{digest}"
+    return host_dir() / "runs" / f"{checked_run_id(run_id)}-{digest(store, run_id)}"
+
+
+def digest(store: str, run_id: str) -> str:
+    """12 hex digits that tell a run from those of the same id in other stores."""
+    return hashlib.sha256(json.dumps([store, run_id]).encode()).hexdigest()[:12]
 
 
 def progress_path(store: str, run_id: str) -> Path:
@@ -25,6 +29,10 @@ def progress_path(store: str, run_id: str) -> Path:
     return run_dir(store, run_id) / "progress.json"
 
 
-def log_path(run_id: str, launched: str) -> Path:
-    """What the runner printed; kept until somebody deletes it. Raises as :func:`run_dir`."""
-    return state_dir() / "logs" / f"{checked_run_id(run_id)}-{launched}.log"
+def log_path(run_id: str, launched: str, store: str | None = None) -> Path:
+    """What the runner printed; kept until somebody deletes it. Raises as :func:`run_dir`.
+
+    ``store``: as there, once it is known.
+    """
+    of_store = "" if store is None else f"-{digest(store, run_id)}"
+    return state_dir() / "logs" / f"{checked_run_id(run_id)}-{launched}{of_store}.log"

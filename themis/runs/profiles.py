@@ -17,6 +17,7 @@ from themis.backends.registry import (
     Named,
     executor_class,
     executor_named,
+    is_path,
     open_executor,
     open_storage,
     storage_class,
@@ -26,11 +27,12 @@ from themis.backends.settings import checked_settings, missing_settings, types_o
 from themis.backends.storage.foreign import check_steps, whole
 from themis.core.check_step import CheckStep
 from themis.core.errors import UnknownName, UsageError, described
-from themis.core.options import redacted
+from themis.core.options import redacted, split_query
 from themis.core.safe_text import storable
 from themis.models import open_model
-from themis.profiles import KINDS, Endpoint, Profile, Profiles, load_profiles
+from themis.profiles import KINDS, Endpoint, Profile, Profiles, load_profiles, profiles_path
 from themis.profiles import editor as file
+from themis.profiles.endpoint import RESERVED
 from themis.profiles.secrets import forget
 
 _ITEMS = range(8)
@@ -84,13 +86,33 @@ def list_profiles(profiles: Profiles | None = None) -> list[ProfileRow]:
 
 
 def problems_elsewhere(profiles: Profiles | None = None) -> dict[str, str]:
-    """What is wrong with the file beside its profiles; ``""``: the file as a whole."""
+    """What is wrong with the file beside its profiles; ``""``: the file as a whole.
+
+    Also a default that names nothing there is, as after its profile was taken out by hand.
+    """
     said = profiles or load_profiles()
-    return {
+    beside = {
         place: problem
         for place, problem in said.problems.items()
         if not place.startswith(tuple(f"{kind}." for kind in KINDS))
     }
+    lost = {kind: name for kind, name in said.defaults.items() if not _is_something(said, kind, name)}
+    for kind, name in lost.items():
+        beside[f"default.{kind}"] = (
+            f"{profiles_path()}, [default]: {kind} is {redacted(name)!r:.100}, which names nothing there is. "
+            f"Add that profile, or take the default out: themis profiles default --unset {kind}."
+        )
+    return beside
+
+
+def _is_something(said: Profiles, kind: str, name: str) -> bool:
+    """Whether a default may mean something, as far as names tell."""
+    if name in said.of_kind(kind) or f"{kind}.{name}" in said.problems or "://" in name:
+        return True
+    if kind == "storage" and is_path(name):
+        return True
+    base = split_query(name)[0] if kind != "endpoint" else name.partition("?")[0].partition(":")[0]
+    return base in ((*said.endpoints, *RESERVED) if kind == "endpoint" else types_of(kind))
 
 
 def names_of(kind: str) -> list[str]:

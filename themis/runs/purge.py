@@ -1,7 +1,7 @@
 """Deleting runs for good: begun, swept, verified; taken up again wherever it was cut short.
 
 1. The run's ``trash`` gets the word ``purging``: from then on it is hidden everywhere and not restored.
-2. A line ``begun`` in ``purges.jsonl`` in the state directory: who, when, which run of which store.
+2. A line ``begun`` in the log (:mod:`themis.runs.purge_log`): who, when, which run of which store.
 3. The store deletes the run.
 4. The store is asked again, by every way to find a run, whether anything is left.
 5. A line ``done``.
@@ -11,23 +11,18 @@ Whatever ends this early, the same call, or ``gc``, goes on with it.
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from themis.backends.storage.base import StorageBackend
-from themis.core.directories import state_dir
-from themis.core.errors import Conflict, RunNotFound, StorageError, StoreCorrupt, ThemisError
-from themis.core.options import redacted
+from themis.core.errors import Conflict, RunNotFound, StorageError, StoreCorrupt, StoreFull, ThemisError
 from themis.core.run_ids import checked_run_id
-from themis.core.safe_text import storable
 from themis.runs.annotations import annotate, person, run_held, seen
 from themis.runs.catalog import Store
-from themis.runs.delete import Progress, check_may_delete, check_not_live
+from themis.runs.delete import Progress, check_may_delete, check_not_live, refusal
+from themis.runs.purge_log import begun_purges, log_purge
 from themis.runs.status import Status
 from themis.runs.trash import expires_at, is_purging, trash_of
 from themis.runs.watch import RunView
@@ -129,37 +124,6 @@ def half_purged(store: Store) -> list[str]:
     return [] if unswept is None else [each for each in unswept() if not store.backend.run_exists(each)]
 
 
-def begun_purges(store: Store) -> dict[str, dict[str, Any]]:
-    """Run id to the line ``begun`` of deletions from this machine that never came to their end."""
-    begun: dict[str, dict[str, Any]] = {}
-    try:
-        lines = purges_path().read_bytes().splitlines()
-    except FileNotFoundError:
-        return {}
-    for line in lines:
-        with suppress(ValueError, KeyError, TypeError):  # a torn line, or another's
-            said = json.loads(line)
-            if said["store"] != store_key(store):
-                continue
-            if said["step"] == "begun":
-                begun[said["run_id"]] = said
-            else:
-                begun.pop(said["run_id"], None)
-    return begun
-
-
-def purges_path() -> Path:
-    """Who deleted which run for good, and when, from this machine: JSON lines, of this user only."""
-    return state_dir() / "purges.jsonl"
-
-
-def store_key(store: Store) -> str:
-    """What a store is called where its profile's name may change."""
-    text = repr(store.backend)
-    # A stranger's repr may say where the object is in memory, which names nothing elsewhere.
-    return redacted(storable(store.name if " at 0x" in text else text))
-
-
 def _purge_all(
     store: Store,
     run_ids: Iterable[str],
@@ -171,8 +135,8 @@ def _purge_all(
     for number, run_id in enumerate(chosen, 1):
         try:
             done.purged.append(_purge(store, checked_run_id(run_id), only_if))
-        except ThemisError as exc:
-            done.refused[run_id] = exc
+        except Exception as exc:  # a stranger's store may raise anything
+            done.refused[run_id] = refusal(exc)
         if progress is not None:
             progress(number, len(chosen))
     _check_unlisted(store.backend, [each.run_id for each in done.purged])
@@ -189,12 +153,12 @@ def _purge(store: Store, run_id: str, only_if: Callable[[dict[str, Any]], bool] 
         if view.status.word != _GONE:
             _mark(store, run_id, only_if)
         if there:
-            _log(store, view, "begun")
+            log_purge(store, view, "begun")
         # A store may still hold pieces of a run that it no longer knows.
         store.backend.delete_run(run_id)
         check_gone(store.backend, run_id)
         if there or run_id in begun_purges(store):
-            _log(store, view, "done")
+            log_purge(store, view, "done")
     return Purged(store.name, run_id, there)
 
 
@@ -222,10 +186,10 @@ def _mark(store: Store, run_id: str, only_if: Callable[[dict[str, Any]], bool] |
 
     try:
         annotate(store, run_id, change, holding=True)
-    except StoreCorrupt:
+    except (StoreCorrupt, StoreFull):
         if only_if is not None:
             raise
-        # Damaged notes cannot be added to; they go with the run.
+        # Damaged notes cannot be added to, and a full disk is what many delete for; they go with the run.
 
 
 def check_gone(backend: StorageBackend, run_id: str) -> None:
@@ -256,25 +220,3 @@ def _check_unlisted(backend: StorageBackend, run_ids: list[str]) -> None:
         still = set(backend.list_runs()).intersection(run_ids)
         if still:
             raise StorageError(f"{backend!r} still lists runs that it deleted: {', '.join(sorted(still))}.")
-
-
-def _log(store: Store, view: RunView, step: str) -> None:
-    summary = view.metadata.get("summary")
-    line = {
-        "at": time.time(),
-        "by": person(),
-        "step": step,
-        "store": store_key(store),
-        "run_id": view.run_id,
-        "uid": view.metadata.get("uid"),
-        "status": view.status.word,
-        "records": summary.get("done") if isinstance(summary, dict) else None,
-    }
-    path = purges_path()
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    try:
-        # One write, so that lines of several processes do not mix.
-        os.write(fd, json.dumps(line, default=str).encode("ascii") + b"\n")
-    finally:
-        os.close(fd)

@@ -22,12 +22,11 @@ import math
 import operator
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
-from themis.core.errors import UsageError
 from themis.runs import fields
 from themis.runs.fields import (
     ALIASES,
@@ -44,6 +43,9 @@ from themis.runs.fields import (
     RowTest,
 )
 from themis.runs.row import RunRow
+from themis.runs.words import SIGN, QueryError, Word, words
+
+__all__ = ["QueryError", "asks_for", "check_says_which", "row_test"]
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
@@ -53,10 +55,7 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "=": operator.eq,
 }
-_SIGN = re.compile(r">=|<=|!=|[:<>=]")
 _NAME = re.compile(r"[A-Za-z][\w.@-]*")
-_ENDS_PLAIN = re.compile(r'[\s|"]')
-_QUOTED = re.compile(r'[^"\\]+|\\["\\]|\\')
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhdw])+")
 _SIZES = {"k": 1e3, "m": 1e6, "g": 1e9, "%": 0.01}
@@ -64,35 +63,6 @@ _DATE = re.compile(r"(\d{4})(?:-(\d\d?)(?:-(\d\d?)(?:[T_](\d\d?):(\d\d)(?::(\d\d
 _FIELDS = ("has", "is", *TEXTS, *NUMBERS, *DURATIONS, *TIMES)
 _SHORTEST, _LONGEST = 4, 24
 """Letters of a word that may be one of ours misspelt."""
-
-
-class QueryError(UsageError):
-    """A query that cannot be meant, and where in it."""
-
-    def __init__(self, said: str, position: int) -> None:
-        super().__init__(said)
-        self.position = position
-        """Characters before the place."""
-
-
-class _Word(NamedTuple):
-    """One word of a query, without the quotes around parts of it."""
-
-    text: str
-    plain: str
-    """The same with a NUL for each quoted letter, whose signs mean nothing."""
-    position: int
-    negated: bool
-    quoted: bool
-    """Whether it begins with a quote."""
-    places: list[int]
-    """Where in the query each letter stands."""
-    end: int
-    """Where in the query the word ends."""
-
-    def place(self, letter: int) -> int:
-        """Where in the query a letter stands, or would stand."""
-        return self.places[letter] if letter < len(self.places) else self.end
 
 
 def row_test(query: str, *, clock: Callable[[], float] = time.time, is_new: RowTest | None = None) -> RowTest:
@@ -103,7 +73,7 @@ def row_test(query: str, *, clock: Callable[[], float] = time.time, is_new: RowT
     parser = _Parser(clock, is_new)
     alternatives: list[list[RowTest]] = [[]]
     bar = -1
-    for word in _words(query):
+    for word in words(query):
         if isinstance(word, int):
             if not alternatives[-1]:
                 raise QueryError("Nothing stands before this |.", word)
@@ -119,14 +89,32 @@ def row_test(query: str, *, clock: Callable[[], float] = time.time, is_new: RowT
     return lambda row: any(test(row) for test in either)
 
 
+def check_says_which(query: str) -> None:
+    """Raise :class:`QueryError` for a query with a word that every run matches, such as ``model:``.
+
+    To look, that is as good as nothing; who deletes by ``model:$MODEL`` with nothing in it means no run.
+    """
+    for word in words(query):
+        if isinstance(word, int):
+            continue
+        sign = None if word.quoted else SIGN.search(word.plain)
+        if not word.text or (sign is not None and sign[0] in (":", "!=") and sign.end() == len(word.text)):
+            raise QueryError(
+                f"{query[word.position : word.end]!r:.60} has nothing to compare with, so it would mean "
+                "every run. Say which.",
+                word.position,
+            )
+    row_test(query)
+
+
 def asks_for(query: str, what: str) -> bool:
     """Whether ``is:what`` stands in a query, negated or not: what is hidden otherwise is then not."""
     try:
-        words = list(_words(query))
+        found = list(words(query))
     except QueryError:
         return False
     wanted = f"is:{what}"
-    return any(not isinstance(word, int) and word.plain.casefold() == wanted for word in words)
+    return any(not isinstance(word, int) and word.plain.casefold() == wanted for word in found)
 
 
 def _all(tests: list[RowTest]) -> RowTest:
@@ -138,60 +126,6 @@ def _all(tests: list[RowTest]) -> RowTest:
     return lambda row: all(test(row) for test in tests)
 
 
-def _words(query: str) -> Iterator[_Word | int]:
-    """The words of a query; a bar as its position."""
-    place = 0
-    while place < len(query):
-        if query[place].isspace():
-            place += 1
-        elif query[place] == "|":
-            yield place
-            place += 1
-        else:
-            word, place = _word(query, place)
-            yield word
-
-
-def _word(query: str, start: int) -> tuple[_Word, int]:
-    following = query[start + 1 : start + 2]
-    negated = query[start] in "-!" and following not in ("", "|") and not following.isspace()
-    place = start + negated
-    quoted = query[place] == '"'
-    text: list[str] = []
-    plain: list[str] = []
-    places: list[int] = []
-    while place < len(query):
-        ending = _ENDS_PLAIN.search(query, place)
-        end = ending.start() if ending else len(query)
-        text.append(query[place:end])
-        plain.append(query[place:end])
-        places.extend(range(place, end))
-        place = end
-        if ending is None or query[end] != '"':
-            break
-        place = _quoted(query, end, text, plain, places)
-    word = _Word("".join(text), "".join(plain), start, negated, quoted, places, place)
-    return word, place
-
-
-def _quoted(query: str, start: int, text: list[str], plain: list[str], places: list[int]) -> int:
-    """Read on from a quote to behind the one that closes it."""
-    place = start + 1
-    while place < len(query) and query[place] != '"':
-        piece = _QUOTED.match(query, place)
-        said = piece[0] if piece else query[place]
-        end = place + len(said)
-        if said in ('\\"', "\\\\"):
-            said, place = said[1], place + 1
-        text.append(said)
-        plain.append("\0" * len(said))
-        places.extend(range(place, end))
-        place = end
-    if place >= len(query):
-        raise QueryError("This quote is never closed.", start)
-    return place + 1
-
-
 class _Parser:
     """Makes a test of each word."""
 
@@ -199,12 +133,12 @@ class _Parser:
         self._clock = clock
         self._is_new = is_new
 
-    def test(self, word: _Word) -> RowTest:
+    def test(self, word: Word) -> RowTest:
         test = _bare(word.text) if word.quoted else self._signed(word)
         return (lambda row: not test(row)) if word.negated else test
 
-    def _signed(self, word: _Word) -> RowTest:
-        sign = _SIGN.search(word.plain)
+    def _signed(self, word: Word) -> RowTest:
+        sign = SIGN.search(word.plain)
         if sign is None:
             return _bare(word.text)
         name, value = word.text[: sign.start()], word.text[sign.end() :]
@@ -223,13 +157,13 @@ class _Parser:
             return self._amount(word, field, sign, value)
         return _unknown(word, name, field, sign)
 
-    def _metric(self, word: _Word, name: str, sign: re.Match[str], value: str) -> RowTest:
+    def _metric(self, word: Word, name: str, sign: re.Match[str], value: str) -> RowTest:
         wanted = name[len(METRIC) :]
         if not wanted or sign[0] == ":":
             raise QueryError("A metric is compared, as in metric.Includes>0.5.", word.position)
         return _compared(fields.metric(wanted), sign[0], _number(word, sign.end(), value))
 
-    def _amount(self, word: _Word, field: str, sign: re.Match[str], value: str) -> RowTest:
+    def _amount(self, word: Word, field: str, sign: re.Match[str], value: str) -> RowTest:
         example = f"{field}<2d" if field in DURATIONS else f"{field}>0.5"
         if sign[0] == ":":
             raise QueryError(f"{field} is compared, as in {example}.", word.position)
@@ -237,7 +171,7 @@ class _Parser:
             return _compared(fields.duration(field, self._clock), sign[0], _seconds(word, sign.end(), value))
         return _compared(NUMBERS[field].get, sign[0], _number(word, sign.end(), value))
 
-    def _time(self, word: _Word, field: str, sign: re.Match[str], value: str) -> RowTest:
+    def _time(self, word: Word, field: str, sign: re.Match[str], value: str) -> RowTest:
         begin, end = _span(value, self._clock) or (math.nan, math.nan)
         if not begin < end:
             raise QueryError(
@@ -260,7 +194,7 @@ class _Parser:
 
         return meant
 
-    def _has_or_is(self, word: _Word, field: str, sign: re.Match[str], value: str) -> RowTest:
+    def _has_or_is(self, word: Word, field: str, sign: re.Match[str], value: str) -> RowTest:
         if sign[0] != ":":
             raise QueryError(f"{field} takes a colon, as in {field}:{next(iter(HAS))}.", word.position)
         wanted = value.casefold()
@@ -303,7 +237,7 @@ def _bare(text: str) -> RowTest:
     return test
 
 
-def _text(word: _Word, field: str, sign: re.Match[str], value: str) -> RowTest:
+def _text(word: Word, field: str, sign: re.Match[str], value: str) -> RowTest:
     get, wanted = TEXTS[field].get, value.casefold()
     if field == "status" and "\0" not in word.plain:
         _check_status(wanted, word.place(sign.end()))
@@ -325,7 +259,7 @@ def _check_status(wanted: str, position: int) -> None:
         raise QueryError(f"No run is {wanted!r:.60}; perhaps {near} was meant.", position)
 
 
-def _unknown(word: _Word, name: str, field: str, sign: re.Match[str]) -> RowTest:
+def _unknown(word: Word, name: str, field: str, sign: re.Match[str]) -> RowTest:
     near = _near(field, _FIELDS)
     if sign[0] == ":":
         if near:
@@ -346,13 +280,13 @@ def _compared(number: Number, sign: str, wanted: float) -> RowTest:
     return test
 
 
-def _seconds(word: _Word, start: int, value: str) -> float:
+def _seconds(word: Word, start: int, value: str) -> float:
     if not _DURATION.fullmatch(value):
         raise QueryError("A duration is wanted here, such as 90s, 15m, 2h, 3d or 1w.", word.place(start))
     return sum(float(each[:-1]) * _UNITS[each[-1]] for each in re.findall(r"[\d.]+[smhdw]", value))
 
 
-def _number(word: _Word, start: int, value: str) -> float:
+def _number(word: Word, start: int, value: str) -> float:
     size = _SIZES.get(value[-1:].casefold(), 1.0)
     digits = value[:-1] if value[-1:].casefold() in _SIZES else value
     try:

@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
+from themis.core.directories import make_private
 from themis.core.errors import described
 from themis.core.options import redacted
 from themis.core.progress import ProgressSnapshot
@@ -76,8 +77,9 @@ class Publisher:
     def started(self, metadata: dict[str, Any]) -> None:
         """The run exists in its store: tell the launcher."""
         self._progress = progress_path(metadata["where"]["storage"], metadata["run_id"])
-        self._progress.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        replace_file(self._answer, {"run_id": metadata["run_id"], "pid": os.getpid()})
+        make_private(self._progress.parent)
+        said = {"run_id": metadata["run_id"], "store": metadata["where"]["storage"], "pid": os.getpid()}
+        replace_file(self._answer, said)
 
     def failed(self, exc: BaseException) -> None:
         """The run did not come up, or ended badly: tell the launcher, if it still waits."""

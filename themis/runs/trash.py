@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 TRASH_DAYS = 30.0
 """How long a deleted run is kept, unless somebody says otherwise."""
 DAY_S = 86_400.0
 
-_ASKED = re.compile(r"(?:^|[\s|])(?:is:trashed|has:trash)(?=$|[\s|])", re.IGNORECASE)
-
 
 def is_trashed(summary: dict[str, Any]) -> bool:
     """Whether a run, by its line in a listing, lies in the trash."""
     return trash_of(summary.get("annotations")) is not None
-
-
-def asks_for_trash(query: str) -> bool:
-    """Whether a query names the trash, so that what lies there is not to be hidden."""
-    return _ASKED.search(query) is not None
 
 
 def trash_of(annotations: Any) -> dict[str, Any] | None:

@@ -6,19 +6,28 @@ store remembers of its last look is there at once, and corrected when the store 
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from themis.backends.storage.base import summarised
-from themis.core.errors import RunNotFound, StoreUnreachable, described
+from themis.backends.storage.base import summarised, unreadable
+from themis.backends.storage.files import nearest_existing
+from themis.core.errors import (
+    AccessDenied,
+    RunNotFound,
+    SchemaTooNew,
+    StoreCorrupt,
+    StoreUnreachable,
+    described,
+)
 from themis.core.options import redacted
 from themis.runs.catalog import Store, all_rows, open_store, remembered_rows
 from themis.runs.row import RunRow, row_of, seen_now
@@ -107,6 +116,8 @@ class _Shelf:
     failures: int = 0
     ours: bool = True
     """Whether the catalog opened it, and closes it."""
+    left: bool = False
+    """Whether it is no longer of the catalog, and closed as soon as nobody looks at it."""
 
 
 class Catalog:
@@ -144,7 +155,10 @@ class Catalog:
         self._turn = threading.Lock()
         self._closed = False
         self._merged: tuple[list[Sequence[RunRow]], list[RunRow]] = ([], [])
+        self._twins: tuple[list[RunRow], Mapping[str, Sequence[RunRow]]] = ([], {})
         self._shelves: dict[str, _Shelf] = {}
+        self._untold: list[_Shelf] = []
+        """Those that left, as long as the listener does not know."""
         for each in stores:
             given = isinstance(each, Store)
             name = each.name if isinstance(each, Store) else each
@@ -155,6 +169,37 @@ class Catalog:
     def names(self) -> list[str]:
         """The names of the stores."""
         return list(self._shelves)
+
+    def renew(self, names: Iterable[str]) -> list[str]:
+        """Take these stores instead, in this order; the names of those that left or are begun anew.
+
+        A store that stays keeps what is known of it, unless its name means another by now. Reads the
+        profiles; looks at nothing, see :meth:`look`.
+        """
+        before = self._shelves
+        shelves = {name: self._renewed(before.get(name), name) for name in names}
+        with self._changed:
+            gone = [shelf for name, shelf in before.items() if shelves.get(name) is not shelf]
+            for shelf in gone:
+                shelf.left = True
+            self._untold += [shelf for shelf in gone if shelf.name not in shelves and shelf.told_state]
+            self._shelves = shelves
+            idle = [shelf for shelf in gone if not shelf.looking]
+            self._changed.notify_all()
+        _close_all(idle)
+        return [each.name for each in gone if each.name not in shelves or not shelves[each.name].rows]
+
+    def _renewed(self, shelf: _Shelf | None, name: str) -> _Shelf:
+        """The shelf of a store: as it is, if its name means what it meant when it was opened."""
+        if shelf is None:
+            return _Shelf(name)
+        store = shelf.store
+        if not shelf.ours or (not shelf.looking if store is None else store.is_current()):
+            return shelf  # one that is being opened may be so by what the profile said before
+        anew = _Shelf(name, told=shelf.told, told_state=shelf.told_state)
+        if store is not None and store.is_in_place():
+            anew.rows, anew.whole = shelf.rows, shelf.whole  # until it has been read by its new rules
+        return anew
 
     def look(self, *, now: bool = True, stores: Iterable[str] | None = None) -> None:
         """Look at the stores (all, or those named); returns at once.
@@ -179,7 +224,9 @@ class Catalog:
         while True:
             with self._changed:
                 self._start()
-                found = [each for each in map(self._news_of, self._shelves.values()) if each is not None]
+                gone, self._untold = [self._end_of(shelf) for shelf in self._untold], []
+                there = map(self._news_of, self._shelves.values())
+                found = [*gone, *(each for each in there if each is not None)]
                 if not found:
                     left = deadline - time.monotonic()
                     if left <= 0 or self._closed:
@@ -199,6 +246,19 @@ class Catalog:
                 if left <= 0 or all(self._is_slow(each) for each in busy):
                     return not busy
                 self._changed.wait(min(left, self._next_slow_s()))
+
+    def wait_heard(self, within_s: float) -> bool:
+        """Wait until every store has said something, if only what it remembers; whether all have."""
+        deadline = time.monotonic() + within_s
+        with self._changed:
+            while True:
+                self._start()
+                if all(map(_is_heard, self._shelves.values())):
+                    return True
+                left = deadline - time.monotonic()
+                if left <= 0 or self._closed:
+                    return False
+                self._changed.wait(left)
 
     def states(self) -> list[StoreState]:
         """How each store is doing, in the order they were given."""
@@ -234,17 +294,20 @@ class Catalog:
             if each.uid == row.uid and (each.store, each.run_id) != here
         ]
 
+    def twins(self) -> Mapping[str, Sequence[RunRow]]:
+        """``uid`` to the rows of each run that is in more than one place, those in the trash apart."""
+        rows = self.rows()
+        if self._twins[0] is not self._merged[1]:
+            self._twins = (self._merged[1], _twins(rows))
+        return self._twins[1]
+
     def close(self) -> None:
         """Look no more, and close the stores that were opened here; waits for none of them."""
         with self._changed:
             self._closed = True
             idle = [shelf for shelf in self._shelves.values() if not shelf.looking]
             self._changed.notify_all()
-        for shelf in idle:
-            if shelf.ours and shelf.store is not None:
-                threading.Thread(
-                    target=_close, args=(shelf.store,), name="themis-close-store", daemon=True
-                ).start()
+        _close_all(idle)
 
     def __enter__(self) -> Catalog:
         return self
@@ -261,6 +324,9 @@ class Catalog:
             return None
         shelf.told, shelf.told_state = shelf.rows, state
         return state, told, shelf.rows
+
+    def _end_of(self, shelf: _Shelf) -> tuple[StoreState, Sequence[RunRow], Sequence[RunRow]]:
+        return replace(self._state_of(shelf), rows=0), shelf.told, ()
 
     def _state_of(self, shelf: _Shelf) -> StoreState:
         if self._is_slow(shelf):
@@ -331,7 +397,7 @@ class Catalog:
                 shelf.failures = 0
             self._start()
             self._changed.notify_all()
-            closing = self._closed and shelf.ours
+            closing = (self._closed or shelf.left) and shelf.ours
         if closing and shelf.store is not None:
             _close(shelf.store)
 
@@ -341,7 +407,7 @@ class Catalog:
         _check_there(store, len(shelf.rows))
         started = self._clock()
         rows = self._read(shelf, store)
-        if self._closed:
+        if self._closed or shelf.left:
             return
         with self._changed:
             shelf.took_s = self._clock() - started
@@ -353,6 +419,8 @@ class Catalog:
         with self._changed:
             shelf.rows, shelf.verified, shelf.whole = rows, verified, whole
             shelf.heard_at = self._clock()
+            if verified:
+                shelf.error = None  # it says something again
             self._changed.notify_all()
 
     def _read(self, shelf: _Shelf, store: Store) -> Sequence[RunRow]:
@@ -391,7 +459,7 @@ class Catalog:
         while some := list(islice(coming, CHUNK if found else FIRST_ROWS)):
             first = not found
             found += some
-            if self._closed:
+            if self._closed or shelf.left:
                 break
             now = shelf.heard_at = self._clock()
             if not shelf.whole and len(found) >= len(shelf.rows) and (first or now - shown_at > SHOW_EVERY_S):
@@ -412,6 +480,8 @@ class Catalog:
             except RunNotFound:
                 shelf.due_at = -1.0
                 return
+            except (SchemaTooNew, StoreCorrupt) as exc:  # one damaged run says nothing of the store
+                metadata = unreadable(exc)
             notes = renewed[place].annotations
             row = row_of(store.name, summarised(run_id, metadata, metadata.get("annotations") or notes))
             if row != renewed[place]:
@@ -421,12 +491,32 @@ class Catalog:
 
 
 def _check_there(store: Store, known: int) -> None:
-    """A folder that is gone with runs known in it is not empty, but perhaps not mounted."""
+    """A folder that is gone with runs known in it is not empty, but perhaps not mounted.
+
+    One that never was is empty, unless it could not be made when it is first written to.
+    """
     root = getattr(store.backend, "root", None)
-    if known and isinstance(root, Path) and not root.exists():
+    if not isinstance(root, Path) or root.exists():
+        return
+    if known:
         raise StoreUnreachable(
             f"{root} is not there any more; {known} runs or more were. Is its disk mounted?"
         )
+    above = nearest_existing(root)
+    if not store.readonly and above.is_dir() and not os.access(above, os.W_OK | os.X_OK):
+        raise AccessDenied(f"{root} is not there and cannot be made: you may not write to {above}.")
+
+
+def _twins(rows: Iterable[RunRow]) -> dict[str, list[RunRow]]:
+    first: dict[str, RunRow] = {}
+    found: dict[str, list[RunRow]] = {}
+    for row in rows:
+        if row.uid is None or row.trashed:
+            continue
+        earlier = first.setdefault(row.uid, row)
+        if earlier is not row:
+            found.setdefault(row.uid, [earlier]).append(row)
+    return found
 
 
 def _created(row: RunRow) -> float:
@@ -437,8 +527,21 @@ def _has_live(shelf: _Shelf) -> bool:
     return shelf.whole and shelf.error is None and any(row.status.live for row in shelf.rows)
 
 
+def _is_heard(shelf: _Shelf) -> bool:
+    return bool(shelf.rows) or shelf.verified or shelf.error is not None
+
+
 def _says(state: StoreState) -> tuple[object, ...]:
     return (state.state, state.reason, state.rows, state.verified, state.whole)
+
+
+def _close_all(shelves: Iterable[_Shelf]) -> None:
+    """Close what the catalog opened; waits for none."""
+    for shelf in shelves:
+        if shelf.ours and shelf.store is not None:
+            threading.Thread(
+                target=_close, args=(shelf.store,), name="themis-close-store", daemon=True
+            ).start()
 
 
 def _close(store: Store) -> None:

@@ -27,6 +27,11 @@ class RunView:
     progress: ProgressSnapshot | None
     status: Status
 
+    @property
+    def stored_in(self) -> str | None:
+        """The store by the name that the runner had for it, whatever it is called here."""
+        return _stored_in(self.metadata)
+
 
 def look(backend: StorageBackend, run_id: str) -> RunView:
     """The run as it is now. Reads the runner's own progress file where it is on this host.
@@ -75,10 +80,15 @@ def _progress(metadata: dict[str, Any], run_id: str, status: Status) -> Progress
     return live
 
 
-def _from_file(metadata: dict[str, Any], run_id: str) -> ProgressSnapshot | None:
+def _stored_in(metadata: dict[str, Any]) -> str | None:
     where = metadata.get("where")
     store = where.get("storage") if isinstance(where, dict) else None
-    if not isinstance(store, str) or not is_run_id(run_id):
+    return store if isinstance(store, str) else None
+
+
+def _from_file(metadata: dict[str, Any], run_id: str) -> ProgressSnapshot | None:
+    store = _stored_in(metadata)
+    if store is None or not is_run_id(run_id):
         return None
     path: Path = progress_path(store, run_id)
     try:

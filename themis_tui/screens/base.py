@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from textual.events import Event, Mount, Resize
 from textual.message import Message
@@ -14,6 +14,9 @@ from themis.core.safe_text import safe_text
 from themis_tui.doors import Doors
 from themis_tui.text import tell
 from themis_tui.watching import Watcher
+
+if TYPE_CHECKING:
+    from themis_tui.beside import Beside
 
 MOST_COPIED = 50_000
 """Characters; some terminals take no more than 75 kB."""
@@ -89,6 +92,12 @@ class ThemisScreen(Screen[None]):
         """Leave. Runs have processes of their own."""
         self.app.exit()
 
+    def show_here(self, screen: Screen[T], then: Callable[[T | None], None] | None = None) -> None:
+        """Show a screen over this one, unless the person went elsewhere while it was being made ready."""
+        opaque = (each for each in reversed(self.app.screen_stack) if not each.is_modal)
+        if next(opaque, None) is self:
+            self.app.push_screen(screen, then)
+
     def send_to_clipboard(self, text: str, what: str) -> None:
         """Copy through the terminal, which never says whether it did.
 
@@ -146,6 +155,26 @@ class ThemisScreen(Screen[None]):
     def failed(self, group: str, error: Exception) -> None:
         """A question could not be answered."""
         tell(self.app, str(error) or type(error).__name__, bad=True)
+
+    def do_installation(self) -> None:
+        """Look at what this installation, machine and every store can do."""
+        from themis_tui.screens.doctor import InstallationScreen
+
+        self.app.push_screen(InstallationScreen())
+
+    def check_store(self, storage: str | None) -> None:
+        """Look a store through for what is wrong with it."""
+        from themis_tui.screens.doctor import StoreDoctorScreen
+
+        self.app.push_screen(StoreDoctorScreen(storage))
+
+    def work_beside(self, what: str, arguments: Sequence[str], then: Callable[[Beside], object]) -> Beside:
+        """See the app's method of this name."""
+        start: Callable[..., Beside] = getattr(self.app, "work_beside")  # noqa: B009 - as above
+        return start(what, arguments, then)
+
+    def show_works(self, works: Sequence[Beside]) -> None:
+        """What processes of their own do for the app got further."""
 
     def watch_with(self, watcher: Watcher) -> None:
         """Start a watcher that lives as long as this screen."""

@@ -63,6 +63,7 @@ _TITLES = {
     "new_run": "this screen",
     "profiles": "this screen",
     "profile_form": "this screen",
+    "doctor": "this screen",
     "text": "this screen",
     "filter": "filter",
     "app": "everywhere",

@@ -108,7 +108,7 @@ class NewRunScreen(ThemisScreen):
             self._say(self.draft.note)
         first = "model" if not self.draft.model else "benchmark"
         self._field(first).query_one(Input).focus()
-        self.ask("names", lambda: {kind: names_of(kind) for kind in ("storage", "executor")}, self._offer)
+        self.ask("names", _profiled, self._offer)
         self._check()
 
     def on_resize(self) -> None:
@@ -301,11 +301,15 @@ def start(draft: Draft) -> Launched:
     return launch(spec)
 
 
+def _profiled() -> dict[str, list[str]]:
+    """What is offered by the user's profiles too; reads them, so never on the loop."""
+    models = [re.split("NAME|PROVIDER|module", each)[0] for each in model_names()]
+    return {"model": models, **{kind: names_of(kind) for kind in ("storage", "executor")}}
+
+
 def _offered(name: str) -> list[str]:
     if name == "benchmark":
         return benchmark_names()
-    if name == "model":
-        return [re.split("NAME|PROVIDER|module", each)[0] for each in model_names()]
     return metric_names() if name == "metrics" else []
 
 

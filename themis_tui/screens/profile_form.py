@@ -36,6 +36,7 @@ CHECK_AFTER_S = 0.25
 FIRST_TYPES = {"storage": "local", "executor": "threads"}
 NAME, TYPE = "profile-name", "profile-type"
 """Fields that are no option of a backend."""
+LEAVE_TITLE = "Leave without saving?"
 REFERENCES = "env:NAME, file:PATH, command:COMMAND or keyring:SERVICE/NAME; never the secret itself"
 _TAKES = {"number": "a number", "seconds": "seconds, or 2m", "flag": "true or false", "path": "a path"}
 
@@ -92,6 +93,8 @@ class ProfileFormScreen(ThemisScreen):
         """The options that there are fields for."""
         self._timer: Timer | None = None
         self._saving = False
+        self._kept: Filled | None = None
+        """What was filled in when it was opened, or written last."""
 
     def compose(self) -> ComposeResult:
         type_ = self.row.type if self.row is not None else FIRST_TYPES.get(self.kind, "")
@@ -115,6 +118,7 @@ class ProfileFormScreen(ThemisScreen):
         self._draw_head("")
         if self.row is not None and self.row.problem is not None:
             self._say(redacted(self.row.problem))
+        self._kept = self._filled()
         first = next(iter(self.query(Field)), None)
         if first is not None:
             first.query_one(Input).focus()
@@ -216,7 +220,7 @@ class ProfileFormScreen(ThemisScreen):
         if not state and self.checked is not None:
             wrong = len(self.checked.problems)
             said, tone = (f"{wrong} to mend", "$bad") if wrong else ("ready to save", "$dim")
-        article = "an" if self.kind[0] in "ae" else "a"
+        article = "an" if NOUNS[self.kind][0] in "ae" else "a"
         word = f"add {article}" if self.new else "edit the"
         name = "" if self.new or self.row is None else f" {self.row.name}"
         left = line((f"{BACK} ", "$accent"), (f"{word} {NOUNS[self.kind]}{name}", "bold"))
@@ -266,10 +270,28 @@ class ProfileFormScreen(ThemisScreen):
         filled, row, new, was = self._filled(), self.row, self.new, self._values
         self._saving = True
         self._draw_head("writing …")
-        self.ask("save", lambda: save(filled, row if not new else None, was), self._saved)
+        self.ask(
+            "save",
+            lambda: save(filled, row if not new else None, was),
+            lambda written: self._saved(written, filled),
+        )
 
-    def _saved(self, row: ProfileRow) -> None:
-        self._saving = False
+    def do_back(self) -> None:
+        if self._saving or self._kept is None or _typed(self._filled()) == _typed(self._kept):
+            super().do_back()
+            return
+        from themis_tui.screens.dialogs import ConfirmDialog
+
+        facts = ["What you have typed here is not written yet."]
+        dialog = ConfirmDialog(LEAVE_TITLE, facts, "Leave", "Keep editing")
+        self.show_here(dialog, lambda yes: self._leave() if yes else None)
+
+    def _leave(self) -> None:
+        if self.is_active:
+            super().do_back()
+
+    def _saved(self, row: ProfileRow, filled: Filled) -> None:
+        self._saving, self._kept = False, filled
         self._saved_to(row)
         if self.is_active:
             self.app.pop_screen()
@@ -357,6 +379,12 @@ def takes(option: Option) -> str:
         said = _TAKES.get(option.kind, "a text")
     default = "" if option.default in (None, "") else f" · by default {as_text(option.default)}"
     return said + (" · needed" if option.required else default)
+
+
+def _typed(filled: Filled) -> tuple[object, ...]:
+    """What of it a person would have to type again."""
+    texts = {name: text for name, value in filled.values.items() if (text := as_text(value).strip())}
+    return filled.name, filled.type, texts
 
 
 def _name_problem(filled: Filled) -> dict[str, str]:

@@ -68,8 +68,8 @@ def columns(trials: dict[str, Trial]) -> list[Column[Line]]:
     return [
         Column("NAME", lambda row: _name(row, trials), 14, grow=True, most=40),
         Column("TYPE", _type, 6, grow=True, most=14, rank=2),
-        Column("", _words, 9, grow=True, most=30, rank=1),
-        Column("", _telling, 12, grow=True, most=60, rank=3),
+        Column("IS", _words, 9, grow=True, most=30, rank=1),
+        Column("SETTING", _telling, 12, grow=True, most=60, rank=3),
     ]
 
 

@@ -52,6 +52,8 @@ class ProfileTable(Table[Line]):
 
     def go_to(self, place: int) -> None:
         rows = self.rows.shown
+        if not rows:
+            return super().go_to(0)  # the file has not been read yet
         place = min(max(0, place), max(0, len(rows) - 1))
         step = -1 if place < self.cursor else 1
         after = range(place, len(rows) if step > 0 else -1, step)
@@ -61,8 +63,8 @@ class ProfileTable(Table[Line]):
                 super().go_to(each)
                 if each == 1:
                     self.scroll_to(y=0, animate=False, immediate=True)  # its heading is worth seeing
-                return
-        super().go_to(0)
+                return None
+        return super().go_to(0)
 
     def _style(self, tone: str, under: bool) -> Style:
         named = tone.removeprefix("colour ")
@@ -275,6 +277,16 @@ class ProfilesScreen(ThemisScreen):
         if self.row is not None and self.trials.get(self.row.place) is trial:
             below = self.query_one("#told-scroll", VerticalScroll)
             self.call_after_refresh(below.scroll_end, animate=False)
+
+    def why_not_doctor(self) -> str | None:
+        """Why there is no store to look through."""
+        if self.row is not None and self.row.kind != "storage":
+            return "Only a storage holds runs that can be looked through."
+        return self.why_not_test()
+
+    def do_doctor(self) -> None:
+        if self.row is not None:
+            self.check_store(self.row.name)
 
     def do_default(self) -> None:
         row = self.row

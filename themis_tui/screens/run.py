@@ -14,6 +14,7 @@ from textual.widgets import Static
 
 from themis.core.errors import RunNotFound
 from themis.core.progress import ProgressSnapshot
+from themis.runs.annotations import Said, said_in
 from themis.runs.samples import SampleRow, whole_samples
 from themis.runs.status import Status
 from themis.runs.watch import RunView
@@ -57,6 +58,8 @@ class RunScreen(RunActions):
         self.storage = storage
         self.run_id = run_id
         self.view: RunView | None = None
+        self.said = Said()
+        """What people said of it."""
         self.progress: ProgressSnapshot | None = None
         self._show = 0
         self._read = False
@@ -108,17 +111,23 @@ class RunScreen(RunActions):
 
     @on(RunSeen)
     def _seen(self, event: RunSeen) -> None:
-        self.view, self._failure = event.view, None
+        self.view, self.said, self._failure = event.view, said_in(event.notes), None
         self._store_name = event.store
         self.progress = _newest(self.progress, event.view)
         self._draw_head()
-        self.panel.show(event.view, self.progress)
+        self._show_panel()
 
     @on(Progressed)
     def _progressed(self, event: Progressed) -> None:
         self.progress = event.progress
         if self.view is not None:
-            self.panel.show(self.view, event.progress)
+            self._show_panel()
+
+    def _show_panel(self) -> None:
+        if self.view is not None:
+            store = self._store_name
+            also = self.doors.also_in(self.view.metadata.get("uid"), f"{store}:{self.run_id}")
+            self.panel.show(self.view, self.progress, self.said, also)
 
     @on(SamplesRead)
     def _samples_read(self, event: SamplesRead) -> None:
@@ -164,8 +173,7 @@ class RunScreen(RunActions):
     def _draw_head(self) -> None:
         view, width = self.view, self.size.width - 2
         asked = (view.metadata.get("asked") or {}) if view is not None else {}
-        notes = (view.metadata.get("annotations") or {}) if view is not None else {}
-        left: list[Part] = [(f"{BACK} ", "$accent"), (str(notes.get("name") or self.run_id), "bold")]
+        left: list[Part] = [(f"{BACK} ", "$accent"), (self.said.name or self.run_id, "bold")]
         about = [asked.get("benchmark"), (asked.get("model") or {}).get("name"), self._store_name]
         left.append(("   " + f" {DOT} ".join(str(each) for each in about if each), "$dim"))
         right = line(status_part(view.status.word)) if view is not None else line(("looking", "$dim"))
@@ -229,14 +237,14 @@ class RunScreen(RunActions):
         reader.show([])
         reader.focus()
         if page == "config":
-            reader.show(config_page(self.view) if self.view is not None else [])
+            reader.show(config_page(self.view, self.said) if self.view is not None else [])
         else:
             self._renew_log()
 
     def _renew_log(self) -> None:
         if self._page == "log" and self.is_seen and self._group_free("log"):
-            run_id = self.run_id
-            self.ask("log", lambda: log_page(run_id), self._show_log)
+            run_id, store = self.run_id, None if self.view is None else self.view.stored_in
+            self.ask("log", lambda: log_page(run_id, store), self._show_log)
 
     def _show_log(self, passages: list[Passage]) -> None:
         if self._page == "log":

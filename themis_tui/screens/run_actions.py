@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from themis.core.errors import ThemisError
+from themis.core.options import redacted
 from themis_tui.screens.base import ThemisScreen
 from themis_tui.text import tell
 
+Undo = Callable[[], str]
+"""Takes the last change back, off the loop, and says what is as it was."""
+
 # What the actions need is loaded when one is done: the list is on the screen without it.
 if TYPE_CHECKING:
+    from themis.runs.annotations import Edited, Edits, Said
+    from themis.runs.catalog import Store
     from themis.runs.spec import Again
     from themis.runs.status import Status
     from themis.runs.watch import RunView
     from themis_tui.draft import Draft
+    from themis_tui.screens.copying import Plan
     from themis_tui.widgets.reader import Passage
     from themis_tui.widgets.table import Table
+
+
+class Annotated(NamedTuple):
+    """What came of the form of annotations."""
+
+    store: str
+    edited: Edited
+    refused: ThemisError | None = None
+    now: Said | None = None
+    """What is said of the run now, where the change was refused."""
 
 
 class RunActions(ThemisScreen):
@@ -57,6 +76,22 @@ class RunActions(ThemisScreen):
 
     why_not_again = why_not_any
     why_not_log = why_not_copy_id = why_not_copy_command = why_not_any
+    why_not_annotate = why_not_tag = why_not_copy = why_not_any
+
+    @property
+    def targets(self) -> list[tuple[str | None, str]]:
+        """All that an action for several runs is for."""
+        return [] if self.target is None else [self.target]
+
+    @property
+    def last_undo(self) -> Undo | None:
+        """How the last change is taken back, on whichever screen it was made."""
+        undo: Undo | None = getattr(self.app, "undo")  # noqa: B009 - the app's class imports the screens
+        return undo
+
+    @last_undo.setter
+    def last_undo(self, undo: Undo | None) -> None:
+        setattr(self.app, "undo", undo)  # noqa: B010 - as above
 
     def looking(self) -> Callable[[], RunView]:
         """A look at what is the target now, wherever the cursor goes meanwhile; to be done off the loop."""
@@ -74,7 +109,7 @@ class RunActions(ThemisScreen):
         """Show the form, filled in."""
         from themis_tui.screens.new_run import NewRunScreen
 
-        self.app.push_screen(NewRunScreen(draft))
+        self.show_here(NewRunScreen(draft))
 
     @property
     def sorted_table(self) -> Table[Any]:
@@ -103,7 +138,7 @@ class RunActions(ThemisScreen):
 
         facts = [view.run_id, "Answers in flight are still saved. It can be resumed later."]
         dialog = ConfirmDialog("Cancel this run?", facts, "Cancel run", "Let it run")
-        self.app.push_screen(dialog, lambda yes: self._cancel(view) if yes else None)
+        self.show_here(dialog, lambda yes: self._cancel(view) if yes else None)
 
     def _cancel(self, view: RunView) -> None:
         from themis.runs.control import cancel
@@ -150,21 +185,202 @@ class RunActions(ThemisScreen):
         spec = replace(again.spec, storage=storage, run_id=view.run_id if resume else None)
         self.open_form(Draft.from_stored(spec, again.unconfirmed))
 
+    def do_copy(self) -> None:
+        targets, doors = self.targets, self.doors
+
+        def work() -> Plan:
+            from themis_tui.screens.copying import plan
+
+            return plan(doors, targets)
+
+        self.ask("copy", work, self._ask_where_to)
+
+    def _ask_where_to(self, plan: Plan) -> None:
+        from themis_tui.screens.copying import CopyDialog, copy_arguments, copy_ended
+
+        app = self.app
+
+        def copy(target: str | None) -> None:
+            if target is not None:
+                many = plan.runs[0].run_id if len(plan.runs) == 1 else f"{len(plan.runs)} runs"
+                what = f"copying {many} to {redacted(target)}"
+                arguments = copy_arguments(plan.runs, target)
+                self.work_beside(what, arguments, lambda work: copy_ended(app, target, work))
+                tell(app, f"{what[0].upper()}{what[1:]}; the list of runs shows how far it is.")
+
+        app.push_screen(CopyDialog(plan), copy)
+
+    # What is said of runs
+
+    def do_annotate(self) -> None:
+        self._annotate("run-name")
+
+    def do_tag(self) -> None:
+        self._annotate("tags")
+
+    def _annotate(self, first: str) -> None:
+        targets, doors = self.targets, self.doors
+        if len(targets) > 1:
+            self._ask_tags(targets)
+            return
+        storage, run_id = targets[0]
+
+        def work() -> tuple[str, Said, list[str]]:
+            from themis.runs.annotations import editable
+
+            store = doors.to(storage).open()
+            return store.name, editable(store, run_id), doors.tags()
+
+        def show(found: tuple[str, Said, list[str]]) -> None:
+            store, said, known = found
+            self._show_form(store, run_id, said, None, "", first, known)
+
+        self.ask("annotate", work, show)
+
+    def _show_form(
+        self,
+        store: str,
+        run_id: str,
+        said: Said,
+        typed: Said | None,
+        problem: str,
+        first: str,
+        known: list[str],
+    ) -> None:
+        from themis.runs.annotations import Said
+        from themis_tui.screens.annotate import AnnotateForm
+
+        form = AnnotateForm(f"{store}:{run_id}", said, typed=typed, problem=problem, known=known, first=first)
+
+        def answered(answer: object) -> None:
+            if isinstance(answer, Said):
+                self._save(store, run_id, said, answer, first, known)
+
+        self.app.push_screen(form, answered)
+
+    def _save(self, name: str, run_id: str, before: Said, typed: Said, first: str, known: list[str]) -> None:
+        doors = self.doors
+
+        def work() -> Annotated:
+            return annotated(doors.open(name), run_id, before, typed)
+
+        def told(done: Annotated) -> None:
+            if done.refused is None:
+                tell(self.app, f"{run_id} is annotated; z takes it back.")
+                self._edited([(name, [done.edited])])
+                return
+            from themis_tui.screens.annotate import now_said, rebased
+
+            now = done.now or before
+            problem = f"{done.refused}{now_said(before, now, typed)}"
+            self._show_form(name, run_id, now, rebased(before, typed, now), problem, first, known)
+
+        self.ask("annotate", work, told)
+
+    def _ask_tags(self, targets: list[tuple[str | None, str]]) -> None:
+        doors, wanted = self.doors, set(targets)
+
+        def work() -> tuple[list[str], list[str]]:
+            rows = [row for row in doors.listed if (row.store, row.run_id) in wanted]
+            return list(dict.fromkeys(tag for row in rows for tag in row.tags)), doors.tags()
+
+        def show(found: tuple[list[str], list[str]]) -> None:
+            from themis_tui.screens.annotate import Retag, TagForm
+
+            def answered(answer: object) -> None:
+                if isinstance(answer, Retag):
+                    self._tag(targets, answer.add, answer.remove)
+
+            self.app.push_screen(TagForm(len(targets), *found), answered)
+
+        self.ask("annotate", work, show)
+
+    def _tag(
+        self, targets: list[tuple[str | None, str]], add: tuple[str, ...], remove: tuple[str, ...]
+    ) -> None:
+        doors = self.doors
+
+        def work() -> list[tuple[str, Edits]]:
+            from themis.runs.annotations import Edits, tag_runs
+
+            done = []
+            for storage in dict.fromkeys(storage for storage, _ in targets):
+                run_ids = [run_id for of, run_id in targets if of == storage]
+                name = storage or ""
+                try:
+                    store = doors.to(storage).open()
+                    name = store.name
+                    done.append((name, tag_runs(store, run_ids, add=add, remove=remove)))
+                except ThemisError as exc:  # a store that refuses keeps no other from it
+                    done.append((name, Edits([], dict.fromkeys(run_ids, exc))))
+            return done
+
+        def told(done: list[tuple[str, Edits]]) -> None:
+            count = sum(len(edits.edited) for _, edits in done)
+            if count:
+                tell(self.app, f"{count} run{'' if count == 1 else 's'} tagged; z takes it back.")
+            refused = [each for _, edits in done for each in edits.refused.items()]
+            for run_id, why in refused[:3]:
+                tell(self.app, f"{run_id} stays as it was: {why}", bad=True)
+            if len(refused) > 3:
+                tell(self.app, f"And {len(refused) - 3} more stay as they were.", bad=True)
+            if not count and not refused:
+                tell(self.app, "They are tagged so already.")
+            self._edited([(name, edits.edited) for name, edits in done])
+
+        self.ask("annotate", work, told)
+
+    def _edited(self, edited: list[tuple[str, list[Edited]]]) -> None:
+        doors = self.doors
+
+        def undo() -> str:
+            from themis.runs.annotations import take_back
+
+            parts = [take_back(doors.open(name), edits) for name, edits in edited if edits]
+            refused = [why for part in parts for why in part.refused.values()]
+            if refused:
+                raise refused[0]
+            count = sum(len(part.edited) for part in parts)
+            return f"{count} run{'' if count == 1 else 's'} annotated as before."
+
+        if any(edits for _, edits in edited):
+            self.last_undo = undo
+        self.after_change()
+
+    def after_change(self) -> None:
+        """Look again at once: something was changed."""
+        if self.watcher is not None:
+            self.watcher.look_now()
+
+    def do_undo(self) -> None:
+        undo, self.last_undo = self.last_undo, None
+        if undo is None:
+            tell(self.app, "There is nothing to undo.")
+            return
+        self.ask("undo", undo, self._undone)
+
+    def _undone(self, said: str) -> None:
+        tell(self.app, said)
+        self.after_change()
+
     def do_log(self) -> None:
         assert self.target is not None
-        run_id = self.target[1]
+        run_id, looked = self.target[1], self.looking()
 
         def work() -> list[Passage]:
             from themis_tui.screens.run_pages import log_page
 
-            return log_page(run_id)
+            store = None
+            with suppress(Exception):  # the log lies here, whether or not the store can be asked
+                store = looked().stored_in
+            return log_page(run_id, store)
 
         self.ask("log", work, self._show_log)
 
     def _show_log(self, passages: list[Passage]) -> None:
         from themis_tui.screens.text_page import TextPage
 
-        self.app.push_screen(TextPage("log", passages))
+        self.show_here(TextPage("log", passages))
 
     def do_copy_id(self) -> None:
         if self.target is not None:
@@ -187,3 +403,20 @@ class RunActions(ThemisScreen):
             f" ({field} left out: {value[:100]})" for field, value in again.unconfirmed.items()
         )
         self.send_to_clipboard(again.spec.command(), f"Command{left_out}")
+
+
+def annotated(store: Store, run_id: str, before: Said, typed: Said) -> Annotated:
+    """Write down what was typed over ``before``; where that is refused, see what is said now."""
+    from themis.runs.annotations import Edited, Said, edit, editable
+
+    try:
+        now = edit(store, run_id, before, typed)
+        store.backend.flush()
+        # What another tagged meanwhile is not taken back with it.
+        return Annotated(store.name, Edited(run_id, before, Said(now.name, typed.tags, now.notes)))
+    except ThemisError as exc:
+        edited = Edited(run_id, before, typed)
+        try:
+            return Annotated(store.name, edited, exc, editable(store, run_id))
+        except ThemisError:
+            return Annotated(store.name, edited, exc)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from textual.content import Content
@@ -14,6 +15,7 @@ from themis_tui import figures
 from themis_tui.glyphs import DOT, STATUS
 from themis_tui.text import Part, line, lines
 from themis_tui.widgets.columns import Cell, Column, cell
+from themis_tui.words import MOST_LINES, MOST_NOTES, also_said, notes_said, tags_said
 
 TONES = {
     "running": "running",
@@ -31,12 +33,23 @@ _MADE_ID = re.compile(r"\d{4}(\d{4})-(\d{4})\d{2}-.+-([a-z0-9]{4})")
 """Year, day, hour, second, benchmark, model, chance: see ``make_run_id``."""
 
 
-def columns(clock: Callable[[], float], *, stores: bool = False) -> list[Column[RunRow]]:
+Also = Callable[[RunRow], Sequence[str]]
+"""The stores that have the same run too."""
+
+
+def columns(
+    clock: Callable[[], float], *, stores: bool = False, also: Also = lambda _: ()
+) -> list[Column[RunRow]]:
     """The columns of the list; the last to find room are the first to go.
 
-    ``stores``: whether runs of several stores are in it, so that each says of which it is.
+    ``stores``: whether runs of several stores are in it, so that each says of which it is, and how many
+    others have it ``also``.
     """
-    of_store = [Column("STORE", _store, 6, grow=True, most=16, rank=1, order=_store_key)] if stores else []
+    of_store: list[Column[RunRow]] = []
+    if stores:
+        of_store = [
+            Column("STORE", partial(_store, also=also), 8, grow=True, most=16, rank=1, order=_store_key)
+        ]
     return [
         Column("STATUS", _status, 11, order=lambda row: row.status.word, brief=_sign),
         Column("RUN", _name, 14, grow=True, most=48, tail=True, order=_name_key),
@@ -50,6 +63,7 @@ def columns(clock: Callable[[], float], *, stores: bool = False) -> list[Column[
         ),
         Column("TOKENS", _tokens, 7, right=True, rank=6, order=lambda row: row.tokens, down=True),
         Column("TOOK", _took, 7, right=True, rank=5, order=lambda row: row.duration_s, down=True),
+        Column("TAGS", _tags, 12, grow=True, most=24, rank=7, order=_tags_key),
         Column("AGE", lambda row: cell(_age(row, clock()), "dim"), 4, right=True, order=_age_key),
     ]
 
@@ -78,8 +92,8 @@ def status_part(word: str) -> Part:
     return f"{STATUS.get(word, '?')} {word}", "$foreground" if tone == "plain" else f"${tone}"
 
 
-def preview(row: RunRow, now: float, width: int, *, store: bool = False) -> Content:
-    """What is known of one run, in four lines. ``store``: also where it is."""
+def preview(row: RunRow, now: float, width: int, *, store: bool = False, also: Sequence[str] = ()) -> Content:
+    """What is known of one run, in four lines. ``store``: also where it is; ``also``: who else has it."""
     first: list[Part] = [(run_name(row), "bold $foreground"), "  ", status_part(row.status.word)]
     if store:
         first.insert(1, (f"  {redacted(row.store)}", "$dim"))
@@ -92,11 +106,13 @@ def preview(row: RunRow, now: float, width: int, *, store: bool = False) -> Cont
         second += [SEP, (f"{figures.count(row.errors)} errors", "$bad")]
     if row.duration_s is not None:
         second += [SEP, f"took {figures.seconds(row.duration_s)}"]
-    rows = [line(*first), line(*second), _scores(row), _notes(row)]
+    rows = [line(*first), line(*second), _scores(row), _notes(row, also)]
     return lines(each.truncate(width, ellipsis=True) for each in rows)
 
 
-def preview_beside(row: RunRow, now: float, width: int, *, store: bool = False) -> Content:
+def preview_beside(
+    row: RunRow, now: float, width: int, *, store: bool = False, also: Sequence[str] = ()
+) -> Content:
     """The same in a column beside the list, and every metric."""
     rows = [line((run_name(row), "bold $foreground")), line(status_part(row.status.word))]
     if row.status.reason:
@@ -104,6 +120,8 @@ def preview_beside(row: RunRow, now: float, width: int, *, store: bool = False) 
     rows.append(line())
     if store:
         rows.append(_fact("store", redacted(row.store)))
+    if also:
+        rows.append(_fact("also in", also_said(also)))
     rows += [_fact("benchmark", row.benchmark or "?"), _fact("model", row.model or "?")]
     rows.append(_fact("samples", figures.done_of(row.done, row.total)))
     rows.append(_fact("errors", figures.count(row.errors), "$bad" if row.errors else "$foreground"))
@@ -115,11 +133,12 @@ def preview_beside(row: RunRow, now: float, width: int, *, store: bool = False) 
     where = row.summary.get("where") or {}
     if where.get("executor"):
         rows.append(_fact("executor", f"{where['executor']} on {where.get('host')}"))
-    notes = row.summary.get("annotations") or {}
-    if isinstance(notes.get("tags"), list) and notes["tags"]:
-        rows.append(_fact("tags", " ".join(map(str, notes["tags"]))))
+    if row.tags:
+        rows.append(_fact("tags", tags_said(row.tags), "$accent"))
     metrics: dict[str, Any] = (row.summary.get("summary") or {}).get("metrics") or {}
     rows += [line(), *(_metric(name, metric) for name, metric in list(metrics.items())[:12])]
+    if row.notes:
+        rows += [line(), *(line((each, "$dim")) for each in row.notes[:MOST_NOTES].splitlines()[:MOST_LINES])]
     if run_name(row) != row.run_id:
         rows += [line(), line((row.run_id, "$faint"))]
     return lines(each.truncate(width, ellipsis=True) for each in rows)
@@ -154,14 +173,21 @@ def _scores(row: RunRow) -> Content:
     return line(*parts)
 
 
-def _notes(row: RunRow) -> Content:
-    where = row.summary.get("where") or {}
+def _notes(row: RunRow, also: Sequence[str]) -> Content:
+    """What people say of it; where nobody said anything, where it ran."""
     parts: list[Part] = []
+    if row.tags:
+        parts.append((f"tags {tags_said(row.tags)}", "$accent"))
+    if row.notes:
+        parts += [SEP] if parts else []
+        parts.append((notes_said(row.notes), "$dim"))
+    if also:
+        parts += [SEP] if parts else []
+        parts.append((f"also in {also_said(also)}", "$dim"))
+    where = row.summary.get("where") or {}
     if where.get("executor"):
+        parts += [(SEP, "$faint")] if parts else []
         parts.append((f"{where['executor']} on {where.get('host')}", "$faint"))
-    tags = (row.summary.get("annotations") or {}).get("tags")
-    if isinstance(tags, list) and tags:
-        parts.append((f"{SEP}tags {' '.join(map(str, tags))}", "$faint"))
     return line(*parts)
 
 
@@ -191,8 +217,17 @@ def _sign(row: RunRow) -> Cell:
     return cell(STATUS.get(word, "?"), tone_of(word))
 
 
-def _store(row: RunRow) -> Cell:
-    return cell(redacted(row.store), "dim")
+def _store(row: RunRow, also: Also) -> Cell:
+    others = len(also(row))
+    return ((redacted(row.store), "dim"), *(((f" +{others}", "faint"),) if others else ()))
+
+
+def _tags(row: RunRow) -> Cell:
+    return cell(tags_said(row.tags), "dim")
+
+
+def _tags_key(row: RunRow) -> str | None:
+    return tags_said(row.tags).casefold() or None
 
 
 def _store_key(row: RunRow) -> str:

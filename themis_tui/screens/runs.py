@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -15,12 +16,12 @@ from textual.widgets import Static
 from themis.core.errors import RunError
 from themis.core.options import redacted
 from themis_tui.actions import bindings
-from themis_tui.doors import FirstLook
+from themis_tui.doors import FirstLook, wanted_stores
 from themis_tui.glyphs import RULE
 from themis_tui.screens.base import BROAD
-from themis_tui.screens.run_actions import RunActions
+from themis_tui.screens.run_actions import RunActions, Undo
 from themis_tui.screens.run_line import columns, preview, preview_beside
-from themis_tui.screens.runs_head import badges, head, news_line
+from themis_tui.screens.runs_head import badges, head, news_line, work_line
 from themis_tui.text import line, lines, tell
 from themis_tui.watching import LookFailed, RunsListed, RunsWatcher
 from themis_tui.widgets.columns import Column
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from themis.runs.news import News
     from themis.runs.row import RunRow
     from themis.runs.status import Status
+    from themis_tui.beside import Beside
 
 AGES_EVERY_S = 5.0
 PREVIEW = 46
@@ -72,9 +74,8 @@ class RunsScreen(RunActions):
         self._reasons_told: dict[str, str | None] = {}
         """Of each store that failed, the reason that was told."""
         self._with_trash = False
+        self._works: list[Beside] = []
         self._news_read = False
-        self._undoable: list[Trashed] = []
-        """What was deleted last."""
 
     def compose(self) -> ComposeResult:
         yield Steady(id="head")
@@ -107,7 +108,8 @@ class RunsScreen(RunActions):
         if look is not None and look.rows:
             self._many = self._many or len(look.stores) > 1
             self.table.use(self._columns())
-            self._show_rows(RunsListed(look.rows))
+            words = Counter(row.status.word for row in look.rows)
+            self._show_rows(RunsListed(look.rows, words=words))
         else:
             self._draw()
 
@@ -115,14 +117,14 @@ class RunsScreen(RunActions):
     def _show_rows(self, event: RunsListed) -> None:
         unmoved = not self._listed.settled and self.table.key == self._first_key
         self._listed, self._failure = event, None
-        if not self._many and len(event.stores) > 1:
-            self._many = True
+        if event.stores and (len(event.stores) > 1) is not self._many:
+            self._many = not self._many
             self.table.use(self._columns())
         self._put_rows()
         if unmoved:
             # Nobody has touched it: the newest run is still to come, from a store that takes longer.
             self.table.go_to(0)
-            self._first_key = self.table.key
+            self._first_key = None if event.settled else self.table.key
         self._draw()
         self._tell_failures()
 
@@ -130,7 +132,11 @@ class RunsScreen(RunActions):
         self.table.show(self._listed.everything if self._with_trash else self._listed.rows)
 
     def _columns(self) -> list[Column[RunRow]]:
-        return columns(lambda: self.clock(), stores=self._many)
+        return columns(lambda: self.clock(), stores=self._many, also=self._also)
+
+    def _also(self, row: RunRow) -> list[str]:
+        """The stores that have the same run too."""
+        return self.doors.also_in(row.uid, row.address)
 
     def _tell_failures(self) -> None:
         """Say once why a store fails, where there is no room to say it in full."""
@@ -145,7 +151,10 @@ class RunsScreen(RunActions):
 
     @on(LookFailed)
     def _show_failure(self, event: LookFailed) -> None:
-        self._failure = str(event.error) or type(event.error).__name__
+        said = str(event.error) or type(event.error).__name__
+        if said != self._failure and self.table.rows.all:
+            tell(self.app, said, bad=True)  # there is no other room for it
+        self._failure = said
         self._draw()
 
     @on(Table.CursorMoved)
@@ -192,6 +201,21 @@ class RunsScreen(RunActions):
             self._news_read = True
             self.app.push_screen(RunScreen(row.store, row.run_id))
 
+    def open_run(self, run_id: str) -> None:
+        """Open a run of which only the id is known, in the one store that has it."""
+        from themis_tui.screens.run import RunScreen
+
+        doors, wanted = self.doors, self._wanted
+
+        def work() -> str:
+            from themis.runs.stores import only_store_with
+
+            names = wanted_stores(wanted)
+            # Of one store the run's own screen says what is not there.
+            return names[0] if len(names) == 1 else only_store_with(run_id, names, opener=doors.open).name
+
+        self.ask("open", work, lambda store: self.show_here(RunScreen(store, run_id)))
+
     def _age(self) -> None:
         if self.is_seen:
             self.table.redraw_changed()
@@ -205,15 +229,22 @@ class RunsScreen(RunActions):
         self.query_one("#head", Steady).draw(lines(self._head()))
 
     def _head(self) -> Iterator[Content]:
-        rows: Sequence[RunRow] = self.table.rows.all
-        shown, marked = len(self.table.rows.shown), len(self.table.rows.marks)
+        rows, words = self.table.rows, self._listed.words
         width = max(1, self.size.width - 2)
-        yield head(self._where(), rows, shown, marked, width, stale=self._stale())
+        counts = len(rows.all), len(rows.shown), len(rows.marks)
+        yield head(self._where(), words, *counts, width, stale=self._stale())
         stores, news = self._listed.stores, self._news()
         if len(stores) > 1:
             yield badges(stores, width)
+        for work in self._works:
+            yield work_line(work, width)
         if news:
             yield news_line(news, width)
+
+    def show_works(self, works: Sequence[Beside]) -> None:
+        if list(works) != self._works or works:
+            self._works = list(works)
+            self._draw_head()
 
     def _news(self) -> News | None:
         return None if self._news_read else self._listed.news
@@ -273,9 +304,12 @@ class RunsScreen(RunActions):
             rule = line((RULE * max(1, self.size.width - 2), "$raised"))
             self.query_one("#preview-rule", Steady).draw(lines([rule]))
             if self.size.width >= BROAD:
-                panel.draw(preview_beside(row, self.clock(), PREVIEW - 3, store=self._many))
+                panel.draw(
+                    preview_beside(row, self.clock(), PREVIEW - 3, store=self._many, also=self._also(row))
+                )
             else:
-                panel.draw(preview(row, self.clock(), max(20, self.size.width - 2), store=self._many))
+                width = max(20, self.size.width - 2)
+                panel.draw(preview(row, self.clock(), width, store=self._many, also=self._also(row)))
 
     # What can be done
 
@@ -283,6 +317,10 @@ class RunsScreen(RunActions):
     def target(self) -> tuple[str | None, str] | None:
         row: RunRow | None = self.table.row
         return None if row is None else (row.store, row.run_id)
+
+    @property
+    def targets(self) -> list[tuple[str | None, str]]:
+        return [(row.store, row.run_id) for row in self.table.targets]
 
     @property
     def sorted_table(self) -> Table[Any]:
@@ -305,6 +343,10 @@ class RunsScreen(RunActions):
         from themis_tui.screens.profiles import ProfilesScreen
 
         self.app.push_screen(ProfilesScreen())
+
+    def do_doctor(self) -> None:
+        row: RunRow | None = self.table.row
+        self.check_store(row.store if row is not None else self.storage)
 
     def do_filter(self) -> None:
         self.filter_bar.open()
@@ -361,7 +403,7 @@ class RunsScreen(RunActions):
             typed=", ".join(protected) or None,
         )
         act = self._purge if for_good else self._delete
-        self.app.push_screen(dialog, lambda yes: act(doomed) if yes else None)
+        self.show_here(dialog, lambda yes: act(doomed) if yes else None)
 
     def _delete(self, doomed: list[Doomed]) -> None:
         from themis.runs.delete import Deleted, delete_runs
@@ -381,14 +423,13 @@ class RunsScreen(RunActions):
         self.ask("delete", work, self._deleted)
 
     def _deleted(self, done: Deleted) -> None:
-        self._undoable = done.trashed or self._undoable
         if done.trashed:
+            self.last_undo = self._undoing(done.trashed)
             many = "The run was" if len(done.trashed) == 1 else f"{len(done.trashed)} runs were"
             tell(self.app, f"{many} moved to the trash; z brings {'it' if many[0] == 'T' else 'them'} back.")
         for run_id, why in list(done.refused.items())[:3]:
             tell(self.app, f"{run_id} stays: {why}", bad=True)
-        self.table.clear_marks()
-        self.do_reload()
+        self.after_change()
 
     def _purge(self, doomed: list[Doomed]) -> None:
         def work() -> str:
@@ -399,31 +440,38 @@ class RunsScreen(RunActions):
 
     def _purged(self, said: str) -> None:
         tell(self.app, said)
-        self.table.clear_marks()
-        self.do_reload()
+        self.after_change()
+
+    def _undoing(self, trashed: list[Trashed]) -> Undo:
+        doors = self.doors
+
+        def undo() -> str:
+            from themis.runs.delete import undo
+
+            stores = dict.fromkeys(each.store for each in trashed)
+            parts = [
+                undo(doors.open(store), [each for each in trashed if each.store == store]) for store in stores
+            ]
+            return _brought_back(sum(len(part.trashed) for part in parts))
+
+        return undo
 
     def do_undo(self) -> None:
-        from themis.runs.delete import restore, undo
+        doors, chosen = self.doors, [(row.store, row.run_id) for row in self.table.targets if row.trashed]
 
-        doors, undoable, self._undoable = self.doors, self._undoable, []
-        chosen = [(row.store, row.run_id) for row in self.table.targets if row.trashed]
+        def restored() -> str:
+            from themis.runs.delete import restore
 
-        def work() -> int:
-            if not undoable:
-                return sum(restore(doors.open(store), run_id) for store, run_id in chosen)
-            stores = dict.fromkeys(each.store for each in undoable)
-            return sum(
-                len(undo(doors.open(store), [each for each in undoable if each.store == store]).trashed)
-                for store in stores
-            )
+            return _brought_back(sum(restore(doors.open(store), run_id) for store, run_id in chosen))
 
-        if undoable or chosen:
-            self.ask("undo", work, self._undone)
-        else:
+        if self.last_undo is None and chosen:
+            self.ask("undo", restored, self._undone)
+        elif self.last_undo is None:
             tell(self.app, "There is nothing to undo. The filter is:trashed shows what lies in the trash.")
+        else:
+            super().do_undo()
 
-    def _undone(self, count: int) -> None:
-        tell(self.app, f"{count} run{'' if count == 1 else 's'} brought back from the trash.")
+    def after_change(self) -> None:
         self.table.clear_marks()
         self.do_reload()
 
@@ -439,6 +487,10 @@ class Doomed(NamedTuple):
     preview: DeletePreview
     protected: bool
     """Whether its store wants its name typed."""
+
+
+def _brought_back(count: int) -> str:
+    return f"{count} run{'' if count == 1 else 's'} brought back from the trash."
 
 
 def _by_store(doomed: list[Doomed]) -> dict[str, list[str]]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from textual.content import Content
 
 from themis.core.options import redacted
-from themis.runs.row import RunRow
 from themis_tui import figures
 from themis_tui.screens.run_line import SEP, tone_of
 from themis_tui.text import Part, line, spread
@@ -17,6 +15,7 @@ from themis_tui.text import Part, line, spread
 if TYPE_CHECKING:
     from themis.runs.news import News
     from themis.runs.union import StoreState
+    from themis_tui.beside import Beside
 
 SIGNS = {"ready": "●", "looking": "○", "slow": "◌", "failed": "✗"}
 TONES = {"ready": "$running", "looking": "$dim", "slow": "$accent", "failed": "$bad"}
@@ -26,22 +25,30 @@ LEAST_REASON = 12
 
 
 def head(
-    where: str, rows: Sequence[RunRow], shown: int, marked: int, width: int, *, stale: str | None = None
+    where: str,
+    words: Mapping[str, int],
+    total: int,
+    shown: int,
+    marked: int,
+    width: int,
+    *,
+    stale: str | None = None,
 ) -> Content:
-    """The first line: where we are, and how much there is. ``stale``: why it may be out of date."""
-    words = Counter(row.status.word for row in rows)
+    """The first line: where we are, and how much there is.
+
+    ``words``: how many have which status. ``stale``: why it may be out of date.
+    """
     parts: list[Part] = [("themis", "bold $accent"), APART, (where, "bold")]
     for word in ("running", "queued", "stalled", "no signal", "crashed"):
-        if words[word]:
+        if words.get(word):
             parts += [(SEP, "$faint"), (f"{words[word]} {word}", f"${tone_of(word)}")]
-    total = len(rows)
     parts += [(SEP, "$faint"), (_runs(total), "$dim")]
     right: list[Part] = []
     if marked:
         right.append((f"{marked} marked   ", "$accent"))
     if shown != total:
         right.append((f"{figures.count(shown)} of {figures.count(total)}", "$dim"))
-    if stale is not None and rows:
+    if stale is not None and total:
         right.append((f"{APART}{stale}", "$bad" if stale.startswith("!") else "$faint"))
     return spread(line(*parts), line(*right), width)
 
@@ -82,6 +89,20 @@ def news_line(news: News, width: int) -> Content:
         parts += [(SEP, "$faint")] if len(parts) > 1 else []
         parts.append((f"{figures.count(count)} {word}", style))
     return spread(line(*parts), line(("/is:new", "$accent"), (" shows them", "$dim")), width)
+
+
+def work_line(work: Beside, width: int) -> Content:
+    """How far a process beside the app is."""
+    said, done, total = (work.progress.get(each) for each in ("what", "done", "total"))
+    parts: list[Part] = [(work.what, "$running")]
+    if isinstance(work.progress.get("runs"), int) and work.progress["runs"] > 1:
+        parts += [(SEP, "$faint"), (f"{work.progress.get('run')} of {work.progress['runs']}", "$dim")]
+    if isinstance(said, str):
+        parts += [(SEP, "$faint"), (said, "$dim")]
+        if isinstance(done, int):
+            of = f" of {figures.count(total)}" if isinstance(total, int) else ""
+            parts.append((f" {figures.count(done)}{of}", "$dim"))
+    return line(*parts).truncate(width, ellipsis=True)
 
 
 def _badge(store: StoreState, word: bool) -> list[Part]:

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
-from textual import getters
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
-from textual.widgets import OptionList, Static
 
 from themis_tui.glyphs import DOWN, UP
+from themis_tui.screens.menu import Menu
 from themis_tui.text import line
 
 
@@ -24,55 +20,20 @@ class Order(NamedTuple):
     down: bool = False
 
 
-class SortMenu(ModalScreen[Order | None]):
+class SortMenu(Menu[Order]):
     """One line for each column; the one in use, chosen again, turns round."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,S", "leave", "back", tooltip="Leave the order as it is", id="sort.back"),
-        Binding("j", "cursor(1)", "down", show=False, id="sort.down"),
-        Binding("k", "cursor(-1)", "up", show=False, id="sort.up"),
+        Binding("S", "leave", "back", tooltip="Leave the order as it is", show=False, id="sort.back"),
     ]
-    CSS_PATH = "sort_menu.tcss"
-
-    options = getters.query_one(OptionList)
 
     def __init__(self, titles: Sequence[tuple[str, bool]], now: Order) -> None:
         """``titles``: of each column, and whether its largest values come first at first."""
-        super().__init__()
-        self._orders = [Order(), *(Order(title, down) for title, down in titles)]
-        self._now = now
-
-    def compose(self) -> ComposeResult:
-        with Vertical():
-            yield Static(line(("Sort by", "bold"), ("   again: reversed", "$faint")))
-            yield OptionList(compact=True)
-
-    def on_mount(self) -> None:
-        for order in self._orders:
-            self.options.add_option(_line(order, self._now))
-        titles = [order.title for order in self._orders]
-        self.options.highlighted = titles.index(self._now.title) if self._now.title in titles else 0
-        self.options.focus()
-
-    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        event.stop()
-        order = self._orders[event.option_index]
-        if order.title and order.title == self._now.title:
-            order = Order(order.title, not self._now.down)
-        self._leave(order)
-
-    def action_cursor(self, step: int) -> None:
-        if step > 0:
-            self.options.action_cursor_down()
-        else:
-            self.options.action_cursor_up()
-
-    def action_leave(self) -> None:
-        self._leave(None)
-
-    def _leave(self, order: Order | None) -> None:
-        if self.is_active:
-            self.dismiss(order)
+        # What the line of the order in use means is that order, turned round.
+        turned = Order(now.title, not now.down) if now.title else now
+        orders = [turned if title == now.title else Order(title, down) for title, down in [Order(), *titles]]
+        title = line(("Sort by", "bold"), ("   again: reversed", "$faint"))
+        super().__init__(title, [(order, _line(order, now)) for order in orders], turned)
 
 
 def _line(order: Order, now: Order) -> Content:

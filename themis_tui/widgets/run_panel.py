@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from textual.content import Content
 
 from themis.core.progress import ProgressSnapshot
+from themis.runs.annotations import Said
 from themis.runs.watch import RunView
 from themis_tui import figures
 from themis_tui.glyphs import DOT
 from themis_tui.text import Part, cut, line, lines
 from themis_tui.widgets.steady import Steady
+from themis_tui.words import also_said, notes_said, tags_said
 
 LABEL = 15
 MOST_METRICS = 4
@@ -31,10 +33,21 @@ class RunPanel(Steady):
         super().__init__()
         self._view: RunView | None = None
         self._progress: ProgressSnapshot | None = None
+        self._said = Said()
+        self._also: Sequence[str] = ()
 
-    def show(self, view: RunView, progress: ProgressSnapshot | None) -> None:
-        """Draw the run; nothing is drawn that would read the same."""
-        self._view, self._progress = view, progress
+    def show(
+        self,
+        view: RunView,
+        progress: ProgressSnapshot | None,
+        said: Said | None = None,
+        also: Sequence[str] = (),
+    ) -> None:
+        """Draw the run; nothing is drawn that would read the same.
+
+        ``said``: by people, of it. ``also``: the other stores that have it.
+        """
+        self._view, self._progress, self._said, self._also = view, progress, said or Said(), also
         self._draw()
 
     def on_resize(self) -> None:
@@ -44,7 +57,8 @@ class RunPanel(Steady):
         width = self.size.width
         if self._view is None or width < 20:
             return
-        self.draw(lines(_rows(self._view, self._progress, width)))
+        rows = [*_rows(self._view, self._progress, width), *_words(self._view, self._said, self._also)]
+        self.draw(lines(rows))
 
 
 def _rows(view: RunView, progress: ProgressSnapshot | None, width: int) -> Iterator[Content]:
@@ -59,6 +73,22 @@ def _rows(view: RunView, progress: ProgressSnapshot | None, width: int) -> Itera
         yield _errors(progress)
     yield _tokens(view, progress)
     yield _executor(view, progress)
+
+
+def _words(view: RunView, said: Said, also: Sequence[str]) -> Iterator[Content]:
+    """What people said of it; its id, where a name stands in its place; where else it is."""
+    parts: list[Part] = []
+    if said.tags:
+        parts.append((tags_said(said.tags), "$accent"))
+    if said.notes:
+        parts += [(SEP, "$faint")] if parts else []
+        parts.append(notes_said(said.notes))
+    if parts:
+        yield line(_label("tags" if said.tags else "notes"), *parts)
+    if also:
+        yield line(_label("also in"), also_said(also))
+    if said.name:
+        yield line(_label("id"), (view.run_id, "$dim"))
 
 
 def _bar(view: RunView, progress: ProgressSnapshot, width: int) -> Content:

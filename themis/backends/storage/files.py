@@ -48,6 +48,11 @@ def translated(path: Path, doing: str) -> Iterator[None]:
         raise StoreUnreachable(f"{path}: cannot {doing} ({why}).") from exc
 
 
+def nearest_existing(path: Path) -> Path:
+    """``path``, or the nearest above it that is there, be it a folder or not."""
+    return next((each for each in (path, *path.parents) if os.path.lexists(each)), path)
+
+
 class GrowingFile:
     """A file with one writer, to which whole pieces are appended.
 

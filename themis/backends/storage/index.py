@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from themis.backends.storage.base import created_at, summarised, unreadable
 from themis.core import codec
-from themis.core.directories import cache_dir
+from themis.core.directories import cache_dir, make_private, make_private_file
 from themis.core.errors import StorageError, StoreCorrupt
 
 SETTLED_NS = 2_000_000_000
@@ -218,7 +218,9 @@ class RunIndex:
             yield connection
 
     def _opened(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(self._path.parent)
+        # Summaries hold what a store may keep from others.
+        make_private_file(self._path)
         connection = sqlite3.connect(self._path, timeout=1.0)
         try:
             # A lost cache costs one reading of the store, so nothing waits for the disk here.

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from themis.backends.storage.files import FileClosed, GrowingFile, translated, write_whole
-from themis.core.directories import state_dir
+from themis.core.directories import make_private, state_dir
 from themis.core.errors import RunNotFound, StorageError
 
 KINDS = ("gen", "eval")
@@ -225,9 +225,7 @@ def name_place(place: str) -> Path:
     """Make the folder of a store's journals, with a file in it that says to a person which it is."""
     folder = place_folder(place)
     with translated(folder, "begin a journal"):
-        folder.parent.parent.mkdir(parents=True, exist_ok=True)
-        for each in (folder.parent, folder):
-            each.mkdir(exist_ok=True, mode=0o700)
+        make_private(folder)
         header = folder / _PLACE
         if not header.exists():
             write_whole(header, json.dumps({"place": place}).encode())

@@ -18,9 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -30,18 +28,20 @@ from weakref import WeakValueDictionary
 
 from themis.backends.storage.annotations import NEVER_SAVED, Annotations, annotations_apart
 from themis.backends.storage.base import StorageBackend, summarised, unreadable
+from themis.backends.storage.deleted_runs import DeletedRuns
 from themis.backends.storage.files import (
     FileClosed,
     locked,
+    nearest_existing,
     sync_folder,
     translated,
-    whole_lines,
     write_whole,
 )
 from themis.backends.storage.index import Listing, RunIndex
+from themis.backends.storage.run_reader import RunReader
 from themis.backends.storage.run_writer import RunWriter, make_folder
 from themis.core import codec
-from themis.core.current import Rank, current_evaluations, current_generations, identity, rank
+from themis.core.current import current_evaluations, current_generations
 from themis.core.directories import data_dir
 from themis.core.entities import EvaluationRecord, ExperimentReport, GenerationRecord
 from themis.core.errors import Conflict, RunNotFound, SchemaTooNew, StorageError, StoreCorrupt
@@ -54,10 +54,6 @@ T = TypeVar("T")
 LAYOUT = 1
 MOST_OPEN_RUNS = 64
 """Runs whose files are held open at once; the one unused for longest is synced and closed."""
-STILL_WRITTEN_S = 2.0
-"""An unfinished line in a file younger than this belongs to a writer at work, and is no news."""
-
-_USUAL: Rank = (1, True, 1)
 
 
 class LocalStorageBackend(StorageBackend, Annotations):
@@ -73,7 +69,7 @@ class LocalStorageBackend(StorageBackend, Annotations):
 
     def _set_up(self) -> None:
         self._runs = self.root / "runs"
-        self._deleting = self.root / ".deleting"
+        self._deleted = DeletedRuns(self.root / ".deleting")
         self._begin_writing()
         _stores[id(self)] = self
         self._checked_layout = False
@@ -104,10 +100,10 @@ class LocalStorageBackend(StorageBackend, Annotations):
 
     def load_generation_records(self, run_id: str) -> list[GenerationRecord]:
         with codec.paused_gc():
-            return current_generations(self._records(run_id, GenerationRecord))
+            return current_generations(self._reader(run_id, GenerationRecord).every())
 
     def iter_generation_records(self, run_id: str) -> Iterator[GenerationRecord]:
-        return self._iterate(run_id, GenerationRecord)
+        return self._current(run_id, GenerationRecord)
 
     def save_evaluation_record(self, run_id: str, record: EvaluationRecord) -> None:
         self._append(run_id, "eval", codec.encode_line(record))
@@ -117,10 +113,10 @@ class LocalStorageBackend(StorageBackend, Annotations):
 
     def load_evaluation_records(self, run_id: str) -> dict[str, EvaluationRecord]:
         with codec.paused_gc():
-            return current_evaluations(self._records(run_id, EvaluationRecord))
+            return current_evaluations(self._reader(run_id, EvaluationRecord).every())
 
     def iter_evaluation_records(self, run_id: str) -> Iterator[EvaluationRecord]:
-        return self._iterate(run_id, EvaluationRecord)
+        return self._current(run_id, EvaluationRecord)
 
     def save_report(self, run_id: str, report: ExperimentReport) -> None:
         self._save_document(run_id, "report.json", codec.encode_report(report))
@@ -204,11 +200,8 @@ class LocalStorageBackend(StorageBackend, Annotations):
                 writer.close(sync=False)
             with translated(folder, "delete the run"):
                 if self.run_exists(run_id):
-                    self._deleting.mkdir(exist_ok=True)
-                    with suppress(FileNotFoundError):
-                        os.rename(folder, self._deleting / f"{run_id}-{os.urandom(6).hex()}")
-                        sync_folder(self._runs)
-                self._sweep(run_id)
+                    self._deleted.take(folder)
+                self._deleted.sweep(run_id)
 
     def size_of(self, run_id: str) -> int:
         """Bytes that the files of a run take; 0 if there is no such run."""
@@ -252,20 +245,12 @@ class LocalStorageBackend(StorageBackend, Annotations):
     def left_of(self, run_id: str) -> list[str]:
         """The folders in which anything of a run still lies, a deleted one's too."""
         folder = self._folder(run_id)
-        return [str(each) for each in (folder, *self._leaving(run_id)) if os.path.lexists(each)]
+        return [str(each) for each in (folder, *self._deleted.left_of(run_id)) if os.path.lexists(each)]
 
     def unswept(self) -> list[str]:
         """The ids of runs whose deletion was begun and not brought to its end."""
         self._check_layout()
-        return sorted({each.name.rpartition("-")[0] for each in self._leaving()})
-
-    def _leaving(self, run_id: str | None = None) -> list[Path]:
-        with translated(self._deleting, "list"):
-            try:
-                names = os.listdir(self._deleting)
-            except FileNotFoundError:
-                return []
-        return [self._deleting / n for n in names if run_id is None or n.rpartition("-")[0] == run_id]
+        return self._deleted.run_ids()
 
     def flush(self) -> None:
         failure: StorageError | None = None
@@ -375,19 +360,6 @@ class LocalStorageBackend(StorageBackend, Annotations):
             self._unsynced |= {self.root, self.root.parent}
             write_whole(header, json.dumps({"layout": LAYOUT}).encode())
 
-    def _sweep(self, run_id: str) -> None:
-        """Remove all that is on its way out, also what a killed deletion of another run left."""
-        try:
-            names = os.listdir(self._deleting)
-        except FileNotFoundError:
-            return
-        for name in names:
-            if name.rpartition("-")[0] == run_id:
-                _remove_folder(self._deleting / name)
-            else:
-                with suppress(OSError):  # it may be somebody else's, and is not what was asked
-                    _remove_folder(self._deleting / name)
-
     # Reading
 
     def _folder(self, run_id: str) -> Path:
@@ -410,6 +382,7 @@ class LocalStorageBackend(StorageBackend, Annotations):
             try:
                 layout = json.loads(header.read_bytes()).get("layout")
             except (FileNotFoundError, NotADirectoryError):
+                self._check_possible()
                 return
             except (ValueError, AttributeError) as exc:
                 raise StorageError(f"{header} is not the header of a Themis store ({exc}).") from exc
@@ -419,6 +392,13 @@ class LocalStorageBackend(StorageBackend, Annotations):
                 "Upgrade it: pip install -U themis-tui"
             )
         self._checked_layout = True
+
+    def _check_possible(self) -> None:
+        """Raise where there cannot be a folder, so that what cannot be is not taken for what is empty."""
+        there = nearest_existing(self.root)
+        if not there.is_dir():
+            what = "a link that leads nowhere" if there.is_symlink() else "no folder"
+            raise StorageError(f"{self.root} cannot be a store: {there} is {what}.")
 
     def _check_schema(self, run_id: str) -> None:
         path = self._folder(run_id) / "run.json"
@@ -439,73 +419,13 @@ class LocalStorageBackend(StorageBackend, Annotations):
             metadata = unreadable(exc)
         return summarised(run_id, metadata, annotations_apart(self, run_id))
 
-    def _files(self, run_id: str, kind: type) -> list[Path]:
-        prefix = "gen-" if kind is GenerationRecord else "eval-"
+    def _current(self, run_id: str, kind: type) -> Iterator[Any]:
+        yield from self._reader(run_id, kind).current()
+
+    def _reader(self, run_id: str, kind: type) -> RunReader:
         folder = self._folder(run_id)
         self._check_schema(run_id)
-        with translated(folder, "list files"):
-            try:
-                names = os.listdir(folder)
-            except FileNotFoundError:
-                return []
-        return [folder / n for n in sorted(names) if n.startswith(prefix) and n.endswith(".jsonl")]
-
-    def _records(self, run_id: str, kind: type) -> Iterator[Any]:
-        for path in self._files(run_id, kind):
-            for records in self._pieces(path, kind):
-                yield from records
-
-    def _pieces(self, path: Path, kind: type) -> Iterator[list[Any]]:
-        with translated(path, "read records"):
-            first_line = 1
-            try:
-                for piece in whole_lines(path):
-                    records, torn = codec.decode_lines(piece, kind, str(path), first_line)
-                    first_line += piece.count(b"\n")
-                    if torn:
-                        self._report_torn(path, len(torn))
-                    yield records
-            except FileNotFoundError:
-                return  # the run was deleted while it was read
-
-    def _iterate(self, run_id: str, kind: type) -> Iterator[Any]:
-        """Current records one by one: one pass finds where each stands, the other yields them."""
-        files = self._files(run_id, kind)
-        places = self._places(files, kind)
-        for file_number, path in enumerate(files):
-            line = 0
-            for records in self._pieces(path, kind):
-                for record in records:
-                    if places.get(identity(record)) == file_number << 40 | line:
-                        yield record
-                    line += 1
-
-    def _places(self, files: list[Path], kind: type) -> dict[str, int]:
-        """Identity to file and line of the current record."""
-        places: dict[str, int] = {}
-        unusual: dict[str, Rank] = {}  # nearly all records are a first attempt that was answered
-        for file_number, path in enumerate(files):
-            line = 0
-            for records in self._pieces(path, kind):
-                for record in records:
-                    key, its_rank = identity(record), rank(record)
-                    if key not in places or its_rank >= unusual.get(key, _USUAL):
-                        places[key] = file_number << 40 | line
-                        if its_rank != _USUAL or key in unusual:
-                            unusual[key] = its_rank
-                    line += 1
-        return places
-
-    def _report_torn(self, path: Path, size: int) -> None:
-        with suppress(FileNotFoundError):
-            young = time.time() - path.stat().st_mtime < STILL_WRITTEN_S
-            if not young and path not in self._reported:
-                self._reported.add(path)
-                import logging
-
-                logging.getLogger("themis.storage").warning(
-                    "%s: dropped an unfinished last line of %d bytes; its writer was killed", path, size
-                )
+        return RunReader(folder, kind, self._reported)
 
 
 _stores: WeakValueDictionary[int, LocalStorageBackend] = WeakValueDictionary()
@@ -540,11 +460,3 @@ def _object(data: bytes, path: Path) -> dict[str, Any]:
 def _is_run(entry: os.DirEntry[str]) -> bool:
     # The index of summaries cannot see a change behind a link, so that a link is no run for either.
     return is_run_id(entry.name) and entry.is_dir(follow_symlinks=False)
-
-
-def _remove_folder(folder: Path) -> None:
-    if folder.is_symlink():  # what it points to was never ours
-        folder.unlink(missing_ok=True)
-    while folder.exists():
-        with suppress(FileNotFoundError):  # another process sweeps it too
-            shutil.rmtree(folder)
