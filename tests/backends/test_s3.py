@@ -153,7 +153,7 @@ def test_a_server_killed_and_started_again_has_everything(
         for n in range(50):
             store.save_generation_record(RUN, generation(f"before-{n}"))
         store.flush()
-        server.kill()
+        server.stop()
         store.save_generation_record(RUN, generation("while it was away"))
         store.patience_s = 2.0
         with pytest.raises(StoreUnreachable, match="cannot be reached"):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
@@ -32,7 +33,7 @@ from themis.core import codec
 from themis.core.check_step import CheckStep
 from themis.core.current import current_evaluations, current_generations
 from themis.core.entities import EvaluationRecord, ExperimentReport, GenerationRecord
-from themis.core.errors import Conflict, RunNotFound, StorageError, StoreCorrupt, described
+from themis.core.errors import Conflict, RunNotFound, StorageError, StoreCorrupt, StoreUnreachable, described
 from themis.core.run_ids import checked_run_id
 
 T = TypeVar("T")
@@ -41,6 +42,8 @@ AT_ONCE = 16
 """Requests that one backend makes side by side."""
 MOST_RACES = 100
 """How often a document is saved anew because others saved theirs in between."""
+LOOK_EVERY_S = 10.0
+"""How often a writer looks whether somebody began to delete its run."""
 _ENDED = frozenset({"completed", "failed", "cancelled"})
 
 
@@ -130,6 +133,7 @@ class S3StorageBackend(JournalledStorage, Annotations):
         self._known: dict[str, Seen] = {}
         self._saving: dict[str, threading.Lock] = {}
         self._segments_seen: dict[str, int] = {}
+        self._looked_at: dict[str, float] = {}
         self._told_of_versions = False
         self._index = S3Index(self._bucket, self._layout, self._read_summary, self._pool)
 
@@ -286,21 +290,33 @@ class S3StorageBackend(JournalledStorage, Annotations):
         key = self._layout.data(run_id) + name
         try:
             self._bucket.put(key, lines, "save records", run=opening.run, if_absent=True)
-        except Unmet:
-            pass  # sent before, by this process or one that was killed: the same name is the same bytes
+        except Unmet as exc:
+            # Sent before, by this process or one that was killed: the same name is the same bytes. But some
+            # servers have been known to say so of what is not there.
+            if self._bucket.head(key, "save records") is None:
+                place = self._bucket.place
+                raise StoreUnreachable(f"{place} says that it has {key}, and it has not.") from exc
         self._check_taken(run_id, opening, key)
         self._segments_seen[run_id] = self._segments_seen.get(run_id, 0) + 1
 
     def _check_taken(self, run_id: str, opening: Opening, key: str) -> None:
         """Raise :class:`RunNotFound`, and take back what was written, if its run is gone.
 
-        Looked at after writing: a deletion that begins later finds it by itself.
+        Looked at after writing: a deletion that begins later finds it by itself. One that was begun and cut
+        short is seen within :data:`LOOK_EVERY_S`.
         """
         seen = self._bucket.head(self._layout.meta(run_id), "save")
-        if seen is None or _is_of_another(seen, opening.run) or self._is_deleting(run_id):
+        if seen is None or _is_of_another(seen, opening.run) or self._is_deleting_by_now(run_id):
             self._bucket.delete([key], "take back what came too late")
             self._known.pop(run_id, None)
             raise RunNotFound(f"{self._bucket.place}: {run_id!r} was deleted while it was written to.")
+
+    def _is_deleting_by_now(self, run_id: str) -> bool:
+        now = time.monotonic()
+        if now - self._looked_at.get(run_id, float("-inf")) < LOOK_EVERY_S:
+            return False
+        self._looked_at[run_id] = now
+        return self._is_deleting(run_id)
 
     def _gather(self, run_id: str, token: str) -> None:
         """Put the small segments of a run that ended together, where there may be enough of them."""
@@ -480,6 +496,7 @@ class S3StorageBackend(JournalledStorage, Annotations):
         return self._bucket.head(self._layout.deleting(run_id), "look for a run") is not None
 
     def _refuse_deleting(self, run_id: str) -> None:
+        self._looked_at[run_id] = time.monotonic()
         if self._is_deleting(run_id):
             raise RunNotFound(
                 f"{self._bucket.place}: {run_id!r} is being deleted. Finish it: themis runs purge {run_id}"

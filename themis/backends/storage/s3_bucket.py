@@ -200,7 +200,6 @@ class Bucket:
                 raise self._translated(exc, doing) from exc
         except BotoCoreError as exc:
             raise self._translated(exc, doing) from exc
-        self._is_there = True
 
     def keeps_conditions(self) -> bool:
         """Whether a conditional write is refused when its condition does not hold. Found out once."""
@@ -268,7 +267,9 @@ class Bucket:
             raise self._translated(exc, doing) from exc
 
     def _asked(self, operation: str, **wanted: Any) -> Any:
-        return getattr(self._connection.get(), operation)(Bucket=self.name, **wanted)
+        answer = getattr(self._connection.get(), operation)(Bucket=self.name, **wanted)
+        self._is_there = True
+        return answer
 
     def _translated(self, exc: Exception, doing: str) -> StorageError:
         return translated(exc, self.place, doing, self._connection.keys)
