@@ -9,9 +9,9 @@ question it is asked. It is killed, and the run is resumed; then it must hold th
 - no question whose answer was stored before the kill is asked again,
 - the report equals that of a run that nobody disturbed, but for times and what was kept.
 
-With ``--store postgres`` or ``--store s3`` the runs lie on a server of its own that is killed too, in the midst
-of every round before its child is, and started again. S3 is behind a proxy on which one request in ten goes
-wrong: 503, 409, 412, a write that is done and not answered, a body that ends in its middle.
+With ``--store postgres`` or ``--store s3`` the runs lie on a server of its own that is killed too, in the
+midst of every round before its child is, and started again. S3 is behind a proxy on which one request in ten
+goes wrong: 503, 409, 412, a write that is done and not answered, a body that ends in its middle.
 
 With ``--rescore`` the child scores a stored run anew, and is killed; then it must hold that
 
@@ -146,7 +146,7 @@ def kill_child(
     A ``server`` is killed before, and started again.
     """
     # A server takes a while to be back; the run shall not be over by then.
-    pauses = (0.0, 0.001, 0.004) if server is None else (0.004, 0.02, 0.04)
+    pauses = (0.0, 0.001, 0.004) if server is None else (0.01, 0.04, 0.1)
     until, pause = chance.randrange(samples), chance.choice(pauses)
     words = [sys.executable, __file__, "--child", str(folder), "--pause", str(pause), *options]
     process = subprocess.Popen([*words, "--samples", str(samples)], stderr=subprocess.PIPE)

@@ -2,10 +2,11 @@
 
     python benchmarks/s3.py [--records 2000 10000 100000] [--guide 1000] [--runs 1000 10000] [--repeat 3]
 
-On SeaweedFS of the test wheel, on the loopback. *Guide* is the first guide's way in our own few lines: to save
-a record it downloads all records of the run, adds one, and uploads them; to list runs it gets each one's
-metadata. Its saving grows with the square of the records, so it is measured with few (``--guide``) and counted
-up from there, which is said. *Far* is the same server behind a proxy that takes 20 ms for each request.
+On SeaweedFS of the test wheel, on the loopback. *Guide* is the first guide's way in our own few lines: to
+save a record it downloads all records of the run, adds one, and uploads them; to list runs it gets each
+one's metadata. Its saving grows with the square of the records, so it is measured with few (``--guide``),
+and counted up from there, which is said. *Far* is the same server behind a proxy that takes 20 ms for each
+request.
 
 Saving ends when the server has all of it (``flush``). Loading is compared with decoding the same bytes.
 Listing: by an opening that has not listed before, the index having been written by another. ``evaluate`` runs
@@ -15,7 +16,6 @@ Listing: by an opening that has not listed before, the index having been written
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import multiprocessing
 import os
@@ -25,15 +25,17 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
 
 from catalog import metadata
+from storage import made_records, timed
 
 from tests.backends import s3_server
 from tests.backends.s3_proxy import S3Proxy
@@ -45,7 +47,6 @@ from themis.core.entities import GenerationRecord
 
 RUN = "run-1"
 DELAY_S = 0.02
-LINE_BYTES = 975
 SAMPLES = 10_000
 SEGMENTS = 100
 """Of the run that is deleted."""
@@ -53,26 +54,6 @@ SLOW_S = 45.0
 """How long the run lasts that is counted up to an hour."""
 GETS = 200
 """How many of the guide's requests are made to know what a thousand take."""
-
-
-def answers(count: int) -> list[GenerationRecord]:
-    """Records of the usual size."""
-    records = []
-    for number in range(count):
-        record = GenerationRecord(
-            f"q-{number:06d}", "What is it? " * 20, "", cache_key=f"{number:032x}", finish_reason="stop"
-        )
-        record.response = "x" * (LINE_BYTES - len(codec.encode_line(record)))
-        records.append(record)
-    return records
-
-
-def timed(work: Callable[[], object]) -> float:
-    """Seconds that it takes, the garbage of others gone first."""
-    gc.collect()
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 class Guide:
@@ -128,7 +109,7 @@ def saving(url: str, bucket: str, counts: list[int], guide: int, repeat: int) ->
     """Save one by one and flush, load, delete; and the guide's way."""
     seconds: dict[int, float] = {}
     for count in counts:
-        records = answers(count)
+        records = made_records(count)
         saves, loads, decodes = [], [], []
         for _ in range(repeat if count <= 10_000 else 1):
             with S3StorageBackend(bucket, endpoint_url=url) as store:
@@ -160,7 +141,7 @@ def saving(url: str, bucket: str, counts: list[int], guide: int, repeat: int) ->
             f"load {load:.3f} s, decode alone {decode:.3f} s ({decode / load:.2f}); delete {deleted:.3f} s",
             flush=True,
         )
-    half, whole = Guide(client_of(url), bucket).seconds(answers(guide))
+    half, whole = Guide(client_of(url), bucket).seconds(made_records(guide))
     for count in counts:
         by_guide = grown(half, whole, guide, count)
         print(
@@ -202,8 +183,8 @@ def listing(url: str, far: str, bucket: str, counts: list[int], repeat: int) -> 
                     assert not store.run_exists("none")  # opened
                     asked = requests_of(store)
 
-                    def look(store: S3StorageBackend = store) -> None:
-                        assert len(list(store.list_summaries())) == made
+                    def look(store: S3StorageBackend = store, count: int = count) -> None:
+                        assert len(list(store.list_summaries())) == count
 
                     took.append(timed(look))
                     sent = told(asked)
@@ -223,7 +204,7 @@ def deleting(url: str, far: str, bucket: str) -> None:
     for name, address in (("loopback", url), ("far", far)):
         with S3StorageBackend(bucket, endpoint_url=address, journal=False) as store:
             store.save_run_metadata(RUN, metadata(RUN, 1.0))
-            records = answers(SEGMENTS)
+            records = made_records(SEGMENTS)
             with ThreadPoolExecutor(8) as pool:
                 list(pool.map(lambda each, store=store: store.save_generation_record(RUN, each), records))
             asked = requests_of(store)
