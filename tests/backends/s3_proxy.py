@@ -66,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.delay_s:
             time.sleep(self.server.delay_s)
         what = self.server.rule(self.command, self.path)
-        if what is not None and what[0].isdigit():
+        if what is not None and what[0].isdigit() and self.may_be(what):
             self.refuse(what)
             return
         headers = {name: value for name, value in self.headers.items() if name.lower() != "expect"}
@@ -87,6 +87,12 @@ class _Handler(BaseHTTPRequestHandler):
             found = found[: len(found) // 2]
             self.close_connection = True
         self.wfile.write(found)
+
+    def may_be(self, what: str) -> bool:
+        """No server says of a write without a condition that its condition does not hold."""
+        return not what.startswith("412") or bool(
+            self.headers.get("If-Match", self.headers.get("If-None-Match"))
+        )
 
     def refuse(self, what: str) -> None:
         status, _, code = what.partition(" ")

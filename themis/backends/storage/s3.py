@@ -254,8 +254,14 @@ class S3StorageBackend(JournalledStorage, Annotations):
     def _segments_of(self, run_id: str) -> Segments | None:
         """What is read of a run; ``None`` if there is none. Raises for a schema that is too new."""
         self._settle(checked_run_id(run_id))
+        # Asked beside the metadata: each waits for the server's answer, and none for the other's.
+        asked = self._pool().submit(list, self._bucket.listed(self._layout.data(run_id), "list segments"))
         run = self._checked(run_id)
-        return None if run is None else self._segments(run_id, run.token)
+        if run is None:
+            return None
+        segments = self._segments(run_id, run.token)
+        segments.known = asked.result()
+        return segments
 
     def _segments(self, run_id: str, token: str) -> Segments:
         return Segments(self._bucket, self._layout.data(run_id), token, self._pool())

@@ -68,10 +68,13 @@ class Segments:
         self._folder = folder
         self._run = run
         self._pool = pool
+        self.known: list[Listed] | None = None
+        """What is there, where that was listed just now; the next look lists it anew."""
 
     def of(self, kind: type) -> list[Segment]:
         """Those of one kind, in order."""
-        listed = self._bucket.listed(self._folder, "list segments")
+        known, self.known = self.known, None
+        listed = self._bucket.listed(self._folder, "list segments") if known is None else known
         return sorted(each for each in (self._segment(one, _LETTERS[kind]) for one in listed) if each)
 
     def load(self, kind: type) -> Iterator[Any]:
