@@ -215,27 +215,33 @@ def deleting(url: str, far: str, bucket: str) -> None:
 def evaluating(stores: dict[str, str], repeat: int) -> None:
     """``evaluate`` of instant samples into each store, by turns; and what an hour asks."""
     took: dict[str, list[float]] = {name: [] for name in stores}
+    busy: dict[str, list[float]] = {name: [] for name in stores}
     sent = ""
     for _ in range(repeat):
         for name, uri in stores.items():
-            seconds, asked = in_child(uri, SAMPLES, 0.0)
+            seconds, cpu, asked = in_child(uri, SAMPLES, 0.0)
             took[name].append(seconds)
+            busy[name].append(cpu)
             sent = told(asked) or sent
     local = statistics.median(took["local"])
     for name, each in took.items():
         median = statistics.median(each)
-        print(f"evaluate {SAMPLES:,}, {name}: {median:.2f} s, {median / local:.2f} of local", flush=True)
+        print(
+            f"evaluate {SAMPLES:,}, {name}: {median:.2f} s ({min(each):.2f} to {max(each):.2f}; "
+            f"{statistics.median(busy[name]):.2f} s of CPU), {median / local:.2f} of local",
+            flush=True,
+        )
     print(f"requests of a run of {SAMPLES:,} instant samples: {sent}")
-    seconds, asked = in_child(stores["s3"], 100_000, SLOW_S)
+    seconds, _, asked = in_child(stores["s3"], 100_000, SLOW_S)
     print(f"requests of an hour, counted up from {seconds:.0f} s: {told(asked, 3600 / seconds)}", flush=True)
 
 
-def in_child(uri: str, samples: int, lasts_s: float) -> tuple[float, Counter[str]]:
-    """Seconds and requests of an evaluation in a process of its own."""
+def in_child(uri: str, samples: int, lasts_s: float) -> tuple[float, float, Counter[str]]:
+    """Seconds, those of the processor, and requests of an evaluation in a process of its own."""
     command = [sys.executable, __file__, "--child", uri, "--samples", str(samples), "--lasts", str(lasts_s)]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=600)
     said = json.loads(done.stdout.splitlines()[-1])
-    return said["seconds"], Counter(said["asked"])
+    return said["seconds"], said["cpu"], Counter(said["asked"])
 
 
 def evaluate_in_child(uri: str, samples: int, lasts_s: float) -> None:
@@ -263,14 +269,14 @@ def evaluate_in_child(uri: str, samples: int, lasts_s: float) -> None:
             timer = threading.Timer(lasts_s, cancel.set)
             timer.daemon = True
             timer.start()
-        started = time.perf_counter()
+        started, busy = time.perf_counter(), time.process_time()
         report = evaluate(
             rows, model=slowly if lasts_s else answer, model_id="it", storage_backend=storage, cancel=cancel
         )
-        took = time.perf_counter() - started
+        took, busy = time.perf_counter() - started, time.process_time() - busy
         sent = dict(asked)
         assert lasts_s or report.counts["answered"] == samples
-    print(json.dumps({"seconds": took, "asked": sent}))
+    print(json.dumps({"seconds": took, "cpu": busy, "asked": sent}))
 
 
 def _proxy(pipe: Any, url: str) -> None:

@@ -129,6 +129,14 @@ def test_a_segment_is_sent_once_whatever_becomes_of_the_answer(
     assert ids(behind) == ["a"]
 
 
+def test_a_server_that_says_it_has_what_it_has_not_is_not_believed(proxy: S3Proxy, behind: S3StorageBackend):
+    behind.save_run_metadata(RUN, {"run_id": RUN})
+    proxy.rule = once("412 PreconditionFailed", "PUT", "/data/", times=2)
+    behind.save_generation_record(RUN, generation("a"))
+    behind.flush()
+    assert ids(behind) == ["a"]
+
+
 def test_few_requests_carry_ten_thousand_records(store: S3StorageBackend):
     store.save_run_metadata(RUN, {"run_id": RUN})
     asked = asked_of(store)

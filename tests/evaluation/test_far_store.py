@@ -11,6 +11,7 @@ from tests.backends.far import FarStorage
 from tests.backends.test_journalled import killed_writer, wait_for
 from themis import evaluate
 from themis.core.errors import StoreUnreachable
+from themis.evaluation import session
 
 RUN = "run-1"
 QUESTIONS = [{"id": f"q{n}", "question": f"{n}", "answer": f"{n}"} for n in range(40)]
@@ -128,3 +129,28 @@ def test_a_run_whose_journal_is_full_goes_on_telling_and_obeys_its_signal(tmp_pa
     assert store.far.load_generation_records(RUN)
     assert wait_for(lambda: store.trouble() is None)
     store.close()
+
+
+def saves_of_progress(store: FarStorage, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How often a run saves its metadata when only its store keeps it from doing so at each tick."""
+    saved: list[str] = []
+    save = store.save_run_metadata
+    monkeypatch.setattr(session, "METADATA_EVERY_S", 0.0)
+    monkeypatch.setattr(
+        store, "save_run_metadata", lambda run_id, it: (saved.append(run_id), save(run_id, it))
+    )
+    evaluate(
+        QUESTIONS, model=answer, storage_backend=store, max_workers=1, model_id="it", prompt="{question}"
+    )
+    return len(saved)
+
+
+def test_progress_is_saved_only_as_often_as_the_store_wants(
+    store: FarStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    sparing = FarStorage(tmp_path / "sparing" / "store")
+    sparing.metadata_every_s = 1e6
+    few = saves_of_progress(sparing, monkeypatch)
+    assert few == 2  # at the start and at the end
+    assert saves_of_progress(store, monkeypatch) > few
+    sparing.close()

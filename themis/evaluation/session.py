@@ -276,14 +276,20 @@ class Session:
             if self.on_progress is not None:
                 self.on_progress(self.meter.snapshot())
         since = now - self._beat_at
-        due = since >= HEARTBEAT_EVERY_S or (since >= METADATA_EVERY_S and done != self._beat_done)
-        if due and now - self._beat_tried_at >= (METADATA_AGAIN_S if away else METADATA_EVERY_S):
+        every_s = self._metadata_every_s()
+        due = since >= HEARTBEAT_EVERY_S or (since >= every_s and done != self._beat_done)
+        if due and now - self._beat_tried_at >= (METADATA_AGAIN_S if away else every_s):
             self._try_beat()
         self._check_budget()
         if self._dirty and now - self._flushed_at >= FLUSH_EVERY_S:
             if not isinstance(self.storage, JournalledStorage):  # that one sends by itself
                 self.storage.flush()
             self._flushed_at, self._dirty = self.clock(), False
+
+    def _metadata_every_s(self) -> float:
+        """How often progress is saved at most: some stores count each save."""
+        asked = self.storage.metadata_every_s if isinstance(self.storage, JournalledStorage) else 0.0
+        return max(asked, METADATA_EVERY_S)
 
     def _try_beat(self) -> None:
         self._beat_tried_at = self.clock()

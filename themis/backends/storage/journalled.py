@@ -66,6 +66,8 @@ class JournalledStorage(StorageBackend):
 
     segment_bytes = MEGABYTE
     segment_age_s = 0.2
+    metadata_every_s = 0.0
+    """How often a runner saves its progress at most, where it would save it more often."""
 
     def _set_up_journal(
         self, place: str, *, journal: bool, journal_mb: int, patience_s: float = PATIENCE_S

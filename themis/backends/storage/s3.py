@@ -23,7 +23,7 @@ from themis.backends.storage.base import summarised, unreadable, walk_steps
 from themis.backends.storage.index import Listing
 from themis.backends.storage.journal import Opening
 from themis.backends.storage.journalled import JournalledStorage
-from themis.backends.storage.s3_bucket import Bucket, Read, Seen, Unmet
+from themis.backends.storage.s3_bucket import TRIES, Bucket, Read, Seen, Unmet
 from themis.backends.storage.s3_check import VERSIONED, BucketCheck
 from themis.backends.storage.s3_client import S3Client
 from themis.backends.storage.s3_index import S3Index
@@ -63,6 +63,7 @@ class S3StorageBackend(JournalledStorage, Annotations):
 
     segment_bytes = 4 << 20
     segment_age_s = 15.0
+    metadata_every_s = 2.0
 
     def __init__(
         self,
@@ -294,14 +295,17 @@ class S3StorageBackend(JournalledStorage, Annotations):
 
     def _send(self, run_id: str, opening: Opening, name: str, kind: str, lines: bytes) -> None:
         key = self._layout.data(run_id) + name
-        try:
-            self._bucket.put(key, lines, "save records", run=opening.run, if_absent=True)
-        except Unmet as exc:
-            # Sent before, by this process or one that was killed: the same name is the same bytes. But some
-            # servers have been known to say so of what is not there.
-            if self._bucket.head(key, "save records") is None:
-                place = self._bucket.place
-                raise StoreUnreachable(f"{place} says that it has {key}, and it has not.") from exc
+        for _ in range(TRIES):
+            try:
+                self._bucket.put(key, lines, "save records", run=opening.run, if_absent=True)
+                break
+            except Unmet:
+                # Sent before, by this process or one that was killed: the same name is the same bytes. But
+                # servers have been known to say so of what is not there.
+                if self._bucket.head(key, "save records") is not None:
+                    break
+        else:
+            raise StoreUnreachable(f"{self._bucket.place} says that it has {key}, and it has not.")
         self._check_taken(run_id, opening, key)
         self._segments_seen[run_id] = self._segments_seen.get(run_id, 0) + 1
 

@@ -15,7 +15,7 @@ from themis.backends.storage.s3_bucket import SINGLE_WRITER, Bucket
 from themis.backends.storage.s3_client import S3Client
 from themis.backends.storage.s3_errors import translated
 from themis.core.check_step import CheckStep
-from themis.core.errors import AccessDenied, StorageError, StoreUnreachable
+from themis.core.errors import StorageError, StoreUnreachable
 
 VERSIONED = (
     "the bucket keeps versions: what is deleted goes on lying there, and costing, until a lifecycle rule "
@@ -98,8 +98,7 @@ class BucketCheck:
 
     def _look(self) -> str | None:
         key = f"themis-check-{os.urandom(6).hex()}"
-        for _ in self._bucket.listed(key, "look into the bucket"):
-            raise AccessDenied("a key that nobody made is listed")
+        list(self._bucket.listed(key, "look into the bucket"))
         return VERSIONED if self._bucket.keeps_versions() else None
 
     def _conditions(self) -> str | None:
