@@ -364,7 +364,7 @@ class S3StorageBackend(JournalledStorage, Annotations):
         """What ``make`` makes of the summary of each run that changed, see :class:`.s3_index.S3Index`."""
         return self._index.changed_since(stamps, make)
 
-    def _read_summary(self, run_id: str) -> dict[str, Any] | None:
+    def _read_summary(self, run_id: str, has_notes: bool) -> dict[str, Any] | None:
         read = self._bucket.get(self._layout.meta(run_id), "list runs")
         if read is None:
             return None
@@ -376,7 +376,7 @@ class S3StorageBackend(JournalledStorage, Annotations):
             )
         except StoreCorrupt as exc:
             metadata = unreadable(exc)
-        notes = self._bucket.get(self._layout.notes(run_id), "list runs")
+        notes = self._bucket.get(self._layout.notes(run_id), "list runs") if has_notes else None
         apart = None
         if notes is not None and not _is_of_another(notes, read.run):
             try:

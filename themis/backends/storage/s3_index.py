@@ -59,10 +59,10 @@ class S3Index:
         self,
         bucket: Bucket,
         layout: Layout,
-        read: Callable[[str], dict[str, Any] | None],
+        read: Callable[[str, bool], dict[str, Any] | None],
         pool: Callable[[], Executor],
     ) -> None:
-        """``read``: a run's summary, from its metadata and annotations."""
+        """``read``: a run's summary, from its metadata and, where there are any, its annotations."""
         self._bucket = bucket
         self._layout = layout
         self._read = read
@@ -133,7 +133,7 @@ class S3Index:
 
     def _read_anew(self, run_ids: list[str], now: dict[str, RunObjects]) -> dict[str, _Row | None]:
         def read(run_id: str) -> _Row | None:
-            summary = self._read(run_id)
+            summary = self._read(run_id, now[run_id].notes is not None)
             return None if summary is None else _row(now[run_id], _encoded(run_id, summary))
 
         if len(run_ids) <= 1:
