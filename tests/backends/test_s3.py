@@ -36,6 +36,8 @@ from themis.testing.storage.writers import in_threads
 
 
 class TestS3(StorageBackendSuite):
+    runs_listed = 1_100  # more than a page
+
     @pytest.fixture(autouse=True)
     def server(self, s3: S3Server, s3_keys: None) -> None:
         self.at, self.bucket = s3.url, s3.make_bucket()
@@ -350,12 +352,12 @@ def deletion_killed_at(backend: S3StorageBackend, step: int, monkeypatch: pytest
 def test_a_deletion_killed_anywhere_is_resumed(
     s3: S3Server, bucket: str, store: S3StorageBackend, monkeypatch: pytest.MonkeyPatch
 ):
+    store.save_generation_record(f"{RUN}0", generation("neighbour"))
     step, killed = 0, True
     while killed:
         store.save_run_metadata(RUN, {"run_id": RUN})
         store.save_annotations(RUN, {"n": 1}, "")
         store.save_generation_record(RUN, generation("a"))
-        store.save_generation_record(f"{RUN}0", generation("neighbour"))
         store.flush()
         killed = deletion_killed_at(store, step, monkeypatch)
         if store.unswept() == [RUN]:
@@ -594,7 +596,6 @@ def test_what_a_server_says_is_told_apart_with_the_mend(
     mend: str,
 ):
     monkeypatch.setattr(s3_client, "ATTEMPTS", 1)
-    behind._bucket.keeps_conditions()
     proxy.rule = lambda method, path: answer
     for ask in (
         lambda: behind.load_run_metadata(RUN),
