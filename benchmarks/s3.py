@@ -259,10 +259,9 @@ def evaluate_in_child(uri: str, samples: int, lasts_s: float) -> None:
     with tempfile.TemporaryDirectory() as folder, open_storage(uri) as storage:
         rows = Path(folder) / "rows.jsonl"
         write_rows(rows, samples)
-        storage.list_runs()  # opened beforehand
+        assert all(step.ok for step in storage.check())  # opened beforehand, and the server warm
         asked: Counter[str] = Counter()
         if isinstance(storage, S3StorageBackend):
-            storage._bucket.keeps_conditions()
             asked = requests_of(storage)
         cancel = threading.Event()
         if lasts_s:
