@@ -212,7 +212,13 @@ def deleting(url: str, far: str, bucket: str) -> None:
             print(f"delete a run of {SEGMENTS} segments, {name}: {took:.3f} s ({told(asked)})", flush=True)
 
 
-def evaluating(stores: dict[str, str], repeat: int) -> None:
+def bare_puts(client: Any, bucket: str, sizes: list[int]) -> float:
+    """Seconds that so many bytes take by the driver alone."""
+    bodies = [os.urandom(size) for size in sizes]
+    return timed(lambda: [client.put_object(Bucket=bucket, Key="bare", Body=body) for body in bodies])
+
+
+def evaluating(client: Any, bucket: str, stores: dict[str, str], repeat: int) -> None:
     """``evaluate`` of instant samples into each store, by turns; and what an hour asks."""
     took: dict[str, list[float]] = {name: [] for name in stores}
     busy: dict[str, list[float]] = {name: [] for name in stores}
@@ -224,6 +230,9 @@ def evaluating(stores: dict[str, str], repeat: int) -> None:
             busy[name].append(cpu)
             sent = told(asked) or sent
     local = statistics.median(took["local"])
+    found = client.list_objects_v2(Bucket=bucket, Prefix="themis-experiments/data/")["Contents"]
+    folder = found[0]["Key"].rpartition("/")[0]
+    moved = [each["Size"] for each in found if each["Key"].startswith(folder)]
     for name, each in took.items():
         median = statistics.median(each)
         print(
@@ -231,6 +240,8 @@ def evaluating(stores: dict[str, str], repeat: int) -> None:
             f"{statistics.median(busy[name]):.2f} s of CPU), {median / local:.2f} of local",
             flush=True,
         )
+    bare = statistics.median(bare_puts(client, bucket, moved) for _ in range(repeat))
+    print(f"the {len(moved)} segments of such a run, {sum(moved):,} bytes, by bare PUTs: {bare:.2f} s")
     print(f"requests of a run of {SAMPLES:,} instant samples: {sent}")
     seconds, _, asked = in_child(stores["s3"], 100_000, SLOW_S)
     print(f"requests of an hour, counted up from {seconds:.0f} s: {told(asked, 3600 / seconds)}", flush=True)
@@ -332,9 +343,10 @@ def main() -> None:
                 if options.only in (None, "deleting"):
                     deleting(server.url, far, server.make_bucket())
                 if options.only in (None, "evaluating"):
-                    at = f"s3://{server.make_bucket()}?endpoint_url="
+                    bucket = server.make_bucket()
+                    at = f"s3://{bucket}?endpoint_url="
                     stores = {"local": f"{folder}/local", "s3": at + server.url, "s3, far": at + far}
-                    evaluating(stores, options.repeat)
+                    evaluating(client_of(server.url), bucket, stores, options.repeat)
         finally:
             server.remove()
 

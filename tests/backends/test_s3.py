@@ -8,12 +8,13 @@ import pickle
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.backends.s3_proxy import S3Proxy, once, proxied
-from tests.backends.s3_server import READER_KEY, READER_SECRET, S3Server
+from tests.backends.s3_server import ACCESS_KEY, READER_KEY, READER_SECRET, SECRET_KEY, S3Server
 from themis.backends import S3StorageBackend, open_storage
 from themis.backends.settings import settings_of
 from themis.backends.storage import s3_client, s3_segments
@@ -659,6 +660,34 @@ def test_missing_credentials_are_named(s3: S3Server, bucket: str, monkeypatch: p
     with pytest.raises(AccessDenied, match="AWS profile 'nobody'"):
         profiled.list_runs()
     assert not profiled.check()[-1].ok
+
+
+def test_keys_that_are_mended_are_used_at_once(
+    s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """As when somebody logs in again: by the same store, whose records waited meanwhile."""
+    (tmp_path / "home" / ".aws").mkdir()
+    keys = tmp_path / "home" / ".aws" / "credentials"
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+
+    def write(secret: str) -> None:
+        keys.write_text(f"[default]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {secret}\n")
+
+    store = S3StorageBackend(bucket, endpoint_url=s3.url)
+    with pytest.raises(AccessDenied):
+        store.list_runs()
+    write(SECRET_KEY)
+    store.save_run_metadata(RUN, {"run_id": RUN})
+    write("expired")
+    store._connection.close()
+    store.save_generation_record(RUN, generation("waited"))
+    with pytest.raises(AccessDenied):
+        store.flush()
+    write(SECRET_KEY)
+    store.flush()
+    assert ids(store) == ["waited"]
+    store.close()
 
 
 def test_a_server_that_is_not_there(s3_keys: None):

@@ -21,6 +21,7 @@ from themis.backends.storage.s3_errors import (
     UNKNOWN_CONDITION,
     UNMET,
     code_of,
+    is_of_keys,
     translated,
 )
 from themis.core.errors import StorageError
@@ -272,6 +273,8 @@ class Bucket:
         return answer
 
     def _translated(self, exc: Exception, doing: str) -> StorageError:
+        if is_of_keys(exc):
+            self._connection.close()  # by the next try somebody may have renewed them
         return translated(exc, self.place, doing, self._connection.keys)
 
     def _wait(self, attempt: int, exc: Exception, doing: str) -> None:

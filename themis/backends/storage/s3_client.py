@@ -63,7 +63,7 @@ class S3Client:
         return client
 
     def close(self) -> None:
-        """Let go of connections; the next use makes new ones."""
+        """Let go of connections and credentials; the next use makes new ones, and looks for keys anew."""
         with self._lock:
             client, self._client = self._client, self._given
         if client is not None and client is not self._given:
@@ -129,6 +129,8 @@ _clients: WeakValueDictionary[int, S3Client] = WeakValueDictionary()
 def _begin_anew_in_a_forked_child() -> None:
     # The connections are the parent's, and a lock may be held by a thread that only it has.
     for client in list(_clients.values()):
+        if client._given is not None:
+            client._given.close()
         client._begin()
 
 

@@ -119,6 +119,11 @@ def code_of(exc: BaseException) -> str:
     return str(exc.response.get("Error", {}).get("Code", "")) if isinstance(exc, boto.ClientError) else ""
 
 
+def is_of_keys(exc: BaseException) -> bool:
+    """Whether other credentials might help: the ones in use are wrong, too old, or there are none."""
+    return isinstance(exc, _CREDENTIALS) or _ANSWERS.get(code_of(exc)) in (_KEY, _EXPIRED)
+
+
 def translated(exc: Exception, place: str, doing: str, keys: str) -> StorageError:
     """What an error during ``doing``, such as ``"save records"``, means.
 
