@@ -188,7 +188,7 @@ def test_nobody_else_is_told(where, says, kills) -> None:
 
 
 def test_a_process_that_only_a_store_names_is_left_alone(kills) -> None:
-    with pytest.raises(RunError, match="is not run from this login|is gone"):
+    with pytest.raises(RunError, match=r"is not run from this login|is gone"):
         cancel(seen(pid_started=None))
     assert kills == []
 
