@@ -20,6 +20,12 @@ def test_without_any_it_says_how_to_name_one(themis):
     assert themis("profiles", "list", "--json").json == []
 
 
+def test_profiles_of_one_place_are_told(themis):
+    write("".join(f'[storage.{name}]\ntype = "local"\nroot = "/data/x"\n' for name in ("a", "b")))
+    ran = themis("profiles", "list")
+    assert (ran.code, ran.err) == (0, "storage.b is the same place as storage.a; lists show its runs once.\n")
+
+
 def test_endpoints_are_listed_with_references_of_keys(themis, monkeypatch):
     monkeypatch.setenv("LAB_KEY", "sk-secret")
     write('[endpoint.lab]\nbase_url = "https://h.example.org/v1"\nmodel = "m"\nkey = "env:LAB_KEY"\n')

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from themis.backends.execution.base import ExecutionBackend
 from themis.backends.storage.base import StorageBackend
 from themis.core.directories import profiles_path
-from themis.core.errors import MissingExtra, ThemisError, UnknownName, UsageError, described
+from themis.core.errors import MissingExtra, StoreReadonly, ThemisError, UnknownName, UsageError, described
 from themis.core.masking import holds_password, keep_secret, masked
 from themis.core.options import build, join_query, redacted, split_query
 
@@ -140,10 +140,21 @@ def check_storage(name: str | None = None) -> None:
 
 
 def check_storage_writable(name: str | None, doing: str) -> None:
-    """Raise :class:`StoreReadonly` where a profile forbids ``doing``, "evaluating" for one; opens nothing."""
-    profile: Any = storage_named(name).profile
-    if profile is not None:
-        profile.check_writable(doing)
+    """Raise :class:`StoreReadonly` where a profile forbids ``doing``, "evaluating" for one; opens nothing.
+
+    Also by another name of the place that the profile leads to, see :mod:`themis.backends.marks`.
+    """
+    if not os.path.lexists(profiles_path()):
+        return
+    from themis.backends.marks import marks_of
+
+    name = name or default_storage()
+    marks = marks_of(storage_named(name))
+    if marks.readonly:
+        raise StoreReadonly(
+            f"The store {redacted(name)} is readonly {marks.said_of(name)}, so {doing} is refused. Take "
+            "readonly out of its profile, or use another store."
+        )
 
 
 def check_executor(name: str | None) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from themis.backends.marks import Marks, marks_of
 from themis.backends.registry import Named, default_storage, open_storage, storage_named
 from themis.backends.storage.base import StorageBackend, created_at
 from themis.backends.storage.foreign import whole
@@ -39,6 +40,8 @@ class Store:
     """Whether the user's profile keeps it from being changed from here."""
     protected: bool = False
     """Whether deleting in it wants its name typed."""
+    marked_by: str | None = None
+    """The profile that says so; it may be another's name for the same place."""
     named: Named | None = field(default=None, compare=False, repr=False)
     """What its name meant when it was opened; ``None`` for one that was opened otherwise."""
 
@@ -47,28 +50,43 @@ class Store:
 
         Reads the profiles. As long as that file cannot be read at all, what is open counts as current.
         """
-        return self._still(_meaning)
+
+        def is_as_it_was(named: Named, opened: Named) -> bool:
+            marks = marks_of(named)
+            return (named.base, named.options, marks.readonly, marks.protected) == (
+                opened.base,
+                opened.options,
+                self.readonly,
+                self.protected,
+            )
+
+        return self._still(is_as_it_was)
 
     def is_in_place(self) -> bool:
         """Whether its name still leads to the same runs, whatever else the user may have changed."""
-        return self._still(lambda named: named.canonical)
+        return self._still(lambda named, opened: named.canonical == opened.canonical)
 
-    def _still(self, said: Callable[[Named], object]) -> bool:
+    def _still(self, is_the_same: Callable[[Named, Named], bool]) -> bool:
         if self.named is None:
             return True
         try:
-            return said(storage_named(self.name)) == said(self.named)
+            return is_the_same(storage_named(self.name), self.named)
         except UsageError:
             from themis.profiles import load_profiles
 
             return "" in load_profiles().problems
 
+    @property
+    def marks(self) -> Marks:
+        """What is forbidden here, and by which profile."""
+        return Marks(self.readonly, self.protected, self.marked_by)
+
     def check_writable(self, what: str) -> None:
         """Raise :class:`StoreReadonly` if ``what``, such as ``"deleting runs"``, must not be done here."""
         if self.readonly:
             raise StoreReadonly(
-                f"The store {self.name} is readonly in your profiles, so {what} is refused. Take readonly "
-                "out of its profile, or work on a copy."
+                f"The store {redacted(self.name)} is readonly {self.marks.said_of(self.name)}, so {what} is "
+                "refused. Take readonly out of its profile, or work on a copy."
             )
 
 
@@ -83,14 +101,9 @@ def open_store(name: str | None = None) -> Store:
     """The store that a name, path or URI means; the default one for ``None``."""
     chosen = name or default_storage()
     named = storage_named(chosen)
-    readonly, protected = (getattr(named.profile, flag, False) for flag in ("readonly", "protected"))
-    return Store(chosen, whole(open_storage(chosen)), readonly=readonly, protected=protected, named=named)
-
-
-def _meaning(named: Named) -> tuple[object, ...]:
-    """What makes a store another one; not the colour of its profile, say."""
-    flags = (getattr(named.profile, flag, False) for flag in ("readonly", "protected"))
-    return (named.base, named.options, *flags)
+    storage = whole(open_storage(chosen))
+    marks = marks_of(named)
+    return Store(chosen, storage, marks.readonly, marks.protected, marks.by, named)
 
 
 def remembered_rows(store: Store, limit: int) -> list[RunRow]:

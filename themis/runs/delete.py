@@ -21,6 +21,7 @@ from themis.core.errors import (
     UsageError,
     described,
 )
+from themis.core.options import redacted
 from themis.runs.annotations import annotate, is_live, person, run_held, seen
 from themis.runs.catalog import Store
 from themis.runs.trash import DAY_S, TRASH_DAYS, trash_of
@@ -193,9 +194,10 @@ def check_may_delete(store: Store, confirm: str | None) -> None:
     """Raise :class:`StoreReadonly`, or :class:`UsageError` if a protected store's name was not given."""
     store.check_writable("deleting runs")
     if store.protected and confirm != store.name:
+        name = redacted(store.name)
         raise UsageError(
-            f"The store {store.name} is protected: deleting in it wants its name typed "
-            f"(--confirm {store.name})."
+            f"The store {name} is protected {store.marks.said_of(store.name)}: deleting in it wants its name "
+            f"typed (--confirm {name})."
         )
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from themis.backends.execution.base import ExecutionBackend
+from themis.backends.marks import Place, marks_of, place_of
 from themis.backends.registry import (
     Named,
     executor_class,
@@ -103,6 +104,19 @@ def problems_elsewhere(profiles: Profiles | None = None) -> dict[str, str]:
             f"Add that profile, or take the default out: themis profiles default --unset {kind}."
         )
     return beside
+
+
+def doubles(profiles: Profiles | None = None) -> dict[str, str]:
+    """Storage profiles that lead where an earlier one does: name to the earlier one's. Lists show it once."""
+    said = profiles or load_profiles()
+    first: dict[Place, str] = {}
+    found = {}
+    for name, profile in said.storages.items():
+        with suppress(Exception):  # using it says what is wrong
+            place = place_of(Named(profile.type, profile.options, profile))
+            if place[1] and first.setdefault(place, name) != name:
+                found[name] = first[place]
+    return found
 
 
 def _is_something(said: Profiles, kind: str, name: str) -> bool:
@@ -266,7 +280,7 @@ def _storage_steps(name: str) -> Iterator[CheckStep]:
     step, storage = _tried("open", lambda: whole(open_storage(name)), repr)
     yield step
     try:
-        readonly = getattr(named.profile, "readonly", False)
+        readonly = marks_of(named).readonly
         more = "; readonly, so nothing is written" if readonly else ""
         yield _tried("connect", storage.list_runs, lambda runs: f"{len(runs):,} runs{more}")[0]
         if not readonly:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,7 +10,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, TypeVar
 
+from themis.backends.marks import each_place_once
 from themis.backends.registry import default_storage
+from themis.core.directories import data_dir
 from themis.core.errors import InvalidRunId, RunNotFound, StoreUnreachable, UsageError, described
 from themis.core.options import redacted
 from themis.runs.catalog import Store, open_store
@@ -27,14 +30,25 @@ SLOW_AFTER_S = 3.0
 
 
 def wanted_stores(named: Sequence[str] = (), *, everything: bool = False) -> list[str]:
-    """The names of the stores meant: those named; else, or as well, the default and all storage profiles.
+    """The names of the stores meant: those named; else, or as well, all the user has.
 
-    Each once, in this order. Reads the profiles only if it has to, and raises what they raise.
+    That is the default, every storage profile, and ``local`` if there are runs in it, so that none vanish
+    when another becomes the default. Each once, in this order; of several that are one place (as their
+    profiles spell it) the first. Reads the profiles only if it has to, and raises what they raise.
     """
     names = list(named)
     if everything or not names:
-        names += [default_storage(), *profiled_stores()]
+        names = each_place_once([*names, default_storage(), *profiled_stores(), *_local_in_use()])
     return list(dict.fromkeys(names))
+
+
+def _local_in_use() -> list[str]:
+    """The built-in ``local``, if something lies in it."""
+    try:
+        with os.scandir(data_dir() / "store" / "runs") as runs:
+            return ["local"] if any(runs) else []
+    except OSError:
+        return []
 
 
 def profiled_stores() -> list[str]:
