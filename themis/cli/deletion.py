@@ -19,7 +19,7 @@ from themis.runs.catalog import Store, find_run, open_store, split_address
 from themis.runs.delete import DeletePreview, Trashed, check_may_delete, delete, preview, refusal, restore
 from themis.runs.purge import expired, gc, half_purged, purge
 from themis.runs.purge_log import begun_purges
-from themis.runs.query import check_says_which
+from themis.runs.query import check_says_which, remarks
 from themis.runs.selection import matching_runs
 from themis.runs.stores import wanted_stores
 
@@ -161,6 +161,8 @@ def _matching(given: argparse.Namespace, *, trash: bool) -> Found:
             f"it without, name one store: --storage {' or '.join(map(redacted, found.stores))}."
         )
     if not found.runs:
+        for remark in remarks(given.query):
+            output.note(output.cut(remark, 2 * MOST_CELLS))
         output.note(f"No run in {output.cut(', '.join(map(redacted, found.stores)), MOST_CELLS)} matches.")
     return found.runs
 

@@ -12,6 +12,7 @@ from themis.core.options import redacted
 from themis.core.safe_text import safe_text
 from themis.runs import exit_codes
 from themis.runs.catalog import RunRow, open_store
+from themis.runs.query import remarks
 from themis.runs.selection import Selection, select, select_from
 from themis.runs.stores import wanted_stores
 
@@ -43,6 +44,8 @@ def list_runs(given: argparse.Namespace) -> int:
     if selection.left_out:
         output.note(f"{output.plural(selection.left_out, 'older run')} left out; --all shows all.")
     elif not selection.rows and not given.json:
+        for remark in remarks(query):
+            output.note(output.cut(remark, 2 * MOST_CELLS))
         _say_none(
             selection, [name for name in names if name not in {each.name for each in selection.failures}]
         )
