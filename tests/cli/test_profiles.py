@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import EntryPoint, EntryPoints
 
+from themis.backends import registry
 from themis.profiles import profiles_path
 
 
@@ -246,3 +248,15 @@ def test_an_executor_is_tried(themis):
     ran = themis("profiles", "test", "few", "--json")
     assert [each["name"] for each in ran.json["steps"]] == ["resolve", "open", "map", "shut down"]
     assert ran.code == 0
+
+
+def test_a_backend_is_asked_whether_it_takes_the_settings(themis, monkeypatch):
+    points = EntryPoints([EntryPoint("fussy", "tests.backends.strangers:Fussy", registry.STORAGE_GROUP)])
+    monkeypatch.setattr(registry, "entry_points", lambda **given: points.select(**given))
+    add = ["profiles", "add", "storage", "lab", "--type", "fussy", "--set"]
+    ran = themis(*add, "retries=-1")
+    assert (ran.code, "retries must not be negative" in ran.err) == (2, True)
+    assert themis(*add, "away=true").code == 0
+    assert themis("profiles", "edit", "lab", "--set", "retries=-1").code == 2
+    ran = themis("runs", "list", "--storage", "lab")
+    assert "It was raised by the profile 'lab'" in ran.err

@@ -29,6 +29,11 @@ class StorageProfile:
     colour: str | None = None
     """By which the app tells its runs from others."""
 
+    @property
+    def place(self) -> str:
+        """``storage.NAME``, as commands take it."""
+        return f"storage.{self.name}"
+
     @classmethod
     def of_table(cls, name: str, table: Any) -> StorageProfile:
         """The profile of a table of the file. Raises :class:`UsageError` for what it cannot mean."""

@@ -16,6 +16,7 @@ from themis.backends.execution.base import ExecutionBackend
 from themis.backends.marks import Place, marks_of, place_of
 from themis.backends.registry import (
     Named,
+    check_profile,
     executor_class,
     executor_named,
     is_path,
@@ -31,7 +32,16 @@ from themis.core.errors import UnknownName, UsageError, described
 from themis.core.options import redacted, split_query
 from themis.core.safe_text import storable
 from themis.models import open_model
-from themis.profiles import KINDS, Endpoint, Profile, Profiles, load_profiles, profiles_path
+from themis.profiles import (
+    KINDS,
+    Endpoint,
+    ExecutorProfile,
+    Profile,
+    Profiles,
+    StorageProfile,
+    load_profiles,
+    profiles_path,
+)
 from themis.profiles import editor as file
 from themis.profiles.endpoint import RESERVED
 from themis.profiles.secrets import forget
@@ -165,6 +175,7 @@ def add(kind: str, name: str, type_: str | None, settings: Mapping[str, Any]) ->
     wrong = {**missing_settings(kind, type_, settings), **wrong}
     if wrong:
         raise WrongSettings(wrong)
+    _check_can_be_made(kind, name, type_, table)
     head = {} if kind == "endpoint" else {"type": type_}
     file.add_profile(kind, name, {**head, **table})
     return find_profile(f"{kind}.{name}")
@@ -192,9 +203,19 @@ def edit(kind: str, name: str, changes: Mapping[str, Any]) -> ProfileRow:
         wrong = {**missing_settings(kind, type_, {**left, **given}), **wrong}
     if wrong:
         raise WrongSettings(wrong)
+    stays = {} if was is None else {key: value for key, value in kept.items() if key not in gone}
+    _check_can_be_made(kind, name, type_, {**stays, **table})
     head = {"type": changes["type"]} if changes.get("type") and kind != "endpoint" else {}
     file.edit_profile(kind, name, {**head, **table, **dict.fromkeys(gone)})
     return find_profile(f"{kind}.{name}")
+
+
+def _check_can_be_made(kind: str, name: str, type_: str | None, table: Mapping[str, Any]) -> None:
+    """Raise :class:`UsageError` where a backend does not take what a profile would say."""
+    if kind == "storage":
+        check_profile(StorageProfile.of_table(name, {"type": type_, **table}))
+    elif kind == "executor":
+        check_profile(ExecutorProfile.of_table(name, {"type": type_, **table}))
 
 
 def remove(kind: str, name: str) -> None:
