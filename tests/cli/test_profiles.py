@@ -6,6 +6,7 @@ import json
 from importlib.metadata import EntryPoint, EntryPoints
 
 from themis.backends import registry
+from themis.cli.main import main
 from themis.profiles import profiles_path
 
 
@@ -69,7 +70,7 @@ def test_defaults_that_are_no_profiles_are_fine(themis):
 def test_a_model_is_tried(themis):
     ran = themis("profiles", "test", "fake-math-llm")
     assert ran.code == 0
-    assert "answer  ok" in ran.out
+    assert ran.out.splitlines()[1].split()[:2] == ["answer", "ok"]
     ran = themis("profiles", "test", "fake-math-llm?error_rate=1", "--json")
     assert ran.code == 5
     assert (ran.json["ok"], ran.json["steps"][-1]["name"]) == (False, "answer")
@@ -260,3 +261,23 @@ def test_a_backend_is_asked_whether_it_takes_the_settings(themis, monkeypatch):
     assert themis("profiles", "edit", "lab", "--set", "retries=-1").code == 2
     ran = themis("runs", "list", "--storage", "lab")
     assert "It was raised by the profile 'lab'" in ran.err
+
+
+def test_steps_are_told_as_they_are_done(themis, monkeypatch, capsys):
+    class Waited:
+        """A step that is over once a person has been told that it takes long."""
+
+        def __init__(self, seconds, told, words):
+            self.told, self.words = told, words
+
+        def start(self):
+            self.told(*self.words)
+
+        def cancel(self):
+            shown.append(capsys.readouterr().out)
+
+    shown = []
+    monkeypatch.setattr("themis.cli.backends.threading.Timer", Waited)
+    write('[storage.x]\ntype = "memory"\n')
+    assert main(["profiles", "test", "x"]) == 0
+    assert [text.split()[0] for text in shown if text][:4] == ["STEP", "resolve", "open", "connect"]

@@ -224,3 +224,18 @@ def test_a_selection_of_several_stores_is_merged_and_counted():
     assert ([row.store for row in chosen.rows], chosen.left_out, chosen.stored) == (["b"] * 5, 0, 10)
     with pytest.raises(QueryError):
         select_from(["a"], "acc>", opener=opened)
+
+
+def test_who_waits_for_a_silent_store_is_told_once(monkeypatch):
+    monkeypatch.setattr(stores, "SLOW_AFTER_S", 0.05)
+    hanging, told = Hanging(), []
+
+    def on_slow(names):
+        told.append(names)
+        hanging.let_go.set()
+
+    selection = select_from(
+        ["quick", "silent"], opener=opener(quick=memory(summary("a")), silent=hanging), on_slow=on_slow
+    )
+    assert told == [["silent"]]
+    assert ([row.run_id for row in selection.rows], selection.failures) == (["a"], [])

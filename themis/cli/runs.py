@@ -14,7 +14,7 @@ from themis.runs import exit_codes
 from themis.runs.catalog import RunRow, open_store
 from themis.runs.query import remarks
 from themis.runs.selection import Selection, select, select_from
-from themis.runs.stores import wanted_stores
+from themis.runs.stores import FIND_WITHIN_S, wanted_stores
 
 _HEADER = ("STATUS", "RUN", "BENCHMARK", "MODEL", "N", "SCORE", "±", "ERR", "AGE")
 _RIGHT = frozenset({4, 5, 6, 7, 8})
@@ -31,7 +31,7 @@ def list_runs(given: argparse.Namespace) -> int:
         with paused_gc():
             selection = select(open_store(names[0]), query, limit, trash=trash)
     else:
-        selection = select_from(names, query, limit, trash=trash)
+        selection = select_from(names, query, limit, trash=trash, within_s=FIND_WITHIN_S, on_slow=_say_slow)
     if given.json:
         output.say_json(_listed(selection))
     elif selection.rows:
@@ -50,6 +50,11 @@ def list_runs(given: argparse.Namespace) -> int:
             selection, [name for name in names if name not in {each.name for each in selection.failures}]
         )
     return exit_codes.DONE
+
+
+def _say_slow(names: list[str]) -> None:
+    where = output.cut(", ".join(map(redacted, names)), MOST_CELLS)
+    output.note(f"Waiting for {where}, {FIND_WITHIN_S:g} s at most. --storage NAME asks only that one.")
 
 
 def _say_none(selection: Selection, names: list[str]) -> None:

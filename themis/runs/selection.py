@@ -66,14 +66,20 @@ def select_from(
     trash: bool | None = None,
     within_s: float = ANSWER_WITHIN_S,
     opener: Callable[[str], Store] = open_store,
+    on_slow: Callable[[list[str]], None] | None = None,
 ) -> Selection:
     """The newest ``limit`` runs of several stores that match, as :func:`select`; asked all at once.
 
-    A store that fails, or does not answer ``within_s`` seconds, is one of the ``failures``.
+    A store that fails, or does not answer ``within_s`` seconds, is one of the ``failures``. ``on_slow`` as
+    for :func:`ask_stores`.
     """
     row_test(query)  # one error, not one for each store
     answers = ask_stores(
-        names, lambda store: select(store, query, limit, trash=trash), within_s=within_s, opener=opener
+        names,
+        lambda store: select(store, query, limit, trash=trash),
+        within_s=within_s,
+        opener=opener,
+        on_slow=on_slow,
     )
     found = [each.value for each in answers if each.value is not None]
     merged = sorted((row for each in found for row in each.rows), key=lambda row: row.created, reverse=True)

@@ -22,7 +22,7 @@ T = TypeVar("T")
 ANSWER_WITHIN_S = 30.0
 """Seconds after which a store that says nothing is left alone."""
 FIND_WITHIN_S = 10.0
-"""The same, where a person waits for one run to be found."""
+"""The same, where a person waits for a list, or for one run to be found."""
 MOST_AT_ONCE = 8
 """Stores that are asked at the same time; one that is slow gives its place to the next."""
 SLOW_AFTER_S = 3.0
@@ -126,12 +126,14 @@ def ask_stores(
     *,
     within_s: float = ANSWER_WITHIN_S,
     opener: Callable[[str], Store] = open_store,
+    on_slow: Callable[[list[str]], None] | None = None,
 ) -> list[Answer[T]]:
     """Open each store and put a question to it, each in a thread of its own; the answers in order.
 
     Whatever a store raises is its answer, and one that says nothing ``within_s`` is :class:`StoreUnreachable`
     and left to its thread, which keeps no program from ending. Of many, :data:`MOST_AT_ONCE` are asked at
-    once, and more when those are slow.
+    once, and more when those are slow. ``on_slow`` is called once, with the names of those that have said
+    nothing yet, when the first of them are slow.
     """
     asked = list(names)
     answers: dict[int, Answer[T]] = {}
@@ -152,6 +154,9 @@ def ask_stores(
             started += _begin(waiting, MOST_AT_ONCE - busy, ask)
             if not changed.wait(min(left, SLOW_AFTER_S)):
                 slow = started - len(answers)  # they keep no place from those who have not been asked
+                if on_slow is not None:
+                    on_slow([name for number, name in enumerate(asked) if number not in answers])
+                    on_slow = None
         return [answers.get(n) or _silent(name, within_s) for n, name in enumerate(asked)]
 
 
