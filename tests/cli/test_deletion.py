@@ -60,13 +60,15 @@ def test_delete_says_how_to_undo_and_that_undoes_it(themis, many):
     ran = themis("runs", "delete", "run-0", "run-1", "--yes", "--storage", many)
     assert ran.code == 0
     assert ran.out == "deleted ./many:run-0\ndeleted ./many:run-1\n"
-    said, _, undo = ran.err.strip().partition(" Undo: ")
-    assert said == "In the trash for 30 d."
+    undo, said = ran.err.splitlines()
+    assert said == "In the trash until somebody runs 'themis runs gc', which takes it after 30 d."
+    undo = undo.removeprefix("Undo: ")
     assert undo == "themis runs restore ./many:run-0 ./many:run-1"
     assert ids(themis("runs", "list", "--json", "--storage", many)) == ["run-2", "run-3"]
     assert ids(themis("runs", "list", "--json", "--trash", "--storage", many)) == ["run-0", "run-1"]
     assert (
-        "themis runs restore run-0 brings it back" in themis("runs", "show", "run-0", "--storage", many).out
+        "gc may take it in 30 d; themis runs restore ./many:run-0 brings it back"
+        in themis("runs", "show", "run-0", "--storage", many).out
     )
     ran = themis(*undo.split()[1:])
     assert ran.out == "restored ./many:run-0\nrestored ./many:run-1\n"
@@ -201,6 +203,19 @@ def test_hostile_names_are_shown_and_not_obeyed(themis, hostile, assert_harmless
         assert ran.code in (0, 1), ran
         assert_harmless(ran.out)
         assert_harmless(ran.err)
+
+
+def test_the_trash_says_since_when_by_whom_and_for_how_long(themis, many, write_run, tmp_path):
+    trash = {"at": time.time() - 20 * 86_400, "by": "ada@gpu", "until": time.time() + 10 * 86_400 + 60}
+    write_run(tmp_path / "many", "old", annotations={"trash": trash})
+    write_run(tmp_path / "many", "due", annotations={"trash": {**trash, "until": 2.0}})
+    header, *rows = themis("runs", "list", "--trash", "--storage", many).out.splitlines()
+    assert header.endswith("AGE  DELETED  BY       KEPT")
+    assert sorted(row[header.index("DELETED") :].strip() for row in rows) == [
+        "20 d  ada@gpu  gc may take it in 10 d",
+        "20 d  ada@gpu  gc takes it",
+    ]
+    assert "DELETED" not in themis("runs", "list", "--storage", many).out
 
 
 # Several stores

@@ -39,7 +39,7 @@ def delete_runs(given: argparse.Namespace) -> int:
     doomed = [preview(store, run_id) for store, run_id in found]
     if given.dry_run:
         return _say_would("would_delete", doomed, _stores(found), as_json=given.json)
-    _refuse_live(doomed)
+    _refuse_live(found, doomed)
     confirm = _asked(given, found, doomed, f"Delete {_runs(doomed)}?", " They go to the trash.")
     if confirm is None:
         return exit_codes.FAILED
@@ -56,7 +56,8 @@ def delete_runs(given: argparse.Namespace) -> int:
             output.say(f"deleted {output.cut(output.address(each.store, each.run_id), MOST_CELLS)}")
         if trashed:
             days = output.duration(trashed[0].until - trashed[0].at)
-            output.note(f"In the trash for {days}. Undo: {_undo_command(given, trashed)}")
+            output.note(f"Undo: {_undo_command(given, trashed)}")
+            output.note(f"In the trash until somebody runs 'themis runs gc', which takes it after {days}.")
     return _told(refused)
 
 
@@ -89,7 +90,7 @@ def purge_runs(given: argparse.Namespace, *, trash: bool = True) -> int:
     doomed = [_preview_or_rest(store, run_id) for store, run_id in found]
     if given.dry_run:
         return _say_would("would_purge", doomed, _stores(found), as_json=given.json)
-    _refuse_live(doomed)
+    _refuse_live(found, doomed)
     confirm = _asked(given, found, doomed, f"Delete {_runs(doomed)} for good?", " This cannot be undone.")
     if confirm is None:
         return exit_codes.FAILED
@@ -185,13 +186,13 @@ def _preview_or_rest(store: Store, run_id: str) -> DeletePreview:
         return DeletePreview(run_id, store.name, "half deleted", None)
 
 
-def _refuse_live(doomed: Sequence[DeletePreview]) -> None:
+def _refuse_live(found: Found, doomed: Sequence[DeletePreview]) -> None:
     """Nothing goes if one of several cannot."""
-    for each in doomed:
+    for (store, run_id), each in zip(found, doomed, strict=True):
         if each.live:
             raise RunHeld(
-                f"{each.run_id} is {each.status}, so nothing was deleted. Cancel it first: themis runs "
-                f"cancel {each.run_id}"
+                f"{run_id} is {each.status}, so nothing was deleted. Cancel it first: themis runs cancel "
+                f"{store.address(run_id)}"
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,7 +12,7 @@ from themis.backends.marks import Marks, marks_of
 from themis.backends.registry import Named, default_storage, open_storage, storage_named
 from themis.backends.storage.base import StorageBackend, created_at
 from themis.backends.storage.foreign import whole
-from themis.core.errors import RunNotFound, StoreReadonly, UsageError
+from themis.core.errors import InvalidRunId, RunNotFound, StoreReadonly, UnknownName, UsageError
 from themis.core.options import redacted
 from themis.core.safe_text import storable
 from themis.runs.row import RunRow, row_of
@@ -81,6 +82,10 @@ class Store:
         """What is forbidden here, and by which profile."""
         return Marks(self.readonly, self.protected, self.marked_by)
 
+    def address(self, run_id: str) -> str:
+        """``STORE:RUN_ID``, as a hint gives it to a shell; without the password that a name may hold."""
+        return shlex.quote(f"{redacted(self.name)}:{run_id}")
+
     def check_writable(self, what: str) -> None:
         """Raise :class:`StoreReadonly` if ``what``, such as ``"deleting runs"``, must not be done here."""
         if self.readonly:
@@ -144,21 +149,51 @@ def split_address(address: str) -> tuple[str | None, str]:
 def find_run(address: str, storage: str | None = None) -> tuple[Store, str]:
     """The store and id that an address means; without a store, the only one of the user's that has it.
 
-    Raises :class:`RunNotFound` with what was looked through, :class:`UsageError` naming the stores if several
+    What is no id may be the name that a person gave a run, or ``STORE:NAME``, if only one has it. Raises
+    :class:`RunNotFound` with what was looked through, :class:`UsageError` naming the stores if several
     have it, :class:`StoreUnreachable` if none has it and not all could be asked.
     """
     named, run_id = split_address(address)
     if named is not None and storage is not None and named != storage:
         raise UsageError(f"{address!r} names the store {named!r}, and --storage names {storage!r}.")
-    if named is None and storage is None:
+    try:
+        return _with_id(run_id, named or storage)
+    except (RunNotFound, InvalidRunId, UnknownName) as exc:
+        found = _with_name(address, storage)
+        store, colon, name = address.partition(":")  # a name may hold more colons, an id none
+        if not found and colon and storage in (None, store):
+            found = _with_name(name, store)
+        if not found:
+            raise
+        if len(found) > 1:
+            addresses = ", ".join(f"{redacted(store.name)}:{each}" for store, each in found)
+            raise UsageError(
+                f"{address!r:.200} is the name of {len(found)} runs. Write which one: {addresses}"
+            ) from exc
+        return found[0]
+
+
+def _with_id(run_id: str, storage: str | None) -> tuple[Store, str]:
+    if storage is None:
         from themis.runs.stores import only_store_with, wanted_stores
 
         names = wanted_stores()
         if len(names) > 1:
             return only_store_with(run_id, names), run_id
-    store = open_store(named or storage)
+    store = open_store(storage)
     if not store.backend.run_exists(run_id):
         raise RunNotFound(
             f"There is no run {run_id!r} in {store.name}. 'themis runs list' shows the ones there are."
         )
     return store, run_id
+
+
+def _with_name(name: str, storage: str | None) -> list[tuple[Store, str]]:
+    """The runs that a person gave this name, in a store or in all of the user's that can be asked."""
+    from themis.runs.stores import FIND_WITHIN_S, ask_stores, wanted_stores
+
+    def named(store: Store) -> list[str]:
+        return [row.run_id for row in all_rows(store) if row.annotations and row.name == name]
+
+    answers = ask_stores(wanted_stores([storage] if storage else []), named, within_s=FIND_WITHIN_S)
+    return [(each.store, run_id) for each in answers if each.store is not None for run_id in each.value or ()]
