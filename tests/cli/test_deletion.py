@@ -64,6 +64,8 @@ def test_delete_says_how_to_undo_and_that_undoes_it(themis, many):
     assert said == "In the trash until somebody runs 'themis runs gc', which takes it after 30 d."
     undo = undo.removeprefix("Undo: ")
     assert undo == "themis runs restore ./many:run-0 ./many:run-1"
+    again = themis("runs", "delete", "run-0", "--yes", "--storage", many)
+    assert (again.code, again.out) == (0, "was in the trash: ./many:run-0\n")
     assert ids(themis("runs", "list", "--json", "--storage", many)) == ["run-2", "run-3"]
     assert ids(themis("runs", "list", "--json", "--trash", "--storage", many)) == ["run-0", "run-1"]
     assert (

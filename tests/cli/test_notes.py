@@ -9,6 +9,8 @@ def test_tags_come_and_go(themis, finished):
     ran = themis("runs", "tag", "-good", finished, "--json", "-hard")
     assert ran.json["annotations"].get("tags") is None
     assert themis("runs", "tag", finished).out == "local:ten  tags: –\n"
+    assert themis("runs", "tag", finished, "--json", "+z", "-z2").json["annotations"]["tags"] == ["z"]
+    themis("runs", "tag", finished, "-z")
     themis("runs", "tag", finished, "+-h")
     assert themis("runs", "tag", finished, "+later", "--json").code == 0
 

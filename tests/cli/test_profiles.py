@@ -281,3 +281,20 @@ def test_steps_are_told_as_they_are_done(themis, monkeypatch, capsys):
     write('[storage.x]\ntype = "memory"\n')
     assert main(["profiles", "test", "x"]) == 0
     assert [text.split()[0] for text in shown if text][:4] == ["STEP", "resolve", "open", "connect"]
+
+
+def test_an_empty_secret_is_not_called_one(themis):
+    words = [
+        "profiles",
+        "add",
+        "endpoint",
+        "lab",
+        "--set",
+        "base_url=https://h.example.org/v1",
+        "--set",
+        "key=",
+    ]
+    ran = themis(*words)
+    assert ran.code == 2
+    assert "'key' is empty; leave it out (--unset key) for none." in ran.err
+    assert "holds a secret" not in ran.err

@@ -327,3 +327,11 @@ def test_profiles_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     profiles_path().parent.mkdir(parents=True)
     profiles_path().write_text("not toml at all [")
     assert any(each.ok is False for each in checks("profiles").values())
+
+
+def test_of_half_a_copy_no_resume_is_advised(tmp_path: Path) -> None:
+    store = make_store("local", tmp_path)
+    make_run(store, copying={"from": "elsewhere"}, summary={"done": 9})
+    health = examine_run(store, RUN)
+    assert {"half-copy", "summary"} <= {each.kind for each in health.findings}
+    assert not [each for each in health.findings if "resume" in each.mend]

@@ -52,8 +52,10 @@ def delete_runs(given: argparse.Namespace) -> int:
         undo = [{"address": output.address(each.store, each.run_id), **each._asdict()} for each in trashed]
         output.say_json({"deleted": [each["address"] for each in undo], "undo": undo, **_as_object(refused)})
     else:
+        before = {(each.store, each.run_id) for each in doomed if each.trashed is not None}
         for each in trashed:
-            output.say(f"deleted {output.cut(output.address(each.store, each.run_id), MOST_CELLS)}")
+            did = "was in the trash:" if (each.store, each.run_id) in before else "deleted"
+            output.say(f"{did} {output.cut(output.address(each.store, each.run_id), MOST_CELLS)}")
         if trashed:
             days = output.duration(trashed[0].until - trashed[0].at)
             output.note(f"Undo: {_undo_command(given, trashed)}")

@@ -89,18 +89,18 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, allow_abbrev=False)
         self.declare: Callable[[_Parser], None] | None = None
-        self.collects_dashes: str | None = None
-        """A positional argument that takes the words with one dash before them, too."""
+        self.collects_signs: str | None = None
+        """A positional argument that takes the words with a plus or one dash before them, too."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         if self.declare is not None:
             declare, self.declare = self.declare, None
             declare(self)
-        if self.collects_dashes is None:
+        if self.collects_signs is None:
             return super().parse_known_args(args, namespace)
-        dashed = [each for each in args if each[:1] == "-" and each[:2] != "--" and each not in ("-h", "-")]
-        given, unknown = super().parse_known_args([each for each in args if each not in dashed], namespace)
-        getattr(given, self.collects_dashes).extend(dashed)
+        signed = [each for each in args if _is_signed(each)]
+        given, unknown = super().parse_known_args([each for each in args if not _is_signed(each)], namespace)
+        getattr(given, self.collects_signs).extend(signed)
         return given, unknown
 
     def error(self, message: str) -> NoReturn:
@@ -117,6 +117,10 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(
             f"{self.prog!r} has no command {value!r:.100}.{meant} It has: {', '.join(action.choices)}."
         )
+
+
+def _is_signed(word: str) -> bool:
+    return word[:1] == "+" or (word[:1] == "-" and word[:2] != "--" and word not in ("-h", "-"))
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -262,7 +266,7 @@ def _tag(parser: _Parser) -> None:
     parser.add_argument("run", metavar="RUN", help=_RUN)
     parser.add_argument("tag", nargs="*", metavar="+TAG|-TAG", help="+good adds, -good takes away")
     _add_common(parser)
-    parser.collects_dashes = "tag"
+    parser.collects_signs = "tag"
 
 
 def _text(parser: _Parser) -> None:
