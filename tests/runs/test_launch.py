@@ -28,10 +28,10 @@ from themis.evaluation.host import process_started
 from themis.runs import launch as launching
 from themis.runs.catalog import list_rows
 from themis.runs.launch import _made_run_id, launch
-from themis.runs.spec import RunSpec
 from themis.runs.logs import logs_of, names_store
 from themis.runs.places import log_path
 from themis.runs.runner import main as runner_main
+from themis.runs.spec import RunSpec
 from themis.runs.watch import glance
 
 
@@ -344,8 +344,7 @@ def test_the_runner_says_how_it_is_called(capsys) -> None:
 
 LAUNCHER = """
 import json, sys, time
-from themis.runs.launch import _made_run_id, launch
-from themis.runs.spec import RunSpec
+from themis.runs.launch import launch
 from themis.runs.spec import RunSpec
 run = launch(RunSpec("demo", "fake-math-llm?latency=20ms", limit=60, max_workers=1, run_id="r1"))
 print(json.dumps([run.pid, str(run.log)]), flush=True)
