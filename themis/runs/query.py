@@ -176,7 +176,8 @@ class _Parser:
         self._is_new = is_new
 
     def test(self, word: Word) -> RowTest:
-        _check_letters(word)
+        if "*" in word.plain or word.plain[:1] == "(":
+            _check_letters(word)
         test = _bare(word.text) if word.quoted else self._signed(word)
         return (lambda row: not test(row)) if word.negated else test
 
