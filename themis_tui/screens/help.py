@@ -65,11 +65,15 @@ _TITLES = {
     "profile_form": "this screen",
     "doctor": "this screen",
     "text": "this screen",
+    "dialog": "this question",
+    "copy": "this question",
+    "menu": "this question",
+    "annotate": "this question",
     "filter": "filter",
     "app": "everywhere",
     "other": "typing and the rest",
 }
-_ORDER = ("this screen", "moving", "marking", "filter", "everywhere", "typing and the rest")
+_ORDER = ("this screen", "this question", "moving", "marking", "filter", "everywhere", "typing and the rest")
 
 
 def _passages(groups: dict[str, list[KeyHelp]], about: str) -> Iterable[Passage]:
