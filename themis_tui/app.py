@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from themis_tui.beside import Beside, BesideMoved
     from themis_tui.draft import Draft
+    from themis_tui.screens.run_actions import Undo
 
 HERE = Path(__file__).parent
 AWAITED_AT_MOST_S = 0.05
@@ -86,7 +87,7 @@ class ThemisApp(App[None]):
         """What processes of their own are doing for it."""
         self._first_look = first_look
         self.clock = clock
-        self.undo: Callable[[], str] | None = None
+        self.undo: Undo | None = None
         """Takes the last change back, and says so."""
         self._awaited: Key | None = None
         self._awaited_until: Timer | None = None

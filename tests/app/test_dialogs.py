@@ -84,7 +84,8 @@ async def test_keys_that_would_be_typed_are_not_offered_while_one_types(world, o
         await until(pilot, lambda: isinstance(pilot.app.focused, Input))
         await until(pilot, lambda: "esc clear" in read(pilot).splitlines()[-1])
         keys = read(pilot).splitlines()[-1]
-        assert "f1 help" in keys and "tab complete" in keys
+        assert "f1 help" in keys
+        assert "tab complete" in keys
         for key in ("+ new run", "D delete", "? help", "space"):
             assert key not in keys
 

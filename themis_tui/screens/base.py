@@ -140,6 +140,13 @@ class ThemisScreen(Screen[None]):
 
         self.run_worker(asking, thread=True, group=group, exclusive=True, exit_on_error=False)
 
+    def forget(self, *groups: str) -> bool:
+        """Make the answers void that are still to come to such questions; whether there are any."""
+        waiting = [group for group in groups if not self._group_free(group)]
+        for group in waiting:
+            self._asked[group] += 1
+        return bool(waiting)
+
     def _group_free(self, group: str) -> bool:
         """Whether no question of the group is still being answered."""
         return not any(each.group == group and not each.is_finished for each in self.workers)

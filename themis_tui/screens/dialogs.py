@@ -11,7 +11,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Button, Input, Static
 
 from themis_tui.screens.dialog import Dialog
-from themis_tui.text import line, lines
+from themis_tui.text import Part, line, lines
 from themis_tui.widgets.key_line import KeyLine
 
 
@@ -30,7 +30,7 @@ class ConfirmDialog(Dialog[bool]):
     ]
 
     def __init__(
-        self, title: str, facts: Sequence[str], yes: str, no: str = "Cancel", typed: str | None = None
+        self, title: str, facts: Sequence[Part], yes: str, no: str = "Cancel", typed: str | None = None
     ) -> None:
         """``typed``: what has to be typed before the answer can be yes."""
         super().__init__()

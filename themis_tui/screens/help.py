@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from textual.screen import Screen
 
@@ -31,7 +31,7 @@ class KeyHelp(NamedTuple):
     help: str
 
 
-def keys_of(screen: Screen[object]) -> dict[str, list[KeyHelp]]:
+def keys_of(screen: Screen[Any]) -> dict[str, list[KeyHelp]]:
     """Group to keys, for where the focus is now."""
     groups: dict[str, dict[str, KeyHelp]] = {}
     for key, active in screen.active_bindings.items():
@@ -49,7 +49,7 @@ def keys_of(screen: Screen[object]) -> dict[str, list[KeyHelp]]:
 class HelpPage(TextPage):
     """The help of one screen."""
 
-    def __init__(self, screen: Screen[object], about: str) -> None:
+    def __init__(self, screen: Screen[Any], about: str) -> None:
         super().__init__("help", list(_passages(keys_of(screen), about)))
 
 
