@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,15 @@ from themis.profiles import profiles_path
 from themis.runs.annotations import set_name
 from themis.runs.catalog import open_store
 from themis.runs.delete import delete, preview
+from themis.runs.trash import DAY_S
+from themis.runs.union import State, StoreState
 from themis_tui.screens.deleting import MOST_NAMED, Doomed, Plan, facts
 from themis_tui.screens.dialogs import ConfirmDialog
 from themis_tui.screens.runs import RunsScreen
+from themis_tui.screens.runs_head import badges
 from themis_tui.stays import MOST_REASONS, Stays, stays_said
+from themis_tui.watching import LookFailed
+from themis_tui.words import trash_said
 
 
 def table(pilot):
@@ -229,3 +235,76 @@ def test_refusals_are_one_line_for_each_reason():
     assert len(said) == MOST_REASONS + 1
     assert said[-1] == "And 2 more stay, for other reasons."
     assert "secret" not in stays_said([Stays("postgresql://me:secret@host/db:r", "no")])[0]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 40)])
+async def test_a_row_of_the_trash_says_so_and_when_by_whom_and_for_how_long(
+    size, stores, opened, until, read, monkeypatch
+):
+    monkeypatch.setenv("USER", "ada")
+    delete(open_store("local"), "l1")
+    async with opened(size=size) as pilot:
+        await until(pilot, lambda: addresses(pilot) == ALL - {"local:l1"})
+        await until(pilot, lambda: "● local 1" in read(pilot))
+        assert "3 stores · 3 runs" in read(pilot)
+        await pilot.press("slash", *"is:trashed", "enter")
+        await until(pilot, lambda: len(table(pilot).rows.shown) == 1)
+        await until(pilot, lambda: "▽" in read(pilot).splitlines()[5])
+        await until(pilot, lambda: "deleted now by ada@" in read(pilot) or "ago by ada@" in read(pilot))
+        assert "30 days left" in read(pilot)
+        assert "✓ completed" in read(pilot), "what it was is known still"
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 40)])
+async def test_a_run_with_a_name_shows_its_id_too(size, stores, opened, until, read):
+    set_name(open_store("local"), "l1", "the very long name of a run that nobody would ever remember again")
+    async with opened(size=size) as pilot:
+        await ready(pilot, until)
+        await until(pilot, lambda: table(pilot).go_to_key("local:l1"))
+        await until(pilot, lambda: "  l1" in read(pilot))
+        assert "the very long name of a run" in read(pilot)
+        if size[0] == 80:
+            assert "✓ completed" in read(pilot).splitlines()[-5]
+
+
+@pytest.mark.parametrize(
+    ("trash", "said"),
+    [
+        ({"at": 0.0, "by": "ada@box", "until": 30 * DAY_S}, "deleted 1d ago by ada@box; 29 days left"),
+        ({"at": 0.0, "until": 1.4 * DAY_S}, "deleted 1d ago; hours left"),
+        ({"at": 0.0, "until": DAY_S}, "deleted 1d ago; 'themis runs gc' deletes it for good"),
+        ({"at": 0.0, "by": 7, "until": "never"}, "deleted 1d ago; 29 days left"),
+        ({"at": "yesterday", "by": "ada"}, "deleted by ada"),
+        ({"at": 0.0, "purging": 1.0}, "deleted 1d ago, and being deleted for good"),
+        ({}, ""),
+    ],
+)
+def test_what_a_stranger_stored_as_trash_is_said_as_far_as_it_goes(trash, said):
+    assert trash_said({"trash": trash}, DAY_S) == said
+
+
+async def test_why_the_list_is_not_refreshed_stands_below_it_says_so(world, opened, until, read):
+    async with opened(storage="local") as pilot:
+        await until(pilot, lambda: len(table(pilot).rows.all) == 3 and pilot.app.screen._listed.settled)
+        pilot.app.screen.post_message(LookFailed(OSError("the disk is on fire")))
+        await until(pilot, lambda: "! not refreshed" in read(pilot).splitlines()[0])
+        await until(pilot, lambda: "! the disk is on fire" in read(pilot).splitlines()[1])
+
+
+async def test_the_detail_grows_older_with_its_row(world, opened, until, read):
+    moment = [time.time()]
+    async with opened(clock=lambda: moment[0]) as pilot:
+        await until(pilot, lambda: len(table(pilot).rows.all) == 3 and pilot.app.screen._listed.settled)
+        moment[0] += 3_600 * 5
+        pilot.app.screen._age()
+        await until(pilot, lambda: read(pilot).count("5h") == 4)
+        assert "5h ago" in read(pilot)
+
+
+def test_a_reason_that_is_cut_names_the_key_that_tells_all_of_it():
+    broken = StoreState("broken", State.FAILED, "no " * 40, None, 0, True, True, None, None)
+    local = StoreState("local", State.READY, None, None, 3, True, True, None, None)
+    said = badges([local, broken], 78)
+    assert said.plain.endswith("I tells all")
+    assert said.cell_length <= 78
+    assert "I tells" not in badges([local, broken], 30).plain

@@ -379,6 +379,7 @@ class RunActions(ThemisScreen):
         self.ask("undo", undo, self._undone)
 
     def _undone(self, done: Undone) -> None:
+        self.app.clear_notifications()  # what was said of the change is so no more
         if done.said:
             tell(self.app, done.said)
         tell_stays(self.app, done.staying)

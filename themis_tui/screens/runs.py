@@ -222,6 +222,7 @@ class RunsScreen(RunActions):
     def _age(self) -> None:
         if self.is_seen:
             self.table.redraw_changed()
+            self._draw_preview()
 
     def _draw(self) -> None:
         self._draw_head()
@@ -239,6 +240,9 @@ class RunsScreen(RunActions):
         stores, news = self._listed.stores, self._news()
         if len(stores) > 1:
             yield badges(stores, width)
+        reason = self._why_stale()
+        if reason is not None and rows.all:
+            yield line(("! ", "$bad"), (reason, "$dim")).truncate(width, ellipsis=True)
         for work in self._works:
             yield work_line(work, width)
         if news:
@@ -265,6 +269,11 @@ class RunsScreen(RunActions):
         if self._failure is not None or (len(stores) == 1 and stores[0].state == "failed"):
             return "! not refreshed"
         return "as last seen" if not stores or (len(stores) == 1 and not stores[0].verified) else None
+
+    def _why_stale(self) -> str | None:
+        """The reason, where no badge gives it."""
+        stores = self._listed.stores
+        return self._failure or (stores[0].reason if len(stores) == 1 else None)
 
     def _draw_empty(self) -> None:
         none = not self.table.rows.shown
