@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from themis_tui.beside import Beside, BesideMoved
     from themis_tui.draft import Draft
+    from themis_tui.screens.profile_line import Trial
     from themis_tui.screens.run_actions import Undo
 
 HERE = Path(__file__).parent
@@ -85,6 +86,8 @@ class ThemisApp(App[None]):
         self.doors = doors or Doors()
         self.works: list[Beside] = []
         """What processes of their own are doing for it."""
+        self.trials: dict[str, Trial] = {}
+        """What trying profiles has shown."""
         self._first_look = first_look
         self.clock = clock
         self.undo: Undo | None = None

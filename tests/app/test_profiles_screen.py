@@ -10,6 +10,7 @@ from textual.widgets import Input
 from tests.app.test_hostile import FORBIDDEN, HOSTILE
 from themis.core.check_step import CheckStep
 from themis.profiles import load_profiles, profiles_path
+from themis.runs import profiles
 from themis_tui.screens.dialogs import ConfirmDialog
 from themis_tui.screens.kind_menu import KindMenu
 from themis_tui.screens.new_run import NewRunScreen
@@ -116,6 +117,43 @@ async def test_a_storage_is_tried_step_by_step(file, opened, until, read, size):
         await pilot.press("G", "t")
         await until(pilot, lambda: "✗ key failed" in read(pilot))
         assert "The environment has no LAB_KEY" in " ".join(read(pilot).split())
+
+
+async def test_what_a_trial_showed_is_kept_while_its_profile_says_the_same(file, opened, until, read):
+    moment = [1_000.0]
+    async with opened(clock=lambda: moment[0]) as pilot:
+        await to_profiles(pilot, until)
+        await pilot.press("t")
+        await until(pilot, lambda: "● reachable" in read(pilot))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen))
+        moment[0] += 300
+        profiles.add("storage", "another", "memory", {})
+        await to_profiles(pilot, until)
+        await until(pilot, lambda: "● reachable  5m ago" in read(pilot))
+        assert "another" in read(pilot)
+        profiles.edit("storage", "team", {"root": "/tmp/elsewhere"})
+        await pilot.press("r")
+        await until(pilot, lambda: "○ not tried" in read(pilot))
+
+
+async def test_a_trial_that_was_left_is_not_said_to_go_on(file, opened, until, read, monkeypatch):
+    may_go_on = threading.Event()
+
+    def slow(kind, name):
+        assert may_go_on.wait(20)
+        yield CheckStep("first", True, 0.004, "")
+
+    monkeypatch.setattr("themis.runs.profiles.steps", slow)
+    async with opened() as pilot:
+        await to_profiles(pilot, until)
+        await pilot.press("t")
+        await until(pilot, lambda: "trying …" in read(pilot))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen))
+        may_go_on.set()
+        await to_profiles(pilot, until)
+        await until(pilot, lambda: "not tried" in read(pilot))
 
 
 async def test_steps_are_seen_as_they_are_done(file, opened, until, read, monkeypatch):
