@@ -258,6 +258,40 @@ async def test_a_secret_itself_is_refused_and_not_said(file, opened, until, read
         assert "verysecret" not in file.read_text()
 
 
+async def test_a_secret_typed_by_mistake_is_not_shown(file, opened, until, read):
+    async with opened() as pilot:
+        await to_profiles(pilot, until)
+        await pilot.press("G", "e")
+        screen = await to_form(pilot, until)
+        await type_into(pilot, "key", "sk-abcdef0123456789")
+        await until(pilot, lambda: "never the secret: env:NAME" in " ".join(read(pilot).split()))
+        await until(pilot, lambda: "sk-abc" not in read(pilot))
+        await pilot.press("ctrl+u", *"env:")
+        assert "1 to mend" in read(pilot)
+        await pilot.press(*"LAB_KEY")
+        await until(pilot, lambda: not screen.checked.problems)
+        await until(pilot, lambda: "env:LAB_KEY" in read(pilot))
+        await type_into(pilot, "base_url", "http://me:geheim@127.0.0.1/v1")
+        await until(pilot, lambda: "geheim" not in read(pilot))
+
+
+async def test_a_new_form_says_what_it_still_needs_and_blames_nobody(opened, until, read):
+    async with opened() as pilot:
+        await to_profiles(pilot, until)
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(pilot.app.screen, KindMenu) and pilot.app.focused)
+        await pilot.press("enter")
+        screen = await to_form(pilot, until)
+        await until(pilot, lambda: "1 still needed" in read(pilot))
+        assert "Give it a name." not in read(pilot)
+        await until(pilot, lambda: "data directory if not g…" in read(pilot))
+        await pilot.press("f5")
+        await until(pilot, lambda: "Give it a name." in read(pilot))
+        await type_into(pilot, "profile-name", "no good")
+        await until(pilot, lambda: "1 to mend" in read(pilot))
+        assert screen.checked.problems
+
+
 async def test_a_form_is_left_at_once_unless_something_was_typed(file, opened, until, read):
     before = file.read_text()
     async with opened() as pilot:

@@ -23,6 +23,10 @@ _NAMES = {
 }
 
 
+KEYS = 14
+"""Cells for the keys."""
+
+
 class KeyHelp(NamedTuple):
     """One thing that can be done, and by which keys."""
 
@@ -83,9 +87,9 @@ def _passages(groups: dict[str, list[KeyHelp]], about: str) -> Iterable[Passage]
     for group, helps in groups.items():
         titled.setdefault(_TITLES.get(group, group), []).extend(helps)
     for title in sorted(titled, key=lambda each: _ORDER.index(each) if each in _ORDER else len(_ORDER)):
-        yield Passage("\n".join(_line(each) for each in titled[title]), title)
+        yield Passage("\n".join(_line(each) for each in titled[title]), title, indent=KEYS + 3)
 
 
 def _line(each: KeyHelp) -> str:
     said = each.help or each.word
-    return f"  {' '.join(sorted(each.keys, key=len)):<14} {said}"
+    return f"  {' '.join(sorted(each.keys, key=len)):<{KEYS}} {said}"
