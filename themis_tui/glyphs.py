@@ -25,6 +25,7 @@ NONE = "–"
 DOT = "·"
 CURSOR = "▌"
 MARK = "◆"
+PIN = "★"
 BACK = "‹"
 SWATCH = "■"
 RULE = "─"
@@ -34,7 +35,8 @@ SPARKS = "▁▂▃▄▅▆▇█"
 LEFT_END, RIGHT_END, POINT = "├", "┤", "●"
 
 _PAIRS = (
-    "▽v ○o ●* ◌~ ‖= ✓+ ✗x †! ⊘/ ◐% ·. –- ▌> ◆# ‹< ─- ━= █# ■# ▁_ ▂_ ▃. ▄- ▅- ▆= ▇+ ├[ ┤] ±~ …~ ×x ⏎\\ ▾v ▴^"
+    "▽v ★* ○o ●* ◌~ ‖= ✓+ ✗x †! ⊘/ "
+    "◐% ·. –- ▌> ◆# ‹< ─- ━= █# ■# ▁_ ▂_ ▃. ▄- ▅- ▆= ▇+ ├[ ┤] ±~ …~ ×x ⏎\\ ▾v ▴^"
 )
 _TWINS = str.maketrans({pair[0]: pair[1] for pair in _PAIRS.split()})
 

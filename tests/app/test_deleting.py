@@ -308,3 +308,23 @@ def test_a_reason_that_is_cut_names_the_key_that_tells_all_of_it():
     assert said.plain.endswith("I tells all")
     assert said.cell_length <= 78
     assert "I tells" not in badges([local, broken], 30).plain
+
+
+async def test_runs_are_pinned_and_let_go_whatever_one_store_refuses(stores, opened, until, read):
+    async with opened() as pilot:
+        await ready(pilot, until)
+        await mark_all(pilot, until)
+        await pilot.press("asterisk")
+        await until(pilot, lambda: "3 runs pinned; z takes it back." in read(pilot))
+        await until(pilot, lambda: "ro:r1 stays" in read(pilot))
+        await until(pilot, lambda: sum("★" in row for row in read(pilot).splitlines()[3:8]) == 3)
+        await pilot.press("z")
+        await until(pilot, lambda: "3 runs no longer pinned" in read(pilot))
+        await until(pilot, lambda: not any(row.pinned for row in table(pilot).rows.all))
+        await pilot.press("ctrl+backslash", "g")
+        await until(pilot, lambda: table(pilot).go_to_key("local:l1"))
+        await pilot.press("asterisk")
+        await until(pilot, lambda: "1 run pinned" in read(pilot))
+        await until(pilot, lambda: table(pilot).row.pinned)
+        await pilot.press("asterisk")
+        await until(pilot, lambda: "1 run no longer pinned; z takes it back." in read(pilot))

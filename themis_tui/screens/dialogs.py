@@ -46,8 +46,9 @@ class ConfirmDialog(Dialog[bool]):
             with VerticalScroll(id="dialog-facts", can_focus=False):
                 yield Static(lines(line(fact) for fact in self._facts))
             if self._typed is not None:
-                wanted = line("Type ", (self._typed, "bold"), " to go on, then enter:")
-                yield Static(wanted, id="dialog-wanted")
+                yield Static(
+                    line("Type ", (self._typed, "bold"), " to go on, then enter:"), id="dialog-wanted"
+                )
                 yield Input(id="dialog-typed", compact=True, select_on_focus=False)
                 yield Static(id="dialog-problem")
             with Horizontal(id="dialog-answers"):

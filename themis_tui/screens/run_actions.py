@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from themis.runs.watch import RunView
     from themis_tui.draft import Draft
     from themis_tui.screens.copying import Plan
+    from themis_tui.screens.pinning import Pinning
     from themis_tui.widgets.reader import Passage
     from themis_tui.widgets.table import Table
 
@@ -94,7 +95,7 @@ class RunActions(ThemisScreen):
 
     why_not_again = why_not_any
     why_not_log = why_not_copy_id = why_not_copy_command = why_not_any
-    why_not_annotate = why_not_tag = why_not_copy = why_not_any
+    why_not_annotate = why_not_tag = why_not_copy = why_not_pin = why_not_any
 
     @property
     def targets(self) -> list[Target]:
@@ -232,6 +233,26 @@ class RunActions(ThemisScreen):
 
     def do_annotate(self) -> None:
         self._annotate("run-name")
+
+    def do_pin(self) -> None:
+        doors, targets = self.doors, self.targets
+
+        def work() -> Pinning:
+            from themis_tui.screens.pinning import pin
+
+            return pin(doors, targets)
+
+        self.ask("annotate", work, self._pinned)
+
+    def _pinned(self, done: Pinning) -> None:
+        from themis_tui.screens.pinning import pinned_said, unpinning
+
+        if done.changed:
+            self.last_undo = unpinning(self.doors, done)
+            tell(self.app, f"{pinned_said(done)}; z takes it back.")
+        tell_stays(self.app, done.staying)
+        if self.watcher is not None:
+            self.watcher.look_now()
 
     def do_tag(self) -> None:
         self._annotate("tags")

@@ -12,7 +12,7 @@ from textual.content import Content
 from themis.core.options import redacted
 from themis.runs.row import RunRow
 from themis_tui import figures
-from themis_tui.glyphs import DOT, STATUS
+from themis_tui.glyphs import DOT, PIN, STATUS
 from themis_tui.text import Part, cut_middle, line, lines, plain
 from themis_tui.widgets.columns import Cell, Column, cell
 from themis_tui.words import (
@@ -110,6 +110,8 @@ def preview(row: RunRow, now: float, width: int, *, store: bool = False, also: S
             (line(row.name).truncate(MOST_NAME, ellipsis=True).plain, "bold $foreground"),
             (f"  {cut_middle(plain(row.run_id), MOST_ID)}", "$dim"),
         ]
+    if row.pinned:
+        first.insert(0, (f"{PIN} ", "$accent"))
     if store:
         first.append((f"  {redacted(row.store)}", "$dim"))
     first += ["  ", status_part(row.status.word)]
@@ -130,7 +132,8 @@ def preview_beside(
     row: RunRow, now: float, width: int, *, store: bool = False, also: Sequence[str] = ()
 ) -> Content:
     """The same in a column beside the list, and every metric."""
-    rows = [line((run_name(row), "bold $foreground"))]
+    pin: list[Part] = [(f"{PIN} ", "$accent")] if row.pinned else []
+    rows = [line(*pin, (run_name(row), "bold $foreground"))]
     if row.name:
         rows.append(line((cut_middle(plain(row.run_id), width), "$dim")))
     rows.append(line(status_part(row.status.word)))
@@ -262,7 +265,8 @@ def _store_key(row: RunRow) -> str:
 
 
 def _name(row: RunRow) -> Cell:
-    return cell(short_name(row))
+    name = cell(short_name(row))
+    return ((f"{PIN} ", "accent"), *name) if row.pinned else name
 
 
 def _done_key(row: RunRow) -> int | None:

@@ -39,9 +39,10 @@ class KeyLine(Steady):
 
     def _renewed(self, screen: Screen[object]) -> None:
         if self.is_attached and self.size.width:
-            # Under a dialog the keys are those of the dialog.
-            under = self.app.screen is not screen and self.app.screen.is_modal
-            self.draw(line() if under else _line(screen, self.size.width - 2))
+            if self.app.screen is not screen and self.app.screen.is_modal:
+                self.draw(line())  # the keys are those of the dialog above
+            else:
+                self.draw(_line(screen, self.size.width - 2))
 
 
 def _line(screen: Screen[object], width: int) -> Content:
