@@ -122,9 +122,11 @@ def _length(badges: Sequence[Sequence[Part]]) -> int:
 
 def _reason(said: str, room: int) -> list[Part]:
     """Why it failed; where there is no room for all of it, the key that tells it."""
-    if line(said).cell_length <= room or room < LEAST_REASON + len(TELLS):
+    left = room - len(TELLS)
+    if line(said).cell_length <= room or left < 0:
         return [(_cut(said, room), "$dim")]
-    return [(_cut(said, room - len(TELLS)), "$dim"), (TELLS[:3], "$accent"), (TELLS[3:], "$dim")]
+    began: list[Part] = [(_cut(said, left), "$dim")] if left >= LEAST_REASON else []
+    return [*began, (TELLS[:3], "$accent"), (TELLS[3:], "$dim")]
 
 
 def _cut(text: str, width: int) -> str:
