@@ -18,7 +18,8 @@ from themis_tui.screens.run_actions import Target, Undo, Undone
 from themis_tui.stays import Stays, stays_said, tell_stays
 from themis_tui.text import Part, tell
 
-MOST_NAMED = 6
+MOST_NAMED, FEW_NAMED = 6, 2
+"""Runs named in the question: all of it, and a name to type, has to fit in 24 lines."""
 READONLY = "its store is readonly in your profiles."
 IN_TRASH = "it lies in the trash already."
 
@@ -93,11 +94,12 @@ def facts(what: Plan) -> Iterator[Part]:
         yield ""
     previews = [each.preview for each in what.going]
     stores = list(dict.fromkeys(redacted(each.store) for each in previews))
-    for each in previews[:MOST_NAMED]:
+    named = FEW_NAMED if what.staying and len(previews) > FEW_NAMED + 1 else MOST_NAMED
+    for each in previews[:named]:
         store = f"{redacted(each.store)}:" if len(stores) > 1 else ""
         yield f"{store}{each.run_id}   {each.status}, {_records(each.records)}"
-    if len(previews) > MOST_NAMED:
-        yield f"and {len(previews) - MOST_NAMED} more"
+    if len(previews) > named:
+        yield f"and {len(previews) - named} more"
     records = sum(each.records or 0 for each in previews)
     size = sum(each.bytes or 0 for each in previews)
     known = f", {figures.size(size)}" if size else ""
@@ -108,8 +110,8 @@ def facts(what: Plan) -> Iterator[Part]:
     else:
         it = "it" if len(previews) == 1 else "them"
         yield (
-            f"Kept in the trash; z brings {it} back. Nothing goes from there by itself: 'themis runs gc' "
-            f"deletes what has been in it for {TRASH_DAYS:g} days."
+            f"Kept in the trash; z brings {it} back. Only 'themis runs gc' deletes {it} for good, "
+            f"after {TRASH_DAYS:g} days."
         )
 
 
