@@ -198,7 +198,8 @@ class ThemisApp(App[None]):
 
     def _show_works(self) -> None:
         for screen in self.screen_stack:
-            if isinstance(screen, ThemisScreen):
+            # One that is on its way out, with the app say, has nothing left to show it on.
+            if isinstance(screen, ThemisScreen) and screen.children:
                 screen.show_works(self.works)
 
     def do_help(self) -> None:

@@ -94,6 +94,8 @@ class ProfileFormScreen(ThemisScreen):
         """The options that there are fields for."""
         self._timer: Timer | None = None
         self._saving = False
+        self._tried = False
+        """Whether it was to be saved once: then what is missing is wrong."""
         self._kept: Filled | None = None
         """What was filled in when it was opened, or written last."""
 
@@ -168,7 +170,7 @@ class ProfileFormScreen(ThemisScreen):
         if checked.options is not None:
             self._make_fields(checked.options)
         self._offer(checked.types)
-        empty = self._empty
+        empty = set() if self._tried else self._empty
         self._show_problems({name: said for name, said in checked.problems.items() if name not in empty})
         self._draw_head("")
         self._draw_about()
@@ -289,7 +291,7 @@ class ProfileFormScreen(ThemisScreen):
 
     def do_save(self) -> None:
         filled, row, new, was = self._filled(), self.row, self.new, self._values
-        self._saving = True
+        self._saving = self._tried = True
         self._draw_head("writing …")
         self.ask(
             "save",
