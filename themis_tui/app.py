@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -12,6 +13,7 @@ from rich.segment import Segments
 from rich.text import Text
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.css.query import NoMatches
 from textual.events import Event, Key, Paste
 from textual.screen import Screen
 from textual.timer import Timer
@@ -198,9 +200,9 @@ class ThemisApp(App[None]):
 
     def _show_works(self) -> None:
         for screen in self.screen_stack:
-            # One that is on its way out, with the app say, has nothing left to show it on.
-            if isinstance(screen, ThemisScreen) and screen.children:
-                screen.show_works(self.works)
+            if isinstance(screen, ThemisScreen):
+                with suppress(NoMatches):  # it is on its way out, with the app say, piece by piece
+                    screen.show_works(self.works)
 
     def do_help(self) -> None:
         from themis_tui.screens.help import HelpPage
