@@ -257,7 +257,7 @@ def test_an_unknown_name_tells_of_the_users_profiles_and_what_is_near(entry_poin
         open_storage("teem")
     assert str(caught.value) == (
         "There is no storage backend 'teem', nor a profile of that name. Perhaps 'team' was meant. There "
-        "are: local, memory; of your profiles: team, x, broken. For a folder, write ./teem."
+        "are: local, memory, postgres, s3; of your profiles: team, x, broken. For a folder, write ./teem."
     )
     with pytest.raises(UnknownName, match=r"Perhaps 'many' was meant.*of your profiles: many\.$"):
         open_executor("mani")
