@@ -87,7 +87,7 @@ class Guide:
 
 def grown(half: float, whole: float, count: int, wanted: int) -> float:
     """Seconds for ``wanted`` records by ``a n + b n²`` through the two that were measured."""
-    b = (whole - 2 * half) / (count * count / 2)
+    b = max(0.0, (whole - 2 * half) / (count * count / 2))  # a busy machine may hide that it grows
     a = (whole - b * count * count) / count
     return a * wanted + b * wanted * wanted
 
@@ -110,7 +110,7 @@ def saving(url: str, bucket: str, counts: list[int], guide: int, repeat: int) ->
     seconds: dict[int, float] = {}
     for count in counts:
         records = made_records(count)
-        saves, loads, decodes = [], [], []
+        saves, loads, decodes, bares = [], [], [], []
         for _ in range(repeat if count <= 10_000 else 1):
             with S3StorageBackend(bucket, endpoint_url=url) as store:
                 store.save_run_metadata(RUN, metadata(RUN, 1.0))
@@ -124,6 +124,7 @@ def saving(url: str, bucket: str, counts: list[int], guide: int, repeat: int) ->
                 saves.append(timed(save))
                 sent = told(asked)
                 lines = codec.encode_lines(records)
+                bares.append(bare_load(client_of(url), bucket))
                 with codec.paused_gc():
                     loads.append(timed(lambda store=store: store.load_generation_records(RUN)))
                     decodes.append(
@@ -136,9 +137,11 @@ def saving(url: str, bucket: str, counts: list[int], guide: int, repeat: int) ->
                 deleted = timed(lambda store=store: store.delete_run(RUN))
         seconds[count] = statistics.median(saves)
         load, decode = statistics.median(loads), statistics.median(decodes)
+        bare = statistics.median(bares)
         print(
             f"save {count:,}: {seconds[count]:.3f} s ({count / seconds[count]:,.0f}/s; {sent}); "
-            f"load {load:.3f} s, decode alone {decode:.3f} s ({decode / load:.2f}); delete {deleted:.3f} s",
+            f"load {load:.3f} s, decode alone {decode:.3f} s ({decode / load:.2f}), bare GETs and decode "
+            f"{bare:.3f} s; delete {deleted:.3f} s",
             flush=True,
         )
     half, whole = Guide(client_of(url), bucket).seconds(made_records(guide))
@@ -148,6 +151,22 @@ def saving(url: str, bucket: str, counts: list[int], guide: int, repeat: int) ->
             f"guide, {count:,}: {by_guide:,.0f} s by n² from {guide // 2:,} in {half:.2f} s and {guide:,} in "
             f"{whole:.2f} s: {by_guide / seconds[count]:,.0f} times"
         )
+
+
+def bare_load(client: Any, bucket: str) -> float:
+    """Seconds to get the objects of a run side by side and to decode them, by the driver alone."""
+    found = client.list_objects_v2(Bucket=bucket, Prefix=f"themis-experiments/data/{RUN}/")["Contents"]
+    keys = [each["Key"] for each in found]
+
+    def get(key: str) -> bytes:
+        body: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+        return body
+
+    def load() -> None:
+        with ThreadPoolExecutor(8) as pool, codec.paused_gc():
+            [codec.decode_lines(body, GenerationRecord) for body in pool.map(get, keys)]
+
+    return timed(load)
 
 
 def client_of(url: str) -> Any:
