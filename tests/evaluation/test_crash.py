@@ -24,7 +24,7 @@ def crash() -> ModuleType:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_nothing_is_lost_and_nothing_asked_twice(seed: int, crash: ModuleType, tmp_path: Path) -> None:
-    seen = crash.kill_and_resume(tmp_path, 400, random.Random(seed))
+    seen = crash.kill_and_resume(tmp_path, 400, random.Random(seed), server=None)
     assert seen.startswith("killed with ")
 
 
@@ -32,5 +32,5 @@ def test_nothing_is_lost_and_nothing_asked_twice(seed: int, crash: ModuleType, t
 def test_a_killed_rescoring_never_looks_whole_and_is_gone_on_with(
     seed: int, crash: ModuleType, tmp_path: Path
 ) -> None:
-    seen = crash.kill_and_rescore(tmp_path, 400, random.Random(seed))
+    seen = crash.kill_and_rescore(tmp_path, 400, random.Random(seed), server=None)
     assert seen.startswith("killed with ")
