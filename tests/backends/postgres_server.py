@@ -6,6 +6,7 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -70,6 +71,22 @@ class PostgresServer:
     def stop(self, mode: str = "fast") -> None:
         """``immediate`` is a crash: nothing is written any more, every connection is cut."""
         self._run("pg_ctl", "-D", self.data, "-w", "-m", mode, "stop")
+
+    def hang(self) -> None:
+        """Hold all its processes: the kernel still takes what is sent, and nobody answers."""
+        for pid in self._processes():
+            os.kill(pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """After :meth:`hang`."""
+        for pid in self._processes():
+            os.kill(pid, signal.SIGCONT)
+
+    def _processes(self) -> list[int]:
+        first = int((self.data / "postmaster.pid").read_text().split()[0])
+        told = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], stdout=subprocess.PIPE, check=True, text=True)
+        rows = [tuple(map(int, line.split())) for line in told.stdout.splitlines()]
+        return [first, *(pid for pid, parent in rows if parent == first)]
 
     def remove(self) -> None:
         """Stop it, if it runs, and leave nothing behind."""

@@ -4,6 +4,7 @@ import os
 import pickle
 import socket
 import threading
+import time
 import traceback
 import uuid
 from contextlib import ExitStack
@@ -15,7 +16,7 @@ import pytest
 from tests.backends.postgres_server import QUICK, PostgresServer, binaries
 from themis.backends import open_storage
 from themis.backends.registry import storage_named
-from themis.backends.storage import postgres_connections, postgres_records
+from themis.backends.storage import postgres_address, postgres_connections, postgres_records
 from themis.backends.storage.annotations import NEVER_SAVED
 from themis.backends.storage.postgres import PostgresStorageBackend
 from themis.core import codec
@@ -422,6 +423,48 @@ def test_while_the_server_is_away_everything_else_says_so(own_server: PostgresSe
     backend.close()
 
 
+def test_a_server_that_hangs_holds_nobody_for_ever(
+    own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(postgres_address, "GRACE_S", 0.2)
+    backend = PostgresStorageBackend(own_server.uri(), statement_timeout=0.3, connect_timeout=2.0)
+    backend.patience_s = 0.1
+    backend.save_generation_record(RUN, generation("before"))
+    backend.flush()
+    own_server.hang()
+    try:
+        backend.save_generation_record(RUN, generation("meanwhile"))
+        for call in (
+            backend.list_runs,
+            lambda: backend.save_run_metadata(RUN, {}),
+            lambda: list(backend.iter_generation_records(RUN)),
+            lambda: backend.delete_run("other"),
+        ):
+            started = time.monotonic()
+            with pytest.raises(StoreUnreachable):
+                call()
+            assert time.monotonic() - started < 15.0
+        with pytest.raises(StoreUnreachable):
+            backend.close()
+    finally:
+        own_server.go_on()
+    backend.patience_s = 30.0
+    backend.save_generation_record(RUN, generation("after"))
+    assert [each.id for each in backend.load_generation_records(RUN)] == ["before", "meanwhile", "after"]
+    backend.close()
+
+
+def test_a_transfer_that_goes_on_is_not_taken_for_silence(
+    store: PostgresStorageBackend, monkeypatch: pytest.MonkeyPatch
+):
+    def slow(connection) -> int:
+        connection.silence_s = 0.5
+        query = "SELECT repeat('x', 200000), pg_sleep(0.1) FROM generate_series(1, 12)"
+        return len(connection.execute(query).fetchall())
+
+    assert store._connections.run("read slowly", slow) == 12
+
+
 def test_connections_that_are_cut_again_and_again_lose_nothing(
     store: PostgresStorageBackend, postgres: PostgresServer
 ):
@@ -562,11 +605,41 @@ def test_no_more_connections_than_said(store: PostgresStorageBackend, postgres: 
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(store._connections._idle) <= postgres_connections.MOST_CONNECTIONS
+    counted = f"SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%{store.schema}%'"
+    count = f"{counted} AND application_name = 'themis'"
+    assert 0 < rows(postgres, count)[0][0] <= postgres_connections.MOST_CONNECTIONS
     copy = pickle.loads(pickle.dumps(store))
-    assert copy._connections._idle == []
+    assert copy._connections._pools == []
+    before = threads_of_the_pool()
     store.close()
-    assert store._connections._idle == []
+    assert threads_of_the_pool() == before - 2
+    wait_for(lambda: rows(postgres, count) == [(0,)])
+
+
+def wait_for(condition) -> None:
+    waiting = threading.Event()
+    for _ in range(500):
+        if condition():
+            return
+        waiting.wait(0.02)
+    pytest.fail("it did not come")
+
+
+def threads_of_the_pool() -> int:
+    return sum(thread.name.startswith("postgres-") for thread in threading.enumerate())
+
+
+def test_whoever_is_refused_is_told_at_once_and_nothing_goes_on_trying(caplog, capfd):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        uri = f"postgresql://owner@127.0.0.1:{unused.getsockname()[1]}/db"
+        before = threads_of_the_pool()
+        started = time.monotonic()
+        for _ in range(5):
+            refused(uri)
+        assert time.monotonic() - started < 2.0
+    wait_for(lambda: threads_of_the_pool() <= before)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_with_pgbouncer_nothing_outlives_a_transaction(postgres: PostgresServer, schema: str):
