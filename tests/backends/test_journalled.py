@@ -89,6 +89,7 @@ def test_a_flush_gives_up_after_its_patience_and_says_why(root: Path):
     with pytest.raises(StoreUnreachable, match="no route"):
         store.flush()
     store.mend()
+    store.patience_s = WITHIN_S
     store.flush()
     assert ids(store) == ["before", "waits"]
     store.close()
