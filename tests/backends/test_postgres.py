@@ -31,7 +31,10 @@ from themis.core.errors import (
     StoreUnreachable,
     UsageError,
 )
+from themis.runs import profiles
+from themis.runs.catalog import open_store
 from themis.runs.row import row_of
+from themis.runs.stores import only_store_with
 from themis.testing import StorageBackendSuite
 from themis.testing.storage.examples import evaluation, full_metadata, generation
 from themis.testing.storage.place import helper
@@ -688,8 +691,44 @@ def test_a_service_is_shown_by_where_it_leads(
         backend.save_run_metadata(RUN, {"run_id": RUN})
         assert backend.list_runs() == [RUN]
         assert [step.name for step in backend.check()] == [
-            "resolve", "connect", "authenticate", "schema", "write", "read back", "list", "delete",
+            "find host", "reach", "authenticate", "schema", "write", "read back", "list", "delete",
         ]  # fmt: skip
+
+
+@pytest.fixture
+def profiled(postgres: PostgresServer, schema: str, tmp_path, monkeypatch: pytest.MonkeyPatch):
+    """Two profiles of one database."""
+    (tmp_path / "profiles.toml").write_text(
+        f"[storage.team]\ntype = 'postgres'\nconnection_string = 'env:TEAM_URI'\nschema = '{schema}'\n"
+        f"[storage.same]\ntype = 'postgres'\nconnection_string = 'env:TEAM_URI'\nschema = '{schema}'\n"
+        "journal = false\n"
+    )
+    monkeypatch.setenv("THEMIS_CONFIG_DIR", str(tmp_path))
+    monkeypatch.setenv("TEAM_URI", postgres.uri())
+
+
+@pytest.mark.usefixtures("profiled")
+def test_a_profile_is_tried_in_steps_of_which_none_comes_twice(monkeypatch: pytest.MonkeyPatch):
+    names = [step.name for step in profiles.steps("storage", "team")]
+    assert names == [
+        "resolve", "open", "find host", "reach", "authenticate", "schema",
+        "write", "read back", "list", "delete",
+    ]  # fmt: skip
+    monkeypatch.setenv("TEAM_URI", "postgresql://ada@127.0.0.1:1/evals")
+    failed = list(profiles.steps("storage", "team"))[-1]
+    assert (failed.name, failed.ok) == ("reach", False)
+    assert "nothing listens on port 1" in failed.message
+
+
+@pytest.mark.usefixtures("profiled")
+def test_two_names_of_one_database_are_one_store_when_a_run_is_looked_for():
+    stores = {name: open_store(name) for name in ("team", "same")}
+    try:
+        stores["team"].backend.save_run_metadata(RUN, {"run_id": RUN})
+        assert only_store_with(RUN, list(stores), opener=stores.__getitem__) in stores.values()
+    finally:
+        for each in stores.values():
+            each.backend.close()
 
 
 def test_another_version_of_the_server_will_do(other_postgres: PostgresServer):
