@@ -7,7 +7,7 @@ import threading
 import time
 import traceback
 import uuid
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from operator import length_hint
 
 import psycopg
@@ -32,9 +32,10 @@ from themis.core.errors import (
     UsageError,
 )
 from themis.runs import profiles
-from themis.runs.catalog import open_store
+from themis.runs.catalog import Store, open_store
 from themis.runs.row import row_of
 from themis.runs.stores import only_store_with
+from themis.runs.union import Catalog
 from themis.testing import StorageBackendSuite
 from themis.testing.storage.examples import evaluation, full_metadata, generation
 from themis.testing.storage.place import helper
@@ -766,3 +767,95 @@ def test_a_second_look_brings_only_what_changed(store: PostgresStorageBackend):
     last = store.changed_since(again.stamps, lambda summary: summary)
     assert list(last) == []
     assert sorted(last.stamps) == ["a", "c"]
+
+
+# Word of changes
+
+
+def test_whoever_listens_hears_of_every_kind_of_change(
+    store: PostgresStorageBackend, postgres: PostgresServer
+):
+    store.save_run_metadata(RUN, {"run_id": RUN})
+    with (
+        PostgresStorageBackend(postgres.uri(), schema=store.schema) as other,
+        PostgresStorageBackend(postgres.uri(), schema=f"{store.schema}_2") as stranger,
+        closing(other.changes(10.0)) as heard,
+    ):
+        assert next(heard)
+        for number, change in enumerate(
+            (
+                lambda: store.save_annotations(RUN, {"n": 1}, NEVER_SAVED),
+                lambda: store.save_run_metadata("another", {"run_id": "another"}),
+                lambda: store.save_generation_record("third", generation("a")),
+                lambda: store.delete_run(RUN),
+            )
+        ):
+            change()
+            assert next(heard), number
+    with closing(other.changes(0.05)) as heard:
+        assert next(heard)
+        stranger.save_run_metadata(RUN, {"run_id": RUN})
+        assert not next(heard)
+        stranger.close()
+
+
+def test_a_run_that_changes_all_the_time_is_told_of_once_a_second_and_at_its_end(
+    store: PostgresStorageBackend,
+):
+    with closing(store.changes(1.5)) as heard:
+        assert next(heard)
+        started = time.monotonic()
+        for n in range(100):
+            store.save_run_metadata(RUN, {"run_id": RUN, "n": n})
+        took = time.monotonic() - started
+        told = sum(iter(lambda: next(heard), False))
+    assert 2 <= told <= 2 + took
+    store.save_run_metadata(RUN, {"run_id": RUN, "n": 101})
+    store.save_run_metadata(RUN, {"run_id": RUN, "n": 102})
+    with closing(store.changes(5.0)) as heard:
+        assert next(heard)
+        store.close()  # which does not take what is untold with it
+        assert next(heard)
+
+
+def test_a_listener_whose_connection_is_cut_is_told(store: PostgresStorageBackend, postgres: PostgresServer):
+    store.save_run_metadata(RUN, {"run_id": RUN})
+    heard = store.changes(10.0)
+    assert next(heard)
+    postgres.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+    with pytest.raises(StoreUnreachable):
+        next(heard)
+    assert list(PostgresStorageBackend(postgres.uri(), pgbouncer=True).changes(1.0)) == []
+
+
+def test_a_list_that_is_watched_shows_what_others_change_without_looking(
+    store: PostgresStorageBackend, postgres: PostgresServer
+):
+    store.save_run_metadata("first", {"run_id": "first"})
+    with (
+        PostgresStorageBackend(postgres.uri(), schema=store.schema) as watching,
+        Catalog([Store("team", watching)]) as catalog,
+    ):
+        catalog.look(now=False)
+        (shelf,) = catalog._shelves.values()
+        wait_for(lambda: catalog.changes(0.0) is not None and shelf.listens and shelf.due_at > 10.0)
+        wait_for(lambda: not catalog.changes(1.5))  # it has looked once more, since it listens
+        store.save_run_metadata("second", {"run_id": "second"})
+        added = []
+        wait_for(
+            lambda: added.extend(row.run_id for each in catalog.changes(1.0) for row in each.added) or added
+        )
+        assert added == ["second"]
+        postgres.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+        wait_for(lambda: not shelf.listens)
+        store.delete_run("second")
+        gone = []
+        wait_for(
+            lambda: (
+                catalog.look(now=False)
+                or gone.extend(row.run_id for each in catalog.changes(0.1) for row in each.gone)
+                or gone
+            )
+        )
+        assert gone == ["second"]
+    wait_for(lambda: not any(each.name == "themis-listen" for each in threading.enumerate()))
