@@ -91,15 +91,16 @@ class PostgresConnections:
         self._lock = threading.Lock()
 
     def _taken(self) -> tuple[_Pool, Connection]:
-        until = time.monotonic() + WAIT_S
+        until, fresh = time.monotonic() + WAIT_S, False
         while time.monotonic() < until:
             pool = self._pool()
             with suppress(PoolTimeout, PoolClosed):  # closed by another thread: there will be a new one
                 connection = pool.getconn(timeout=LOOK_EVERY_S)
-                if not _was_told_something(connection):
+                if fresh or not _was_told_something(connection):
                     return pool, connection
                 _give_back(pool, connection)
                 self._leave(pool)
+                fresh = True  # one that has something to read at once may be of a server that greets
                 continue
             if pool.refusals:
                 self._leave(pool)
