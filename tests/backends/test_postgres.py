@@ -16,9 +16,10 @@ import pytest
 from tests.backends.postgres_server import QUICK, PostgresServer, binaries
 from themis.backends import open_storage
 from themis.backends.registry import storage_named
-from themis.backends.storage import postgres_address, postgres_connections, postgres_records
+from themis.backends.storage import postgres_address, postgres_connections, postgres_records, postgres_schema
 from themis.backends.storage.annotations import NEVER_SAVED
 from themis.backends.storage.postgres import PostgresStorageBackend
+from themis.backends.storage.postgres_schema import migrate, quoted_schema, stored_version
 from themis.core import codec
 from themis.core.entities import ExperimentReport
 from themis.core.errors import (
@@ -113,6 +114,28 @@ def test_a_hundred_starters_make_the_tables_once(postgres: PostgresServer, schem
     assert rows(postgres, f'SELECT version, count(*) OVER () FROM "{schema}".schema_version') == [(1, 1)]
     with PostgresStorageBackend(postgres.uri(), schema=schema) as backend:
         assert len(backend.list_runs()) == 100
+
+
+def test_who_waited_for_another_to_make_the_tables_sees_them(postgres: PostgresServer, schema: str):
+    quoted, failed = quoted_schema(schema), []
+
+    def wait_and_migrate() -> None:
+        try:
+            migrate(second, quoted, "here")
+        except Exception as exc:  # looked at below
+            failed.append(exc)
+
+    with psycopg.connect(postgres.uri()) as first, psycopg.connect(postgres.uri(), autocommit=True) as second:
+        second.execute("SET default_transaction_isolation = 'repeatable read'")
+        assert stored_version(second, quoted) is None  # which the server remembers for this session
+        first.execute("SELECT pg_advisory_xact_lock(%s)", (postgres_schema._lock_number(quoted),))
+        waiting = threading.Thread(target=wait_and_migrate)
+        waiting.start()
+        wait_for(lambda: rows(postgres, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))
+        migrate(first, quoted, "here")
+        first.commit()
+        waiting.join()
+    assert failed == []
 
 
 def test_of_two_annotators_the_slower_is_told(store: PostgresStorageBackend, postgres: PostgresServer):
@@ -295,6 +318,14 @@ def test_each_way_of_not_getting_in_is_told_apart(postgres: PostgresServer):
         error = refused(uri)
         assert isinstance(error, kind), (uri, error)
         assert said in str(error)
+
+
+def test_a_wrong_password_is_tried_once(postgres: PostgresServer):
+    log = postgres.folder / "log"
+    before = log.read_text().count("password authentication failed")
+    refused(postgres.uri(password="wrong-password"))
+    wait_for(lambda: log.read_text().count("password authentication failed") > before)
+    assert log.read_text().count("password authentication failed") == before + 1
 
 
 def test_a_server_that_says_nothing_is_left(postgres: PostgresServer):

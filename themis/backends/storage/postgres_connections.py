@@ -134,10 +134,11 @@ class _Pool(ConnectionPool[Connection]):
         class Connecting(PostgresConnection):
             @classmethod
             def connect(cls, conninfo: str = "", **_: Any) -> PostgresConnection:  # type: ignore[override]
-                made = address.connect()
-                if isinstance(made, PostgresConnection):
-                    return made
-                refusals.append(made)
+                if not refusals:  # the pool tries once more, and a wrong password counts where it is tried
+                    made = address.connect()
+                    if isinstance(made, PostgresConnection):
+                        return made
+                    refusals.append(made)
                 raise psycopg.OperationalError("refused")
 
         self.refusals = refusals
