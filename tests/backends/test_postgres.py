@@ -19,7 +19,12 @@ from themis.backends.registry import storage_named
 from themis.backends.storage import postgres_address, postgres_connections, postgres_records, postgres_schema
 from themis.backends.storage.annotations import NEVER_SAVED
 from themis.backends.storage.postgres import PostgresStorageBackend
-from themis.backends.storage.postgres_schema import migrate, quoted_schema, stored_version
+from themis.backends.storage.postgres_schema import (
+    migrate,
+    quoted_schema,
+    stored_version,
+    stored_version_in_transaction,
+)
 from themis.core import codec
 from themis.core.entities import ExperimentReport
 from themis.core.errors import (
@@ -116,7 +121,10 @@ def test_a_hundred_starters_make_the_tables_once(postgres: PostgresServer, schem
         assert len(backend.list_runs()) == 100
 
 
-def test_who_waited_for_another_to_make_the_tables_sees_them(postgres: PostgresServer, schema: str):
+@pytest.mark.parametrize("isolation", ["read committed", "repeatable read"])
+def test_who_waited_for_another_to_make_the_tables_sees_them(
+    postgres: PostgresServer, schema: str, isolation: str
+):
     quoted, failed = quoted_schema(schema), []
 
     def wait_and_migrate() -> None:
@@ -126,8 +134,10 @@ def test_who_waited_for_another_to_make_the_tables_sees_them(postgres: PostgresS
             failed.append(exc)
 
     with psycopg.connect(postgres.uri()) as first, psycopg.connect(postgres.uri(), autocommit=True) as second:
-        second.execute("SET default_transaction_isolation = 'repeatable read'")
-        assert stored_version(second, quoted) is None  # which the server remembers for this session
+        # What a session has looked up before, and not found, it remembers until something reminds it.
+        assert stored_version_in_transaction(second, quoted) == 0
+        assert stored_version(second, quoted) is None
+        second.execute(f"SET default_transaction_isolation = '{isolation}'".encode())
         first.execute("SELECT pg_advisory_xact_lock(%s)", (postgres_schema._lock_number(quoted),))
         waiting = threading.Thread(target=wait_and_migrate)
         waiting.start()
