@@ -7,12 +7,13 @@ import threading
 import time
 import traceback
 import uuid
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from operator import length_hint
 
 import psycopg
 import pytest
 
+from tests.backends.cutting_proxy import CuttingProxy
 from tests.backends.postgres_server import QUICK, PostgresServer, binaries
 from themis.backends import open_storage
 from themis.backends.registry import storage_named
@@ -537,6 +538,31 @@ def test_connections_that_are_cut_again_and_again_lose_nothing(
     expected = [f"s-{n}" for n in range(400)]
     assert [each.id for each in store.load_generation_records(RUN)] == expected
     assert list(store.load_evaluation_records(RUN)) == expected
+
+
+def test_a_way_that_breaks_again_and_again_loses_nothing(postgres: PostgresServer, schema: str):
+    proxy, enough = CuttingProxy(postgres.port), threading.Event()
+    store = PostgresStorageBackend(postgres.uri(port=proxy.port), schema=schema)
+    store.save_run_metadata(RUN, {"run_id": RUN})
+
+    def cut_all() -> None:
+        while not enough.wait(0.015):
+            proxy.cut()
+
+    thread = threading.Thread(target=cut_all)
+    thread.start()
+    try:
+        for n in range(400):
+            store.save_generation_record(RUN, generation(f"s-{n}", response="x" * 2_000))
+            if n % 40 == 0:
+                with suppress(StoreUnreachable):  # cut twice in a row, which a later try mends
+                    store.flush()
+    finally:
+        enough.set()
+        thread.join()
+    assert [each.id for each in store.load_generation_records(RUN)] == [f"s-{n}" for n in range(400)]
+    store.close()
+    proxy.close()
 
 
 # Deleting
