@@ -450,7 +450,7 @@ class Catalog:
                 if changed:
                     with self._changed:
                         shelf.due_at, shelf.wanted = -1.0, True
-                        self._start()
+                        self._changed.notify_all()  # whoever waits looks; if nobody does, none need
                         self._changed.wait_for(lambda: self._closed, LISTEN_S)
         with self._changed:
             shelf.listens, shelf.due_at = False, -1.0
