@@ -1,6 +1,7 @@
 """``kill -9`` inside ``evaluate`` at random moments, then resume: nothing lost, nothing asked twice.
 
-    python benchmarks/crash.py [--kills 20] [--samples 400] [--seed 1] [--rescore] [--store postgres|s3]
+    python benchmarks/crash.py [--kills 20] [--samples 400] [--seed 1] [--rescore]
+        [--store postgres|s3] [--away 30]
 
 A child evaluates with a store that notes every record whose save returned, and a model that notes every
 question it is asked. It is killed, and the run is resumed; then it must hold that
@@ -9,9 +10,11 @@ question it is asked. It is killed, and the run is resumed; then it must hold th
 - no question whose answer was stored before the kill is asked again,
 - the report equals that of a run that nobody disturbed, but for times and what was kept.
 
-With ``--store postgres`` or ``--store s3`` the runs lie on a server of its own that is killed too, in the
-midst of every round before its child is, and started again. S3 is behind a proxy on which one request in ten
-goes wrong: 503, 409, 412, a write that is done and not answered, a body that ends in its middle.
+With ``--store`` the runs lie on a server of its own that is killed too, in the midst of every round before
+its child is, and started again. PostgreSQL is reached through a proxy that cuts the child's connections at
+random; S3 through one on which one request in ten goes wrong: 503, 409, 412, a write that is done and not
+answered, a body that ends in its middle. With ``--away`` the server is away for so many seconds, and the child
+is not killed but has to end well by itself.
 
 With ``--rescore`` the child scores a stored run anew, and is killed; then it must hold that
 
@@ -29,12 +32,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 RUN_ID = "crash-run"
 BUCKET = "crash-bucket"
@@ -47,6 +51,17 @@ UNRULY = {
 }
 ADDRESS = "THEMIS_CRASH_ADDRESS"
 """The variable with the URI of the server; without it the runs lie in a folder."""
+CUT_EVERY_S = (0.05, 0.6)
+ENDS_WITHIN_S = 180.0
+
+
+class Disturbed(NamedTuple):
+    """The server of a child, and the way to it."""
+
+    server: Any
+    proxy: Any
+    """Whose connections are cut, if any are."""
+    away_s: float
 
 
 def rows(samples: int) -> list[dict[str, Any]]:
@@ -139,31 +154,64 @@ def child(folder: Path, samples: int, pause: float) -> None:
 
 
 def kill_child(
-    folder: Path, options: list[str], noted: Path, samples: int, chance: random.Random, server: Any
+    folder: Path,
+    options: list[str],
+    noted: Path,
+    samples: int,
+    chance: random.Random,
+    server: Disturbed | None,
 ) -> None:
     """Start a child, and kill it at some time after it has noted so many of its samples in a file.
 
-    A ``server`` is killed before, and started again.
+    A ``server`` is killed before, and started again; where it stays away for long, the child may end.
     """
     # A server takes a while to be back; the run shall not be over by then.
     pauses = (0.0, 0.001, 0.004) if server is None else (0.01, 0.04, 0.1)
     until, pause = chance.randrange(samples), chance.choice(pauses)
     words = [sys.executable, __file__, "--child", str(folder), "--pause", str(pause), *options]
     process = subprocess.Popen([*words, "--samples", str(samples)], stderr=subprocess.PIPE)
-    if server is not None:
-        sooner = chance.randrange(until + 1)
-        while process.poll() is None and lines(noted) < sooner:
-            time.sleep(0.000_2)
-        server.stop("immediate")
-        server.start()
-    while process.poll() is None and lines(noted) < until:
-        time.sleep(0.000_2)
-    time.sleep(chance.uniform(0.0, 0.01))
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    try:
+        with cutting(server, chance.random()):
+            if server is not None:
+                sooner = max(chance.randrange(until + 1), server.away_s > 0)  # to begin, it needs a server
+                while process.poll() is None and lines(noted) < sooner:
+                    time.sleep(0.000_2)
+                server.server.stop("immediate")
+                time.sleep(server.away_s)
+                server.server.start()
+            if server is not None and server.away_s:
+                said = process.communicate(timeout=ENDS_WITHIN_S)[1]
+                assert process.returncode == 0, f"the child failed: {said.decode()[-2000:]}"
+            while process.poll() is None and lines(noted) < until:
+                time.sleep(0.000_2)
+            time.sleep(chance.uniform(0.0, 0.01))
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
 
 
-def kill_and_resume(folder: Path, samples: int, chance: random.Random, server: Any) -> str:
+@contextmanager
+def cutting(server: Disturbed | None, seed: float) -> Iterator[None]:
+    """Cut the child's connections at random meanwhile."""
+    if server is None or server.proxy is None:
+        yield
+        return
+    chance, enough = random.Random(seed), threading.Event()
+
+    def cut() -> None:
+        while not enough.wait(chance.uniform(*CUT_EVERY_S)):
+            server.proxy.cut()
+
+    thread = threading.Thread(target=cut)
+    thread.start()
+    try:
+        yield
+    finally:
+        enough.set()
+        thread.join()
+
+
+def kill_and_resume(folder: Path, samples: int, chance: random.Random, server: Disturbed | None) -> str:
     """One round; returns what was seen, raises ``AssertionError`` for a broken promise."""
     from themis import evaluate
 
@@ -230,7 +278,7 @@ def rescoring_child(folder: Path, pause: float) -> None:
     rescore(RUN_ID, metrics=metrics, storage_backend=noted_storage(folder), max_workers=8)
 
 
-def kill_and_rescore(folder: Path, samples: int, chance: random.Random, server: Any) -> str:
+def kill_and_rescore(folder: Path, samples: int, chance: random.Random, server: Disturbed | None) -> str:
     """One round of a rescoring; as :func:`kill_and_resume`."""
     from themis import evaluate
     from themis.core.errors import RunConflict
@@ -307,6 +355,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rescore", action="store_true", help="kill a rescoring instead")
     parser.add_argument("--store", choices=("local", "postgres", "s3"), default="local")
+    parser.add_argument("--away", type=float, default=0.0, help="seconds that the server is away")
     parser.add_argument("--pause", type=float, default=0.0, help=argparse.SUPPRESS)
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -316,34 +365,38 @@ def main() -> None:
     if asked.child:
         child(asked.child, asked.samples, asked.pause)
         return
-    with server_of(asked.store) as server:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server is stopped, too
+    with server_of(asked.store, asked.away) as server:
         chance = random.Random(asked.seed)
         for number in range(1, asked.kills + 1):
             with tempfile.TemporaryDirectory(prefix="") as folder:
                 os.environ["THEMIS_STATE_DIR"] = f"{folder}/state"
                 kill = kill_and_rescore if asked.rescore else kill_and_resume
                 print(f"{number:>3}: {kill(Path(folder), asked.samples, chance, server)}", flush=True)
-    print(f"{asked.kills} kills: nothing lost, nothing twice, every report as if undisturbed")
+    print(f"{asked.kills} rounds: nothing lost, nothing twice, every report as if undisturbed")
 
 
 @contextmanager
-def server_of(store: str) -> Iterator[Any]:
+def server_of(store: str, away_s: float) -> Iterator[Disturbed | None]:
     """A server of the tests' own, for as long as it is needed; ``None`` where there is none."""
     if store == "local":
         yield None
         return
     sys.path.insert(0, str(Path(__file__).parents[1]))
     if store == "s3":
-        with unruly_s3() as running:
-            yield running
+        with unruly_s3() as server:
+            yield Disturbed(server, None, away_s)
         return
+    from tests.backends.cutting_proxy import CuttingProxy
     from tests.backends.postgres_server import PostgresServer, binaries
 
     server = PostgresServer(next(iter(binaries().values())))
     try:
         server.start()
-        os.environ[ADDRESS] = server.uri()
-        yield server
+        proxy = CuttingProxy(server.port)
+        os.environ[ADDRESS] = server.uri(port=proxy.port)
+        yield Disturbed(server, proxy, away_s)
+        proxy.close()
     finally:
         server.remove()
 

@@ -18,6 +18,7 @@ import argparse
 import gc
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -302,6 +303,7 @@ def main() -> None:
     if options.child:
         evaluate_in_child(options.child, options.records)
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server is stopped, too
     records = made_records(options.records)
     found: dict[str, list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -6,6 +6,7 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -38,14 +39,14 @@ class PostgresServer:
 
     def __init__(self, programs: Path, *options: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="themis-pg-"))
-        self._as: dict[str, object] = {}
+        self.as_user: dict[str, object] = {}
         if os.getuid() == 0:
             nobody = pwd.getpwnam("nobody")
-            self._as = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+            self.as_user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
             os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
         self.programs = self._reachable(programs)
         self.password = secrets.token_urlsafe(12)
-        self.port = _free_port()
+        self.port = free_port()
         self.options = ("listen_addresses=127.0.0.1", "unix_socket_directories=", *options)
         password_file = self.folder / "password"
         password_file.write_text(self.password)
@@ -70,6 +71,22 @@ class PostgresServer:
     def stop(self, mode: str = "fast") -> None:
         """``immediate`` is a crash: nothing is written any more, every connection is cut."""
         self._run("pg_ctl", "-D", self.data, "-w", "-m", mode, "stop")
+
+    def hang(self) -> None:
+        """Hold all its processes: the kernel still takes what is sent, and nobody answers."""
+        for pid in self._processes():
+            os.kill(pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """After :meth:`hang`."""
+        for pid in self._processes():
+            os.kill(pid, signal.SIGCONT)
+
+    def _processes(self) -> list[int]:
+        first = int((self.data / "postmaster.pid").read_text().split()[0])
+        told = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], stdout=subprocess.PIPE, check=True, text=True)
+        rows = [tuple(map(int, line.split())) for line in told.stdout.splitlines()]
+        return [first, *(pid for pid, parent in rows if parent == first)]
 
     def remove(self) -> None:
         """Stop it, if it runs, and leave nothing behind."""
@@ -102,7 +119,7 @@ class PostgresServer:
                 cwd=self.folder,
                 env={"PATH": os.defpath, "HOME": str(self.folder), "LC_ALL": "C"},
                 timeout=PATIENCE_S * 2,
-                **self._as,  # type: ignore[arg-type]
+                **self.as_user,  # type: ignore[arg-type]
             )
             if done.returncode:
                 said.seek(0)
@@ -115,7 +132,7 @@ class PostgresServer:
         """The programs, or a copy of them where the user that the server runs as cannot get at them."""
         try:
             asked = [programs / "postgres", "--version"]
-            subprocess.run(asked, stdout=subprocess.DEVNULL, check=True, **self._as)  # type: ignore[call-overload]
+            subprocess.run(asked, stdout=subprocess.DEVNULL, check=True, **self.as_user)  # type: ignore[call-overload]
         except (OSError, subprocess.CalledProcessError):
             copy = self.folder / "programs"
             shutil.copytree(programs.parent, copy, symlinks=True)
@@ -123,7 +140,7 @@ class PostgresServer:
         return programs
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

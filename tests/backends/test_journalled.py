@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import stat
 import threading
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,18 @@ import pytest
 from tests.backends.far import FarStorage
 from themis.backends.storage import drain, journal
 from themis.core.directories import state_dir
-from themis.core.errors import AccessDenied, RecordRefused, RunNotFound, StorageError, StoreUnreachable
+from themis.core.errors import (
+    AccessDenied,
+    RecordRefused,
+    RunNotFound,
+    StorageError,
+    StoreFull,
+    StoreUnreachable,
+)
 from themis.testing import StorageBackendSuite
 from themis.testing.storage.examples import evaluation, generation
 from themis.testing.storage.place import helper
+from themis.testing.storage.workers import reporting
 
 RUN = "run-1"
 WITHIN_S = 20.0
@@ -89,6 +99,7 @@ def test_a_flush_gives_up_after_its_patience_and_says_why(root: Path):
     with pytest.raises(StoreUnreachable, match="no route"):
         store.flush()
     store.mend()
+    store.patience_s = WITHIN_S
     store.flush()
     assert ids(store) == ["before", "waits"]
     store.close()
@@ -179,6 +190,66 @@ def test_a_torn_line_is_left_out(store: FarStorage, root: Path):
             file.write(b'{"id": "tor')
     store.recover()
     assert ids(store) == [f"s-{n}" for n in range(5)]
+
+
+@reporting
+def save_and_note(pipe, backend: FarStorage, noted: Path) -> None:
+    """Save from four threads without end, and note each record whose save has returned."""
+    file = os.open(noted, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def save(writer: int) -> None:
+        for n in count():
+            backend.save_generation_record(RUN, generation(f"{writer}-{n}", response="x" * (n % 3_000)))
+            os.write(file, f"{writer}-{n}\n".encode())
+
+    for writer in range(4):
+        threading.Thread(target=save, args=(writer,), daemon=True).start()
+    pipe.recv()
+
+
+@pytest.mark.parametrize("enough", [40, 700])
+def test_whatever_was_saved_before_a_kill_amid_saving_is_there_once(
+    store: FarStorage, root: Path, tmp_path: Path, enough: int
+):
+    noted = tmp_path / "noted"
+    with helper(save_and_note, FarStorage(root, slow=enough == 40), noted) as writer:
+        wait_for(lambda: noted.exists() and noted.read_bytes().count(b"\n") >= enough)
+        writer.kill()
+    store.recover()
+    there = ids(store)
+    assert len(there) == len(set(there))
+    assert set(noted.read_text().split("\n")[:-1]) <= set(there)
+
+
+@reporting
+def save_on_a_full_disk(pipe, backend: FarStorage) -> None:
+    """Save until there is no room, and go on when there is."""
+    backend.save_generation_record(RUN, generation("first"))
+    backend.flush()
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, most[1]))
+    saved = ["first"]
+
+    def save() -> None:
+        for n in range(100):
+            backend.save_generation_record(RUN, generation(f"s-{n}", response="x" * 700))
+            saved.append(f"s-{n}")
+
+    with pytest.raises(StoreFull, match="no room"):
+        save()
+    with pytest.raises(StoreFull):
+        backend.save_generation_record(RUN, generation("too much", response="x" * 20_000))
+    backend.save_generation_record(RUN, generation("small"))
+    resource.setrlimit(resource.RLIMIT_FSIZE, most)
+    backend.save_generation_record(RUN, generation("last"))
+    backend.close()
+    pipe.send([*saved, "small", "last"])
+
+
+def test_a_full_disk_is_an_error_that_tears_nothing(store: FarStorage, root: Path):
+    with helper(save_on_a_full_disk, FarStorage(root, slow=True)) as writer:
+        saved = writer.says()
+    assert ids(store) == saved
 
 
 def test_a_living_writers_journal_is_its_own(root: Path):

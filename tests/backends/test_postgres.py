@@ -4,20 +4,28 @@ import os
 import pickle
 import socket
 import threading
+import time
 import traceback
 import uuid
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, suppress
 from operator import length_hint
 
 import psycopg
 import pytest
 
+from tests.backends.cutting_proxy import CuttingProxy
 from tests.backends.postgres_server import QUICK, PostgresServer, binaries
 from themis.backends import open_storage
 from themis.backends.registry import storage_named
-from themis.backends.storage import postgres_connections, postgres_records
+from themis.backends.storage import postgres_address, postgres_connections, postgres_records, postgres_schema
 from themis.backends.storage.annotations import NEVER_SAVED
 from themis.backends.storage.postgres import PostgresStorageBackend
+from themis.backends.storage.postgres_schema import (
+    migrate,
+    quoted_schema,
+    stored_version,
+    stored_version_in_transaction,
+)
 from themis.core import codec
 from themis.core.entities import ExperimentReport
 from themis.core.errors import (
@@ -30,7 +38,11 @@ from themis.core.errors import (
     StoreUnreachable,
     UsageError,
 )
+from themis.runs import profiles
+from themis.runs.catalog import Store, open_store
 from themis.runs.row import row_of
+from themis.runs.stores import only_store_with
+from themis.runs.union import Catalog
 from themis.testing import StorageBackendSuite
 from themis.testing.storage.examples import evaluation, full_metadata, generation
 from themis.testing.storage.place import helper
@@ -108,6 +120,33 @@ def test_a_hundred_starters_make_the_tables_once(postgres: PostgresServer, schem
     assert rows(postgres, f'SELECT version, count(*) OVER () FROM "{schema}".schema_version') == [(1, 1)]
     with PostgresStorageBackend(postgres.uri(), schema=schema) as backend:
         assert len(backend.list_runs()) == 100
+
+
+@pytest.mark.parametrize("isolation", ["read committed", "repeatable read"])
+def test_who_waited_for_another_to_make_the_tables_sees_them(
+    postgres: PostgresServer, schema: str, isolation: str
+):
+    quoted, failed = quoted_schema(schema), []
+
+    def wait_and_migrate() -> None:
+        try:
+            migrate(second, quoted, "here")
+        except Exception as exc:  # looked at below
+            failed.append(exc)
+
+    with psycopg.connect(postgres.uri()) as first, psycopg.connect(postgres.uri(), autocommit=True) as second:
+        # What a session has looked up before, and not found, it remembers until something reminds it.
+        assert stored_version_in_transaction(second, quoted) == 0
+        assert stored_version(second, quoted) is None
+        second.execute(f"SET default_transaction_isolation = '{isolation}'".encode())
+        first.execute("SELECT pg_advisory_xact_lock(%s)", (postgres_schema._lock_number(quoted),))
+        waiting = threading.Thread(target=wait_and_migrate)
+        waiting.start()
+        wait_for(lambda: rows(postgres, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))
+        migrate(first, quoted, "here")
+        first.commit()
+        waiting.join()
+    assert failed == []
 
 
 def test_of_two_annotators_the_slower_is_told(store: PostgresStorageBackend, postgres: PostgresServer):
@@ -292,6 +331,14 @@ def test_each_way_of_not_getting_in_is_told_apart(postgres: PostgresServer):
         assert said in str(error)
 
 
+def test_a_wrong_password_is_tried_once(postgres: PostgresServer):
+    log = postgres.folder / "log"
+    before = log.read_text().count("password authentication failed")
+    refused(postgres.uri(password="wrong-password"))
+    wait_for(lambda: log.read_text().count("password authentication failed") > before)
+    assert log.read_text().count("password authentication failed") == before + 1
+
+
 def test_a_server_that_says_nothing_is_left(postgres: PostgresServer):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         uri = postgres.uri(port=silent.getsockname()[1])
@@ -422,6 +469,48 @@ def test_while_the_server_is_away_everything_else_says_so(own_server: PostgresSe
     backend.close()
 
 
+def test_a_server_that_hangs_holds_nobody_for_ever(
+    own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(postgres_address, "GRACE_S", 0.2)
+    backend = PostgresStorageBackend(own_server.uri(), statement_timeout=0.3, connect_timeout=2.0)
+    backend.patience_s = 0.1
+    backend.save_generation_record(RUN, generation("before"))
+    backend.flush()
+    own_server.hang()
+    try:
+        backend.save_generation_record(RUN, generation("meanwhile"))
+        for call in (
+            backend.list_runs,
+            lambda: backend.save_run_metadata(RUN, {}),
+            lambda: list(backend.iter_generation_records(RUN)),
+            lambda: backend.delete_run("other"),
+        ):
+            started = time.monotonic()
+            with pytest.raises(StoreUnreachable):
+                call()
+            assert time.monotonic() - started < 15.0
+        with pytest.raises(StoreUnreachable):
+            backend.close()
+    finally:
+        own_server.go_on()
+    backend.patience_s = 30.0
+    backend.save_generation_record(RUN, generation("after"))
+    assert [each.id for each in backend.load_generation_records(RUN)] == ["before", "meanwhile", "after"]
+    backend.close()
+
+
+def test_a_transfer_that_goes_on_is_not_taken_for_silence(
+    store: PostgresStorageBackend, monkeypatch: pytest.MonkeyPatch
+):
+    def slow(connection) -> int:
+        connection.silence_s = 0.5
+        query = "SELECT repeat('x', 200000), pg_sleep(0.1) FROM generate_series(1, 12)"
+        return len(connection.execute(query).fetchall())
+
+    assert store._connections.run("read slowly", slow) == 12
+
+
 def test_connections_that_are_cut_again_and_again_lose_nothing(
     store: PostgresStorageBackend, postgres: PostgresServer
 ):
@@ -449,6 +538,31 @@ def test_connections_that_are_cut_again_and_again_lose_nothing(
     expected = [f"s-{n}" for n in range(400)]
     assert [each.id for each in store.load_generation_records(RUN)] == expected
     assert list(store.load_evaluation_records(RUN)) == expected
+
+
+def test_a_way_that_breaks_again_and_again_loses_nothing(postgres: PostgresServer, schema: str):
+    proxy, enough = CuttingProxy(postgres.port), threading.Event()
+    store = PostgresStorageBackend(postgres.uri(port=proxy.port), schema=schema)
+    store.save_run_metadata(RUN, {"run_id": RUN})
+
+    def cut_all() -> None:
+        while not enough.wait(0.015):
+            proxy.cut()
+
+    thread = threading.Thread(target=cut_all)
+    thread.start()
+    try:
+        for n in range(400):
+            store.save_generation_record(RUN, generation(f"s-{n}", response="x" * 2_000))
+            if n % 40 == 0:
+                with suppress(StoreUnreachable):  # cut twice in a row, which a later try mends
+                    store.flush()
+    finally:
+        enough.set()
+        thread.join()
+    assert [each.id for each in store.load_generation_records(RUN)] == [f"s-{n}" for n in range(400)]
+    store.close()
+    proxy.close()
 
 
 # Deleting
@@ -562,11 +676,41 @@ def test_no_more_connections_than_said(store: PostgresStorageBackend, postgres: 
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(store._connections._idle) <= postgres_connections.MOST_CONNECTIONS
+    counted = f"SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%{store.schema}%'"
+    count = f"{counted} AND application_name = 'themis'"
+    assert 0 < rows(postgres, count)[0][0] <= postgres_connections.MOST_CONNECTIONS
     copy = pickle.loads(pickle.dumps(store))
-    assert copy._connections._idle == []
+    assert copy._connections._pools == []
+    before = threads_of_the_pool()
     store.close()
-    assert store._connections._idle == []
+    assert threads_of_the_pool() == before - 2
+    wait_for(lambda: rows(postgres, count) == [(0,)])
+
+
+def wait_for(condition) -> None:
+    waiting = threading.Event()
+    for _ in range(500):
+        if condition():
+            return
+        waiting.wait(0.02)
+    pytest.fail("it did not come")
+
+
+def threads_of_the_pool() -> int:
+    return sum(thread.name.startswith("postgres-") for thread in threading.enumerate())
+
+
+def test_whoever_is_refused_is_told_at_once_and_nothing_goes_on_trying(caplog, capfd):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        uri = f"postgresql://owner@127.0.0.1:{unused.getsockname()[1]}/db"
+        before = threads_of_the_pool()
+        started = time.monotonic()
+        for _ in range(5):
+            refused(uri)
+        assert time.monotonic() - started < 2.0
+    wait_for(lambda: threads_of_the_pool() <= before)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_with_pgbouncer_nothing_outlives_a_transaction(postgres: PostgresServer, schema: str):
@@ -615,8 +759,44 @@ def test_a_service_is_shown_by_where_it_leads(
         backend.save_run_metadata(RUN, {"run_id": RUN})
         assert backend.list_runs() == [RUN]
         assert [step.name for step in backend.check()] == [
-            "resolve", "connect", "authenticate", "schema", "write", "read back", "list", "delete",
+            "find host", "reach", "authenticate", "schema", "write", "read back", "list", "delete",
         ]  # fmt: skip
+
+
+@pytest.fixture
+def profiled(postgres: PostgresServer, schema: str, tmp_path, monkeypatch: pytest.MonkeyPatch):
+    """Two profiles of one database."""
+    (tmp_path / "profiles.toml").write_text(
+        f"[storage.team]\ntype = 'postgres'\nconnection_string = 'env:TEAM_URI'\nschema = '{schema}'\n"
+        f"[storage.same]\ntype = 'postgres'\nconnection_string = 'env:TEAM_URI'\nschema = '{schema}'\n"
+        "journal = false\n"
+    )
+    monkeypatch.setenv("THEMIS_CONFIG_DIR", str(tmp_path))
+    monkeypatch.setenv("TEAM_URI", postgres.uri())
+
+
+@pytest.mark.usefixtures("profiled")
+def test_a_profile_is_tried_in_steps_of_which_none_comes_twice(monkeypatch: pytest.MonkeyPatch):
+    names = [step.name for step in profiles.steps("storage", "team")]
+    assert names == [
+        "resolve", "open", "find host", "reach", "authenticate", "schema",
+        "write", "read back", "list", "delete",
+    ]  # fmt: skip
+    monkeypatch.setenv("TEAM_URI", "postgresql://ada@127.0.0.1:1/evals")
+    failed = list(profiles.steps("storage", "team"))[-1]
+    assert (failed.name, failed.ok) == ("reach", False)
+    assert "nothing listens on port 1" in failed.message
+
+
+@pytest.mark.usefixtures("profiled")
+def test_two_names_of_one_database_are_one_store_when_a_run_is_looked_for():
+    stores = {name: open_store(name) for name in ("team", "same")}
+    try:
+        stores["team"].backend.save_run_metadata(RUN, {"run_id": RUN})
+        assert only_store_with(RUN, list(stores), opener=stores.__getitem__) in stores.values()
+    finally:
+        for each in stores.values():
+            each.backend.close()
 
 
 def test_another_version_of_the_server_will_do(other_postgres: PostgresServer):
@@ -654,3 +834,95 @@ def test_a_second_look_brings_only_what_changed(store: PostgresStorageBackend):
     last = store.changed_since(again.stamps, lambda summary: summary)
     assert list(last) == []
     assert sorted(last.stamps) == ["a", "c"]
+
+
+# Word of changes
+
+
+def test_whoever_listens_hears_of_every_kind_of_change(
+    store: PostgresStorageBackend, postgres: PostgresServer
+):
+    store.save_run_metadata(RUN, {"run_id": RUN})
+    with (
+        PostgresStorageBackend(postgres.uri(), schema=store.schema) as other,
+        PostgresStorageBackend(postgres.uri(), schema=f"{store.schema}_2") as stranger,
+        closing(other.changes(10.0)) as heard,
+    ):
+        assert next(heard)
+        for number, change in enumerate(
+            (
+                lambda: store.save_annotations(RUN, {"n": 1}, NEVER_SAVED),
+                lambda: store.save_run_metadata("another", {"run_id": "another"}),
+                lambda: store.save_generation_record("third", generation("a")),
+                lambda: store.delete_run(RUN),
+            )
+        ):
+            change()
+            assert next(heard), number
+    with closing(other.changes(0.05)) as heard:
+        assert next(heard)
+        stranger.save_run_metadata(RUN, {"run_id": RUN})
+        assert not next(heard)
+        stranger.close()
+
+
+def test_a_run_that_changes_all_the_time_is_told_of_once_a_second_and_at_its_end(
+    store: PostgresStorageBackend,
+):
+    with closing(store.changes(1.5)) as heard:
+        assert next(heard)
+        started = time.monotonic()
+        for n in range(100):
+            store.save_run_metadata(RUN, {"run_id": RUN, "n": n})
+        took = time.monotonic() - started
+        told = sum(iter(lambda: next(heard), False))
+    assert 2 <= told <= 2 + took
+    store.save_run_metadata(RUN, {"run_id": RUN, "n": 101})
+    store.save_run_metadata(RUN, {"run_id": RUN, "n": 102})
+    with closing(store.changes(5.0)) as heard:
+        assert next(heard)
+        store.close()  # which does not take what is untold with it
+        assert next(heard)
+
+
+def test_a_listener_whose_connection_is_cut_is_told(store: PostgresStorageBackend, postgres: PostgresServer):
+    store.save_run_metadata(RUN, {"run_id": RUN})
+    heard = store.changes(10.0)
+    assert next(heard)
+    postgres.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+    with pytest.raises(StoreUnreachable):
+        next(heard)
+    assert list(PostgresStorageBackend(postgres.uri(), pgbouncer=True).changes(1.0)) == []
+
+
+def test_a_list_that_is_watched_shows_what_others_change_without_looking(
+    store: PostgresStorageBackend, postgres: PostgresServer
+):
+    store.save_run_metadata("first", {"run_id": "first"})
+    with (
+        PostgresStorageBackend(postgres.uri(), schema=store.schema) as watching,
+        Catalog([Store("team", watching)]) as catalog,
+    ):
+        catalog.look(now=False)
+        (shelf,) = catalog._shelves.values()
+        wait_for(lambda: catalog.changes(0.0) is not None and shelf.listens and shelf.due_at > 10.0)
+        wait_for(lambda: not catalog.changes(1.5))  # it has looked once more, since it listens
+        store.save_run_metadata("second", {"run_id": "second"})
+        added = []
+        wait_for(
+            lambda: added.extend(row.run_id for each in catalog.changes(1.0) for row in each.added) or added
+        )
+        assert added == ["second"]
+        postgres.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+        wait_for(lambda: not shelf.listens)
+        store.delete_run("second")
+        gone = []
+        wait_for(
+            lambda: (
+                catalog.look(now=False)
+                or gone.extend(row.run_id for each in catalog.changes(0.1) for row in each.gone)
+                or gone
+            )
+        )
+        assert gone == ["second"]
+    wait_for(lambda: not any(each.name == "themis-listen" for each in threading.enumerate()))

@@ -694,14 +694,14 @@ def test_a_server_that_is_not_there(s3_keys: None):
     store = S3StorageBackend("bucket", endpoint_url="http://127.0.0.1:1", connect_timeout=1)
     with pytest.raises(StoreUnreachable, match="cannot be reached"):
         store.run_exists(RUN)
-    assert [(each.name, each.ok) for each in store.check()] == [("resolve", True), ("connect", False)]
+    assert [(each.name, each.ok) for each in store.check()] == [("find host", True), ("reach", False)]
 
 
 def test_check_walks_every_step(store: S3StorageBackend):
     assert [(each.name, each.ok) for each in store.check()] == [
         (name, True)
         for name in (
-            "resolve", "connect", "credentials", "bucket", "conditional write",
+            "find host", "reach", "credentials", "bucket", "conditional write",
             "write", "read back", "list", "delete",
         )
     ]  # fmt: skip

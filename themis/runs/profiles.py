@@ -26,7 +26,7 @@ from themis.backends.registry import (
     storage_named,
 )
 from themis.backends.settings import checked_settings, missing_settings, types_of
-from themis.backends.storage.foreign import check_steps, whole
+from themis.backends.storage.foreign import check_steps, has_own_steps, whole
 from themis.core.check_step import CheckStep
 from themis.core.errors import UnknownName, UsageError, described
 from themis.core.options import redacted, split_query
@@ -303,7 +303,8 @@ def _storage_steps(name: str) -> Iterator[CheckStep]:
     try:
         readonly = marks_of(named).readonly
         more = "; readonly, so nothing is written" if readonly else ""
-        yield _tried("connect", storage.list_runs, lambda runs: f"{len(runs):,} runs{more}")[0]
+        if readonly or not has_own_steps(storage):
+            yield _tried("connect", storage.list_runs, lambda runs: f"{len(runs):,} runs{more}")[0]
         if not readonly:
             yield from check_steps(storage)
     finally:

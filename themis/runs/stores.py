@@ -99,8 +99,8 @@ def _each_place_once(stores: Iterable[Store]) -> list[Store]:
     """The stores without those that are one place under another name."""
     places: dict[object, Store] = {}
     for store in stores:
-        root = getattr(store.backend, "root", None)
-        places.setdefault((type(store.backend), root) if root else id(store.backend), store)
+        place = getattr(store.backend, "root", None) or getattr(store.backend, "place", None)
+        places.setdefault((type(store.backend), place) if place else id(store.backend), store)
     return list(places.values())
 
 

@@ -6,11 +6,12 @@ store remembers of its last look is there at once, and corrected when the store 
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
@@ -47,6 +48,10 @@ BACK_OFF = 80
 """A look that took t seconds is repeated after at least this many times t: looking costs about 1 %."""
 MOST_RETRY_S = 30.0
 """A store that failed is tried again after 1, 2, 4 … seconds, at most this many."""
+TOLD_EVERY_S = 15.0
+"""A store that tells of its changes is looked at by itself as seldom as this, lest a word of one was lost."""
+LISTEN_S = 1.0
+"""How soon whoever listens to a store sees that it need not any more; and how often it looks at most."""
 MOST_LIVE = 50
 """Live runs of a store that are looked at one by one between two looks at all of it."""
 
@@ -114,6 +119,12 @@ class _Shelf:
     took_s: float | None = None
     due_at: float = 0.0
     failures: int = 0
+    watched: bool = False
+    """Whether it is looked at again and again."""
+    listens: bool = False
+    """Whether it is heard of what changes in the store."""
+    listen_at: float = 0.0
+    """When it may be tried to listen to it, again."""
     ours: bool = True
     """Whether the catalog opened it, and closes it."""
     left: bool = False
@@ -212,7 +223,9 @@ class Catalog:
                 shelf = self._shelves[name]
                 if now:
                     shelf.due_at = -1.0
-                shelf.wanted |= now or self._clock() >= shelf.due_at or _has_live(shelf)
+                shelf.watched |= not now
+                live = _has_live(shelf) and not shelf.listens
+                shelf.wanted |= now or self._clock() >= shelf.due_at or live
             self._start()
 
     def changes(self, within_s: float = 0.0) -> list[Change]:
@@ -405,15 +418,44 @@ class Catalog:
         if not shelf.rows and not shelf.verified:
             self._publish(shelf, remembered_rows(store, self._remember), verified=False, whole=False)
         _check_there(store, len(shelf.rows))
+        with self._changed:
+            shelf.due_at = math.inf  # unless somebody asks for another look meanwhile
         started = self._clock()
         rows = self._read(shelf, store)
         if self._closed or shelf.left:
             return
         with self._changed:
             shelf.took_s = self._clock() - started
-            shelf.due_at = self._clock() + BACK_OFF * shelf.took_s
+            if shelf.due_at == math.inf:
+                shelf.due_at = self._clock() + max(BACK_OFF * shelf.took_s, TOLD_EVERY_S * shelf.listens)
             shelf.error = None
         self._publish(shelf, rows, verified=True, whole=True)
+        self._begin_to_listen(shelf, store)
+
+    def _begin_to_listen(self, shelf: _Shelf, store: Store) -> None:
+        """In a thread of its own, if the store is one that tells of its changes."""
+        changes = getattr(store.backend, "changes", None)
+        if changes is None or not shelf.watched or shelf.listens or self._clock() < shelf.listen_at:
+            return
+        shelf.listens, shelf.listen_at = True, self._clock() + MOST_RETRY_S
+        threading.Thread(
+            target=self._listen, args=(shelf, changes(LISTEN_S)), name="themis-listen", daemon=True
+        ).start()
+
+    def _listen(self, shelf: _Shelf, heard: Iterator[bool]) -> None:
+        with suppress(Exception):  # then it is looked at as often as one that tells nothing
+            for changed in heard:
+                if self._closed or shelf.left:
+                    break
+                if changed:
+                    with self._changed:
+                        shelf.due_at, shelf.wanted = -1.0, True
+                        self._changed.notify_all()  # whoever waits looks; if nobody does, none need
+                        self._changed.wait_for(lambda: self._closed, LISTEN_S)
+        with self._changed:
+            shelf.listens, shelf.due_at = False, -1.0
+        if isinstance(heard, Generator):
+            heard.close()
 
     def _publish(self, shelf: _Shelf, rows: Sequence[RunRow], *, verified: bool, whole: bool) -> None:
         with self._changed:

@@ -59,9 +59,14 @@ class GrowingFile:
     A piece that cannot be written whole leaves nothing behind, so only a killed writer tears a line.
     """
 
-    def __init__(self, path: Path, *, mode: int = 0o666) -> None:
-        """``mode``: Who may read it, less what the umask takes away."""
+    def __init__(self, path: Path, *, mode: int = 0o666, may_move: bool = True) -> None:
+        """``mode``: Who may read it, less what the umask takes away.
+
+        ``may_move``: Whether its folder is renamed to delete it. Else an append only asks whether the file
+        was removed, which takes a quarter of the time.
+        """
         self.path = path
+        self._is_there = self._is_at_its_path if may_move else self._has_a_name
         self._lock = threading.Lock()
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
         self._fd = os.open(path, flags, mode)
@@ -86,7 +91,7 @@ class GrowingFile:
                 raise
             self._dirty = True
             # Looked at last: a run that is deleted after this was not deleted when the save began.
-            if not self._is_at_its_path():
+            if not self._is_there():
                 raise RunNotFound(f"{self.path.parent.name}: the run was deleted while it was written to.")
 
     def _is_at_its_path(self) -> bool:
@@ -95,6 +100,9 @@ class GrowingFile:
             return os.path.samestat(os.fstat(self._fd), os.stat(self.path))
         except FileNotFoundError:
             return False
+
+    def _has_a_name(self) -> bool:
+        return os.fstat(self._fd).st_nlink > 0
 
     def _take_back(self) -> None:
         # A second failure here would hide the first; the reader drops a torn line, but only the last.

@@ -25,9 +25,16 @@ def whole(backend: StorageBackend) -> StorageBackend:
 
 def check_steps(storage: StorageBackend) -> Iterator[CheckStep]:
     """The steps of ``storage.check()``, each as it is done, where the backend has none of its own."""
-    backend = storage.backend if isinstance(storage, ForeignStorage) else storage
-    own = type(backend).check is not StorageBackend.check
-    return iter(backend.check()) if own else walk_steps(storage)
+    return iter(_bare(storage).check()) if has_own_steps(storage) else walk_steps(storage)
+
+
+def has_own_steps(storage: StorageBackend) -> bool:
+    """Whether the backend has a ``check`` of its own, which begins with how it is reached."""
+    return type(_bare(storage)).check is not StorageBackend.check
+
+
+def _bare(storage: StorageBackend) -> StorageBackend:
+    return storage.backend if isinstance(storage, ForeignStorage) else storage
 
 
 _locks: dict[int, threading.RLock] = {}

@@ -98,7 +98,8 @@ class Journal:
             if file is None or file.spoilt or self._is_full(file):
                 self._seal(kind)
                 self._last += 1
-                file = GrowingFile(self.folder / f"{kind[0]}{self._last:06d}.jsonl", mode=0o600)
+                path = self.folder / f"{kind[0]}{self._last:06d}.jsonl"
+                file = GrowingFile(path, mode=0o600, may_move=False)
                 self._growing[kind] = file
             try:
                 file.append(data)

@@ -89,6 +89,11 @@ class JournalledStorage(StorageBackend):
         self._openings: dict[str, Opening] = {}
         self._opening_lock = threading.RLock()
 
+    @property
+    def place(self) -> str:
+        """The store in words, by whatever name it was opened: of two backends of one store they are equal."""
+        return self._place
+
     @abstractmethod
     def _open_run(self, run_id: str) -> Opening:
         """Make the run in the store, empty, if it is not there. One that is being deleted is not found."""

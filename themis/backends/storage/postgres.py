@@ -25,6 +25,7 @@ from themis.backends.storage.journalled import JournalledStorage
 from themis.backends.storage.postgres_address import PostgresAddress
 from themis.backends.storage.postgres_check import walk_to_schema
 from themis.backends.storage.postgres_connections import Connection, PostgresConnections
+from themis.backends.storage.postgres_notices import PostgresNotices
 from themis.backends.storage.postgres_records import Page, PostgresRecords
 from themis.backends.storage.postgres_rows import (
     EVALUATIONS,
@@ -109,6 +110,7 @@ class PostgresStorageBackend(JournalledStorage, Annotations):
             pgbouncer=options["pgbouncer"],
         )
         self._connections = PostgresConnections(self.address)
+        self._notices = PostgresNotices(self._connections, self.address, self.schema)
         self._records = PostgresRecords(self._schema)
         self._has_tables = False
         place = f"PostgreSQL at {self.address}, schema {self.schema}"
@@ -195,6 +197,7 @@ class PostgresStorageBackend(JournalledStorage, Annotations):
             raise self._no_run(run_id)
         if not saved:
             raise Conflict(f"The annotations of the run {run_id!r} were changed meanwhile.")
+        self._notices.tell(run_id)
         return new_version
 
     # Records
@@ -222,6 +225,7 @@ class PostgresStorageBackend(JournalledStorage, Annotations):
         row = self._write("make the run", work)
         if row is None:
             raise self._deleted(run_id)
+        self._notices.tell(run_id)
         return _opening(row[0])
 
     def _send(self, run_id: str, opening: Opening, name: str, kind: str, lines: bytes) -> None:
@@ -320,6 +324,14 @@ class PostgresStorageBackend(JournalledStorage, Annotations):
         rows.sort(key=_newest_first)
         return Listing((make(_summary(*row)) for row in rows), len(rows), now)
 
+    def changes(self, every_s: float) -> Iterator[bool]:
+        """True when a run was made, changed or deleted, whoever did it; false after ``every_s`` of silence.
+
+        The first is true. Ends at once where nothing can be heard, behind PgBouncer; raises
+        :class:`StorageError` when the server is lost. Of records nothing is told, only of what a listing has.
+        """
+        return iter(()) if self.address.pgbouncer else self._notices.heard(every_s)
+
     def _stamps(self, connection: Connection) -> list[Any]:
         query = f"SELECT run_id, {_STAMP} FROM {{s}}.run_row WHERE NOT deleting"
         return self._execute(connection, query).fetchall()
@@ -332,6 +344,7 @@ class PostgresStorageBackend(JournalledStorage, Annotations):
         if self._tables():
             run_no = self._write("delete the run", lambda connection: self._mark_deleting(connection, run_id))
             if run_no is not None:
+                self._notices.tell(run_id)
                 for table in (EVALUATIONS, GENERATIONS):
                     self._sweep(table, run_no)
                 self._write("delete the run", lambda connection: self._remove(connection, run_no))
@@ -401,6 +414,7 @@ class PostgresStorageBackend(JournalledStorage, Annotations):
         try:
             super().close()
         finally:
+            self._notices.close()
             self._connections.close()
 
     def check(self) -> list[CheckStep]:
@@ -505,6 +519,7 @@ class PostgresStorageBackend(JournalledStorage, Annotations):
         if row is None:
             raise self._deleted(run_id)
         self._opened_as(run_id, _opening(row[0]))
+        self._notices.tell(run_id)
 
 
 def _opening(run_no: int) -> Opening:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Conninfo
 
+from themis.backends.storage.postgres_connection import PostgresConnection
 from themis.core.errors import UsageError
 from themis.core.masking import keep_secret
 
@@ -20,6 +22,8 @@ KEEPALIVE = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "
 """Seconds until a peer that is silent is asked, and asked again: gone after 25 s."""
 TCP_USER_TIMEOUT_MS = 15_000
 """How long what was sent may stay unacknowledged: a dead network ends a call, not a day of waiting."""
+GRACE_S = 10.0
+"""How much longer than the server gives a statement its silence is borne."""
 _SHOWN = ("host", "hostaddr", "port", "dbname")
 
 
@@ -39,17 +43,18 @@ class PostgresAddress:
         self.user: str = str(known.get("user") or "")
         self.database: str = str(known.get("dbname") or self.user)
         self.pgbouncer = pgbouncer
+        self._silence_s = statement_timeout + GRACE_S if statement_timeout > 0 else math.inf
         if given.get("password"):
             keep_secret(str(given["password"]))
         self._arguments = _arguments(given, connect_timeout, statement_timeout, pgbouncer)
 
-    def connect(self) -> psycopg.Connection[Any] | psycopg.Error:
+    def connect(self) -> PostgresConnection | psycopg.Error:
         """A new connection, or why there is none.
 
         The reason is returned, not raised: a traceback would lead through frames that hold the password.
         """
         try:
-            return psycopg.connect(
+            made = PostgresConnection.connect(
                 "",
                 **self._arguments,
                 autocommit=True,
@@ -57,6 +62,8 @@ class PostgresAddress:
             )
         except psycopg.Error as exc:
             return exc.with_traceback(None)
+        made.silence_s = self._silence_s
+        return made
 
     @property
     def uses_tcp(self) -> bool:

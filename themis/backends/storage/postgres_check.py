@@ -18,7 +18,7 @@ from themis.core.errors import StorageError
 def walk_to_schema(
     address: PostgresAddress, connect_timeout: float, look_at_schema: Callable[[], object]
 ) -> Iterator[CheckStep]:
-    """Resolve, connect, authenticate, schema: to the first step that fails.
+    """Find host, reach, authenticate, schema: to the first step that fails.
 
     The first two only where there is one host to find and reach: not for a socket, nor for several hosts.
     """
@@ -28,8 +28,8 @@ def walk_to_schema(
     ]
     if address.uses_tcp:
         work[:0] = [
-            ("resolve", lambda: _resolve(address)),
-            ("connect", lambda: _reach(address, connect_timeout)),
+            ("find host", lambda: _resolve(address)),
+            ("reach", lambda: _reach(address, connect_timeout)),
         ]
     for name, step in work:
         started = time.perf_counter()

@@ -154,6 +154,8 @@ def migrate(connection: psycopg.Connection[Any], schema: str, where: str) -> Non
     Raises as :func:`check_version` for newer ones, :class:`StorageError` for a database that is not UTF8.
     """
     with connection.transaction():
+        # What was done while this one waited is to be seen, whatever the role's default is.
+        connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
         # Of this transaction, not of the session: PgBouncer may give the next one another session.
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_lock_number(schema),))
         version = stored_version_in_transaction(connection, schema)
@@ -170,8 +172,13 @@ def migrate(connection: psycopg.Connection[Any], schema: str, where: str) -> Non
 
 def stored_version_in_transaction(connection: psycopg.Connection[Any], schema: str) -> int:
     """As :func:`stored_version`, and 0 for ``None``; a failed look-up would end the transaction."""
-    there = connection.execute("SELECT to_regclass(%s)", (f"{schema}.schema_version",)).fetchone()
-    if there is None or there[0] is None:
+    # Not to_regclass: what it did not find before a wait for the lock, it may not find after it.
+    there = connection.execute(
+        "SELECT 1 FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace "
+        "WHERE nspname = %s AND relname = 'schema_version'",
+        (schema.strip('"'),),
+    ).fetchone()
+    if there is None:
         return 0
     return stored_version(connection, schema) or 0
 

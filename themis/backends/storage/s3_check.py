@@ -37,8 +37,8 @@ class BucketCheck:
         Behind a proxy the first two are its business.
         """
         work: list[tuple[str, Callable[[], str | None]]] = [
-            ("resolve", self._resolve),
-            ("connect", self._reach),
+            ("find host", self._resolve),
+            ("reach", self._reach),
             ("credentials", self._credentials),
             ("bucket", self._look),
             ("conditional write", self._conditions),
