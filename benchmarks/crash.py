@@ -13,8 +13,8 @@ question it is asked. It is killed, and the run is resumed; then it must hold th
 With ``--store`` the runs lie on a server of its own that is killed too, in the midst of every round before
 its child is, and started again. PostgreSQL is reached through a proxy that cuts the child's connections at
 random; S3 through one on which one request in ten goes wrong: 503, 409, 412, a write that is done and not
-answered, a body that ends in its middle. With ``--away`` the server is away for so many seconds, and the child
-is not killed but has to end well by itself.
+answered, a body that ends in its middle. With ``--away`` the server is away for so many seconds, and the
+child is not killed but has to end well by itself.
 
 With ``--rescore`` the child scores a stored run anew, and is killed; then it must hold that
 
