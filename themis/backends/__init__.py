@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from themis.backends.execution.base import ExecutionBackend, ExecutorStatus, TaskFailure
+    from themis.backends.execution.batches import BatchExecutionBackend
     from themis.backends.execution.coroutines import AsyncExecutionBackend
     from themis.backends.execution.sequential import SequentialExecutionBackend
     from themis.backends.execution.threads import ThreadExecutionBackend
@@ -29,6 +30,7 @@ _PLACES = {
     "ExecutionBackend": "themis.backends.execution.base",
     "ExecutorStatus": "themis.backends.execution.base",
     "TaskFailure": "themis.backends.execution.base",
+    "BatchExecutionBackend": "themis.backends.execution.batches",
     "AsyncExecutionBackend": "themis.backends.execution.coroutines",
     "SequentialExecutionBackend": "themis.backends.execution.sequential",
     "ThreadExecutionBackend": "themis.backends.execution.threads",
@@ -39,6 +41,7 @@ _PLACES = {
 __all__ = [
     "Annotations",
     "AsyncExecutionBackend",
+    "BatchExecutionBackend",
     "CheckStep",
     "ExecutionBackend",
     "ExecutorStatus",

@@ -42,6 +42,7 @@ STORAGE: dict[str, BuiltIn] = {
 }
 EXECUTION: dict[str, BuiltIn] = {
     "async": BuiltIn("themis.backends.execution.coroutines:AsyncExecutionBackend"),
+    "batch": BuiltIn("themis.backends.execution.batches:BatchExecutionBackend"),
     "sequential": BuiltIn("themis.backends.execution.sequential:SequentialExecutionBackend"),
     "threads": BuiltIn("themis.backends.execution.threads:ThreadExecutionBackend"),
 }

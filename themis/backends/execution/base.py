@@ -80,7 +80,8 @@ class ExecutionBackend(ABC):
     neither signal handlers nor the terminal.
 
     **Tasks.** ``func`` may also offer ``acall(item)``, a coroutine function, and ``batch(items)``, a list
-    of results; an executor uses what suits it.
+    of results in the order of the items, with an exception in place of one that failed; an executor uses
+    what suits it.
     """
 
     keeps_timeout: bool = False
