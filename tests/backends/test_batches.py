@@ -38,7 +38,9 @@ class Together:
             except BaseException as exc:
                 results[place] = exc
 
-        threads = [threading.Thread(target=work_on, args=(place,), daemon=True) for place in range(len(items))]
+        threads = [
+            threading.Thread(target=work_on, args=(place,), daemon=True) for place in range(len(items))
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -181,7 +183,9 @@ def test_items_of_a_batch_that_hangs_fail_at_their_deadline_and_the_others_are_d
 def test_one_at_a_time_waits_for_nobody() -> None:
     task = Noting()
     began = time.monotonic()
-    assert run(task, range(20), BatchExecutionBackend(32, wait=5), max_workers=1) == [2 * n for n in range(20)]
+    assert run(task, range(20), BatchExecutionBackend(32, wait=5), max_workers=1) == [
+        2 * n for n in range(20)
+    ]
     assert time.monotonic() - began < 5
 
 
