@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from themis.backends.execution.base import ExecutionBackend, ExecutorStatus, TaskFailure
     from themis.backends.execution.batches import BatchExecutionBackend
     from themis.backends.execution.coroutines import AsyncExecutionBackend
+    from themis.backends.execution.ray_backend import RayExecutionBackend
     from themis.backends.execution.sequential import SequentialExecutionBackend
     from themis.backends.execution.threads import ThreadExecutionBackend
     from themis.backends.registry import open_executor, open_storage
@@ -32,6 +33,7 @@ _PLACES = {
     "TaskFailure": "themis.backends.execution.base",
     "BatchExecutionBackend": "themis.backends.execution.batches",
     "AsyncExecutionBackend": "themis.backends.execution.coroutines",
+    "RayExecutionBackend": "themis.backends.execution.ray_backend",
     "SequentialExecutionBackend": "themis.backends.execution.sequential",
     "ThreadExecutionBackend": "themis.backends.execution.threads",
     "open_storage": "themis.backends.registry",
@@ -47,6 +49,7 @@ __all__ = [
     "ExecutorStatus",
     "LocalStorageBackend",
     "MemoryStorageBackend",
+    "RayExecutionBackend",
     "SequentialExecutionBackend",
     "StorageBackend",
     "TaskFailure",
