@@ -56,9 +56,9 @@ def address_of(folder: Path) -> str:
 
 
 def shared() -> Path:
-    """The folder of the session's cluster, which is started by whichever worker comes first, and ends with all of
-    them: with the process that started them."""
-    session = int(os.environ.get("PYTEST_XDIST_TESTRUNUID", "") and os.getppid() or os.getpid())
+    """The folder of the session's cluster. Whichever worker of pytest comes first starts it; it ends with the
+    process that started them."""
+    session = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
     place = Path(tempfile.gettempdir()) / f"tray-of-{session}"
     with open(place, "a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -2,8 +2,9 @@
 
     python ray_nodes.py FOLDER PORT PID 127.0.0.2 127.0.0.3
 
-The first address is the head's. ``FOLDER`` gets the token, the output, a file with the address of the head once
-all nodes are there, and a file with the pid of each node. All end when the process ``PID`` does, or on SIGTERM.
+The first address is the head's. ``FOLDER`` gets the token, the output, a file with the address of the head
+once all nodes are there, and a file with the pid of each node. All end when the process ``PID`` does, or on
+SIGTERM.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from types import FrameType
 
 ROOT = Path(__file__).parents[2]
 UP_WITHIN_S = 60.0
+SMALL = ("--disable-usage-stats", "--object-store-memory=80000000", "--num-cpus=1")
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -47,8 +49,7 @@ def start(folder: Path, host: str, *options: str) -> subprocess.Popen[bytes]:
     ray = Path(sys.executable).with_name("ray")
     with open(folder / f"{host}.log", "wb") as output:
         process = subprocess.Popen(
-            [str(ray), "start", "--block", "--disable-usage-stats", "--object-store-memory=80000000"]
-            + ["--num-cpus=1", f"--node-ip-address={host}", *options],
+            [str(ray), "start", "--block", f"--node-ip-address={host}", *SMALL, *options],
             env=environment(folder),
             stdin=subprocess.DEVNULL,
             stdout=output,

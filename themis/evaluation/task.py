@@ -97,6 +97,11 @@ class SampleTask:
         self._key_tail = f"{quoted(model.identity)},{canonical_json(sampling)}]"
         self.scorer = Scorer(metrics)
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """References to the secrets that are read where it is called."""
+        return (*self.model.secrets, *self.scorer.secrets)
+
     def __call__(self, work: Work) -> Outcome:
         """Ask and score one piece of work, unless the run was stopped."""
         stop = stop_of(self.token)

@@ -88,6 +88,8 @@ class Model(ABC):
     """Whether it can be asked by ``answer_awaited``: many at once on one event loop."""
     batches: bool = False
     """Whether it can be asked by ``answer_batch``: many prompts in one go."""
+    secrets: tuple[str, ...] = ()
+    """References to the secrets that asking it needs: see :mod:`themis.profiles.secrets`."""
     keeps_time: bool = False
     """Whether it is sure to answer or fail within a request's time-out, so that nobody else has to see to it.
     What it waits for a first answer of its endpoint does not count."""

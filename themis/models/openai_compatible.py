@@ -185,6 +185,7 @@ class OpenAICompatibleModel(Model):
 
     def _prepare(self) -> None:
         self._url = httpx2.URL(f"{self.base_url}/{_PATHS[self.api]}")
+        self.secrets: tuple[str, ...] = () if self.key is None else (self.key,)
         self.batches = self.api == "completions"
         self._lists = BatchSupport()
         self._gate = Gate()

@@ -23,15 +23,16 @@ class RayExecutionBackend(ExecutionBackend):
     """Spreads work over actors: one for each CPU of the cluster, up to ``max_actors``.
 
     Ray itself runs in a process beside, started when work comes, so that nothing of it reaches this one: no
-    output, no signal handler, no setting. Without an ``address`` it starts a cluster on this machine, for this
-    executor alone, on loopback and with a token, which ends with it.
+    output, no signal handler, no setting. Without an ``address`` it starts a cluster on this machine, on
+    loopback and with a token, for this executor alone; it ends with it.
 
     A task that offers ``acall`` is awaited on the actors' loops; a plain function is called in their threads.
     Items go to them in batches, as many as keep each actor busy. Each item keeps its deadline in its
     actor. An actor, or a node, that is lost is replaced by another, which does what was unfinished.
 
-    Functions travel by name, or with their code where they are defined in a script; the packages they need have
-    to be installed where they run. So does Themis, in the same version.
+    Functions travel by name, or with their code where they are defined in a script; the packages they need
+    have to be installed where they run. So has Themis, in the same version. Keys do not travel: each worker
+    reads them where it is.
 
     Args:
         num_cpus: CPUs of a cluster on this machine; all of them by default.
@@ -91,6 +92,7 @@ class RayExecutionBackend(ExecutionBackend):
     ) -> Iterator[Any]:
         cancel, tick = options.get("cancel"), options.get("tick")
         code = travelling(func)
+        _check_secrets(getattr(func, "secrets", ()))
         process = self._connected()
         while not process.up.wait(LOOK_AGAIN_S if tick is None else min(tick, LOOK_AGAIN_S)):
             if cancel is not None and cancel.is_set():
@@ -168,6 +170,18 @@ class RayExecutionBackend(ExecutionBackend):
     def __repr__(self) -> str:
         where = f"num_cpus={self.num_cpus}" if self.address is None else f"address={self.address!r}"
         return f"RayExecutionBackend({where})"
+
+
+def _check_secrets(references: Iterable[str]) -> None:
+    from themis.profiles.secrets import asks_a_person
+
+    for reference in references:
+        if asks_a_person(reference):
+            kind = reference.partition(":")[0]
+            raise UsageError(
+                f"A key is given by {kind}:…, which may ask a person, and there is nobody where workers run. "
+                "Keys do not travel; give it by env: or file:, and have it on every node."
+            )
 
 
 def travelling(func: Any) -> bytes:

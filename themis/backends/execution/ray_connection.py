@@ -124,7 +124,7 @@ def _probe(host: str, port: int, address: str) -> None:
 
 def _check_metadata(address: str) -> None:
     """Whether the token fits and the versions are the same: Ray itself takes long to say."""
-    from ray._raylet import GcsClient
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]
     from ray.exceptions import AuthenticationError
 
     try:
@@ -133,8 +133,8 @@ def _check_metadata(address: str) -> None:
         )
     except AuthenticationError:
         raise Refused(
-            f"{address}: the cluster refuses the token. Set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to the "
-            "token file that the head was started with."
+            f"{address}: the cluster refuses the token. Set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to "
+            "the token file that the head was started with."
         ) from None
     except Exception as exc:
         raise Refused(f"{address}: what listens there does not answer as a Ray head does: {exc}") from None
@@ -168,6 +168,6 @@ def _init(address: str, said: str, **options: Any) -> None:
     except Exception as exc:
         text = " ".join(str(exc).split())[:500]
         raise Refused(
-            f"{said}: Ray does not connect: {text}. A machine that is to use a cluster has to be a node of it "
+            f"{said}: Ray does not connect: {text}. A machine that uses a cluster has to be a node of it "
             "(ray start --address=HOST:PORT), or use ray://HOST:10001 for short runs."
         ) from None

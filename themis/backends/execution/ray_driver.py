@@ -66,7 +66,6 @@ class _Map:
     timeout: float | None
     opened: dict[int, int] = field(default_factory=dict)
     """Seat to the epoch of the worker that knows of it."""
-    closed: bool = False
 
 
 class Driver:
@@ -145,7 +144,6 @@ class Driver:
         """A map is over."""
         work = self._maps.pop(number, None)
         if work is not None:
-            work.closed = True
             for index, epoch in work.opened.items():
                 self._begin(self._close(number, self._seats[index], epoch))
 
@@ -177,7 +175,7 @@ class Driver:
 
     async def _serve(self, number: int, work: _Map, seat: _Seat, slots: int) -> None:
         """Have a worker in a seat work for a map, and the next one if it is lost."""
-        while not work.closed:
+        while number in self._maps:
             if not await self._seated(seat):
                 return
             epoch, actor = seat.epoch, seat.actor
@@ -189,21 +187,21 @@ class Driver:
                     self._send("refused", number, f"on {seat.host}, {refused}")
                     return
                 work.opened[seat.index] = epoch
-                if work.closed:
+                if number not in self._maps:
                     await self._close(number, seat, epoch)
                     return
                 self._send("seated", number, seat.index, epoch)
-                await self._collect(number, work, seat, actor)
+                await self._collect(number, seat, actor)
             except Exception as exc:
-                if work.closed:
+                if number not in self._maps:
                     return
                 why = f"the worker on {seat.host} {_in_words(exc)}"
                 self._restarts += 1
                 self._send("lost", number, seat.index, why)
                 await self._unseat(seat, epoch)
 
-    async def _collect(self, number: int, work: _Map, seat: _Seat, actor: Any) -> None:
-        while not work.closed:
+    async def _collect(self, number: int, seat: _Seat, actor: Any) -> None:
+        while number in self._maps:
             ids, values, exhausted = await _in_time(actor.collect.remote(number))
             if ids:
                 self._send("collected", number, seat.index, ids, values)
@@ -286,7 +284,7 @@ class Driver:
     def _nodes() -> list[dict[str, Any]]:
         import ray
 
-        return [node for node in ray.nodes() if node["Alive"]]
+        return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
     async def _look(self) -> None:
         heard_at = time.monotonic()

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from themis.backends.execution.dispatch import Dispatch, no_workers, refused
+from themis.backends.execution.ray_station import themis_version
 from themis.core.errors import ExecutionError
 
 END_WITHIN_S = 10.0
@@ -190,10 +191,8 @@ def not_connected(why: str) -> ExecutionError:
 
 
 def _options(address: str | None, num_cpus: int | None, folder: str) -> tuple[Any, ...]:
-    from themis import __version__
-
     home = os.path.expanduser("~") if address is None else None
-    return (address, num_cpus, folder, home, __version__)
+    return (address, num_cpus, folder, home, themis_version())
 
 
 def _environment(local: bool, folder: str) -> dict[str, str]:
@@ -206,8 +205,8 @@ def _environment(local: bool, folder: str) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(_own_paths()),
     }
     if local:
-        # Its ports can be reached by others on this machine, who are nobody without the token. And with a file
-        # that says "local", its head does not ask the addresses at which clouds tell machines about themselves.
+        # Others on this machine can reach its ports, and are nobody without the token. And with a file that
+        # says "local", its head does not ask the addresses at which clouds tell machines about themselves.
         Path(folder, "ray_bootstrap_config.yaml").write_text("provider: {type: local}\n")
         environment |= {"HOME": folder, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH"):

@@ -9,6 +9,11 @@ from typing import Any
 from themis.backends.execution.station import Results, Station
 
 
+def themis_version() -> str:
+    """Of the package that this is a part of, which is no layer to be imported from here."""
+    return str(sys.modules["themis"].__version__)
+
+
 class RayStation:
     """All of its methods are coroutines, so that they share one loop and wait on one another in no thread."""
 
@@ -22,15 +27,13 @@ class RayStation:
         """Where this is, and what runs there."""
         import ray
 
-        from themis import __version__
-
         context = ray.get_runtime_context()
         return {
             "node": context.get_node_id(),
-            "host": ray.util.get_node_ip_address(),
+            "host": str(ray.util.get_node_ip_address()),  # type: ignore[no-untyped-call]
             "python": sys.version.partition(" ")[0],
             "ray": ray.__version__,
-            "themis": __version__,
+            "themis": themis_version(),
         }
 
     async def open(self, number: int, func: bytes, slots: int, timeout: float | None) -> str | None:

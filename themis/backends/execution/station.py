@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 from themis.backends.execution.base import TaskFailure
 from themis.backends.execution.coroutines import AsyncExecutionBackend
-from themis.core.errors import WorkersExhausted, described
+from themis.core.errors import MissingExtra, SecretUnavailable, WorkersExhausted, described
+from themis.profiles.secrets import resolved
 
 LINGER_S = 0.004
 """Results that come within this travel together."""
@@ -79,6 +80,11 @@ class Station:
                 f"the function cannot be loaded there: {described(exc)}. Install the code that it needs "
                 "where workers run, in the same version."
             )
+        for secret in getattr(loaded, "secrets", ()):
+            try:
+                resolved(secret)
+            except (MissingExtra, SecretUnavailable) as exc:
+                return f"a key cannot be read: {exc} Keys do not travel; each worker reads them where it is."
         self._works[number] = _Work(loaded, slots, timeout, asyncio.get_running_loop())
         return None
 
