@@ -78,6 +78,7 @@ class Driver:
         self._seats: list[_Seat] = []
         self._maps: dict[int, _Map] = {}
         self._restarts = 0
+        self._alive: list[dict[str, Any]] = []
         self._hosts: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._over = asyncio.Event()
@@ -92,7 +93,7 @@ class Driver:
         self._actor_class = ray.remote(RayStation)
         loop = asyncio.get_running_loop()
         threading.Thread(target=self._listen, args=(loop,), daemon=True).start()
-        nodes = self._nodes()
+        nodes = self._alive = self._nodes()
         self._hosts = {str(node["NodeManagerAddress"]) for node in nodes}
         self._send("up", _state(nodes))
         self._begin(self._look())
@@ -229,19 +230,20 @@ class Driver:
     async def _hire(self, seat: _Seat) -> None:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        node = self._least_busy()
-        actor = self._actor_class.options(
+        made = self._actor_class.options(
             num_cpus=0,
             max_restarts=0,
             max_task_retries=0,
             max_concurrency=MOST_CALLS,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=True),
-        ).remote(self._options.home)
+            scheduling_strategy=NodeAffinitySchedulingStrategy(self._least_busy(), soft=True),
+        )
+        # A head that is gone would be waited for, and everything else with it.
+        actor = await asyncio.to_thread(made.remote, self._options.home)
         try:
             hello = await asyncio.wait_for(_awaited(actor.hello.remote()), ACTOR_WITHIN_S)
             self._check(hello)
         except BaseException as exc:
-            _kill(actor)
+            await asyncio.to_thread(_kill, actor)
             if "No module named 'themis'" in str(exc):
                 raise Refused(
                     "Themis is not installed where workers run. On every node: "
@@ -265,7 +267,7 @@ class Driver:
         for seat in self._seats:
             if seat.actor is not None:
                 taken[seat.node] = taken.get(seat.node, 0) + 1
-        nodes = self._nodes()
+        nodes = self._alive
         if not nodes:
             raise Refused("The cluster has no node that is alive.")
         least = min(nodes, key=lambda node: (taken.get(node["NodeID"], 0) + 1) / (_cpus(node) or 0.1))
@@ -276,7 +278,7 @@ class Driver:
         async with seat.changing:
             if seat.epoch == epoch and seat.actor is not None:
                 actor, seat.actor = seat.actor, None
-                _kill(actor)
+                await asyncio.to_thread(_kill, actor)
 
     # The cluster
 
@@ -301,6 +303,7 @@ class Driver:
                 nodes = await asyncio.wait_for(asyncio.to_thread(self._nodes), HEAD_GONE_S)
             except Exception:  # the head is asked again, and given up where it does not listen
                 continue
+            self._alive = nodes
             self._notice(nodes)
             state = _state(nodes)
             state["actors"] = sum(seat.actor is not None for seat in self._seats)

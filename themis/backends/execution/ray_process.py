@@ -18,7 +18,7 @@ from collections import deque
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from themis.backends.execution.dispatch import Dispatch, no_workers, refused
 from themis.backends.execution.ray_station import themis_version
@@ -50,9 +50,11 @@ class RayProcess:
         self._folder = tempfile.mkdtemp(prefix="themis-ray-")
         self._connection, self._process = self._started(address is None)
         self._send(_options(address, num_cpus, self._folder))
-        assert self._process.stdout is not None
-        threading.Thread(target=self._log, args=(self._process.stdout,), daemon=True).start()
-        threading.Thread(target=self._listen, name="themis-ray", daemon=True).start()
+        self._threads = [
+            threading.Thread(target=each, name="themis-ray", daemon=True) for each in (self._log, self._listen)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def ended(self) -> bool:
@@ -69,7 +71,10 @@ class RayProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        for thread in self._threads:
+            thread.join(END_WITHIN_S)
         self._connection.close()
+        self._socket.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     # A crew
@@ -115,8 +120,9 @@ class RayProcess:
         with self._lock, suppress(OSError):  # it has ended; who listens to it says so
             self._connection.send_bytes(data)
 
-    def _log(self, lines: IO[str]) -> None:
-        with suppress(ValueError):  # it was closed
+    def _log(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as lines:
             for line in lines:
                 text = _COLOURS.sub("", line).rstrip()
                 self._lines.append(text)
