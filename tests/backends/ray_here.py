@@ -14,9 +14,6 @@ from pathlib import Path
 HOSTS = ("127.0.0.2", "127.0.0.3")
 UP_WITHIN_S = 90.0
 
-_keepers: list[subprocess.Popen[bytes]] = []
-"""They outlive this process, if only for a moment."""
-
 
 def free_port(host: str) -> int:
     """Of those that Ray lets a head have."""
@@ -66,7 +63,7 @@ def shared() -> Path:
         known = lock.read()
         if not known:
             keeper, folder = start(pid=session)
-            _keepers.append(keeper)
+            keeper.returncode = 0  # it outlives this process, if only for a moment, and nobody waits for it
             known = str(folder)
             lock.write(known)
     return Path(known)

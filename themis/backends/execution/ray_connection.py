@@ -10,11 +10,16 @@ import os
 import platform
 import socket
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 PROBE_S = 3.0
-METADATA_S = 5
+ANSWER_S = 8.0
+"""Ray itself would wait for most of a minute."""
+INIT_S = 60.0
 LOOPBACK = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
 """Ray takes 127.0.0.1 for "find out my address"; its neighbour it leaves alone."""
 STORE_BYTES = 200_000_000
@@ -127,10 +132,11 @@ def _check_metadata(address: str) -> None:
     from ray._raylet import GcsClient  # type: ignore[attr-defined]
     from ray.exceptions import AuthenticationError
 
+    def ask() -> Any:
+        return GcsClient(address=address).internal_kv_get(b"CLUSTER_METADATA", namespace=b"cluster")
+
     try:
-        said = GcsClient(address=address).internal_kv_get(
-            b"CLUSTER_METADATA", namespace=b"cluster", timeout=METADATA_S
-        )
+        said = _within(ANSWER_S, ask)
     except AuthenticationError:
         raise Refused(
             f"{address}: the cluster refuses the token. Set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to "
@@ -156,13 +162,37 @@ def check_versions(cluster: dict[str, Any], where: str) -> None:
         raise Refused(f"{where} runs Python {theirs}, this machine {ours}. They have to be the same.")
 
 
+def _within(seconds: float, call: Callable[[], Any]) -> Any:
+    """What ``call`` gives, or :class:`TimeoutError`: then it goes on in a thread that is left behind."""
+    done: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            done.put((call(), None))
+        except BaseException as exc:  # raised again where it is waited for
+            done.put((None, exc))
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        result, error = done.get(timeout=seconds)
+    except Empty:
+        raise TimeoutError(f"no answer within {seconds:g} s") from None
+    if error is not None:
+        raise error
+    return result
+
+
 def _init(address: str, said: str, **options: Any) -> None:
     import ray
 
     # Of Python, the last number may differ; Ray is told that here.
     os.environ.setdefault("RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL", "minor")
+
+    def init() -> Any:
+        return ray.init(address=address, configure_logging=False, log_to_driver=False, **options)
+
     try:
-        ray.init(address=address, configure_logging=False, log_to_driver=False, **options)
+        _within(INIT_S, init)
     except ImportError as exc:
         raise Refused(f"{said}: {exc}. Install it: pip install 'ray[client]'") from None
     except Exception as exc:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle
+import shutil
 import sys
 import threading
 import time
@@ -17,7 +18,7 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NoReturn
 
 from themis.backends.execution.ray_connection import (
     Cluster,
@@ -373,13 +374,19 @@ def main() -> None:
         cluster = connect(options)
     except Refused as exc:
         connection.send_bytes(pickle.dumps(("refused_all", str(exc))))
-        return
+        _end(options)
     asyncio.run(Driver(connection, options, cluster).run())
     import ray
 
     # A cluster of its own ends with it; one that is gone would be waited for.
     if cluster.head is None or listens(cluster.head, LOOK_EVERY_S):
         ray.shutdown()
+    _end(options)
+
+
+def _end(options: Options) -> NoReturn:
+    """End without waiting for threads that wait for a cluster."""
+    shutil.rmtree(options.folder, ignore_errors=True)
     sys.stdout.flush()
     os._exit(0)
 

@@ -51,7 +51,8 @@ class RayProcess:
         self._connection, self._process = self._started(address is None)
         self._send(_options(address, num_cpus, self._folder))
         self._threads = [
-            threading.Thread(target=each, name="themis-ray", daemon=True) for each in (self._log, self._listen)
+            threading.Thread(target=each, name="themis-ray", daemon=True)
+            for each in (self._log, self._listen)
         ]
         for thread in self._threads:
             thread.start()
