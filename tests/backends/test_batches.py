@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from themis.testing import ExecutionBackendSuite
 from themis.testing.execution import work
 from themis.testing.execution.place import in_thread, parted
 
+AT_ONCE = ThreadPoolExecutor(64)
 QUICK = (work.double, work.same, work.size, work.only_even, work.leaves)
 
 
@@ -30,22 +32,8 @@ class Together:
     def batch(self, items: list[Any]) -> list[Any]:
         if self.function in QUICK or len(items) == 1:
             return [self.function(item) for item in items]
-        results: list[Any] = [None] * len(items)
-
-        def work_on(place: int) -> None:
-            try:
-                results[place] = self.function(items[place])
-            except BaseException as exc:
-                results[place] = exc
-
-        threads = [
-            threading.Thread(target=work_on, args=(place,), daemon=True) for place in range(len(items))
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return results
+        asked = [AT_ONCE.submit(self.function, item) for item in items]
+        return [each.exception() or each.result() for each in asked]
 
 
 class OfBatches(BatchExecutionBackend):

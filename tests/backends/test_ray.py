@@ -10,6 +10,7 @@ import pytest
 from themis.backends.execution.ray_backend import RayExecutionBackend
 from themis.backends.execution.ray_process import RayProcess
 from themis.testing import ExecutionBackendSuite
+from themis.testing.execution.place import in_thread, parted
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("ray")]
 
@@ -41,6 +42,7 @@ def end_of_process() -> Any:
 
 class TestRay(ExecutionBackendSuite):
     in_process = False
+    carries_code = True
     most_ahead = 13_000
     items_in_memory = 50_000
 
@@ -50,3 +52,16 @@ class TestRay(ExecutionBackendSuite):
 
     def make(self) -> RayExecutionBackend:
         return OnSharedProcess(address=self.address)
+
+    def test_when_every_worker_hangs_it_is_said(self) -> None:
+        """What hangs here ends with its worker, which is replaced, so that workers never run out."""
+        results = self.open().map(
+            self.hanging_from(0), range(8), max_workers=2, timeout=0.2, return_exceptions=True
+        )
+        _, failures = in_thread(lambda: parted(results))
+        assert [(each.item, each.kind) for each in failures] == [(item, "timeout") for item in range(8)]
+
+    def test_no_thread_is_left(self) -> None:
+        """Of an executor that connects for itself."""
+        self.make = lambda: RayExecutionBackend(address=self.address)  # type: ignore[method-assign]
+        super().test_no_thread_is_left()

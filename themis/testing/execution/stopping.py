@@ -54,10 +54,11 @@ class Stopping(ExecutionPlace):
         """At item 20 the work itself says stop."""
         self.needs_shared_events()
         cancel, items = threading.Event(), Counted()
+        stop = self.shared(cancel)
 
         def stop_at_20(item: int) -> int:
             if item == 20:
-                cancel.set()
+                stop.set()
             return item
 
         results = self.open().map(stop_at_20, items, max_workers=2, cancel=cancel)
@@ -100,7 +101,6 @@ class Stopping(ExecutionPlace):
 
     def test_no_thread_is_left(self) -> None:
         """After ``shutdown`` every thread that was started ends, and none ever kept the program alive."""
-        self.needs_shared_events()
         before = set(threading.enumerate())
         executor = self.open()
         for timeout in (None, PATIENCE_S):
