@@ -43,7 +43,7 @@ def end_of_process() -> Any:
 class TestRay(ExecutionBackendSuite):
     in_process = False
     carries_code = True
-    most_ahead = 13_000
+    most_ahead = 25_000
     items_in_memory = 50_000
 
     @pytest.fixture(autouse=True)

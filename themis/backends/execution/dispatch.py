@@ -22,10 +22,12 @@ from themis.core.errors import ExecutionError, WorkerLost, described
 
 AHEAD_S = 0.05
 """A worker has items for about this long beyond those it works on."""
-MOST_AHEAD = 4_000
+MOST_AHEAD = 8_000
 """Items that one worker has beyond those it works on, at most."""
-MOST_OUT = 12_000
+MOST_OUT = 24_000
 """Items taken and not yet given back, at most, however many workers there are; beyond their slots."""
+MOST_TAKEN = 256
+"""Items taken before it is looked again how many may be."""
 MOST_OUT_BYTES = 64_000_000
 """Of items and results between here and the workers, as far as their size is known from those before."""
 LOOK_AGAIN_S = 0.05
@@ -82,7 +84,8 @@ class _Seat:
     def heard(self, count: int, now: float) -> None:
         """Results came back."""
         pace = count / max(1e-4, now - self.heard_at)
-        self.rate += (pace - self.rate) * 0.3
+        # One that turns out quick is given more at once; if it was not, that is taken back.
+        self.rate = pace if pace > self.rate else self.rate + (pace - self.rate) * 0.3
         self.heard_at = now
 
 
@@ -128,9 +131,10 @@ class Dispatch:
 
     # For the reader of results
 
-    def results(self) -> Iterator[Any]:
-        """Results and :class:`TaskFailure` as they complete. Raises what the iterable raised, after the last
-        of them; :class:`WorkerLost` when there are no workers any more."""
+    def results(self) -> Iterator[list[Any]]:
+        """Results and :class:`TaskFailure` as they complete, those that came together in one list; or
+        ``[TICK]``. Raises what the iterable raised, after the last of them; :class:`WorkerLost` when there
+        are no workers any more."""
         if self._stopped():
             return
         self._number = self._crew.open(self, self._func, [seat.slots for seat in self._seats], self._timeout)
@@ -146,7 +150,7 @@ class Dispatch:
                 waited += LOOK_AGAIN_S
                 if self._tick is not None and waited >= self._tick:
                     waited = 0.0
-                    yield TICK
+                    yield [TICK]
                 continue
             waited = 0.0
             if ready is _END:
@@ -155,9 +159,9 @@ class Dispatch:
                 raise ready
             if self._stopped():
                 return
-            for result in self._outcomes(*ready):
-                self._yielded += 1
-                yield result
+            outcomes = self._outcomes(*ready)
+            yield outcomes
+            self._yielded += len(outcomes)
             with self._room:
                 self._room.notify()
         if self._failure is not None:
@@ -175,19 +179,20 @@ class Dispatch:
         if self._number >= 0:
             self._crew.close(self._number)
 
-    def _outcomes(self, items: list[Any], values: bytes | list[Any]) -> Iterator[Any]:
+    @staticmethod
+    def _outcomes(items: list[Any], values: bytes | list[Any], gone: int) -> list[Any]:
         try:
-            given = pickle.loads(values) if isinstance(values, bytes) else values
+            given: list[Any] = pickle.loads(values) if isinstance(values, bytes) else values
         except Exception as exc:
             failed = Failed("raised", f"the result of a worker cannot be loaded here: {described(exc)}")
             given = [failed] * len(items)
-        for item, value in zip(items, given, strict=True):
-            if item is _GONE:
-                continue  # it came back from another worker before
-            if type(value) is Failed:
-                yield TaskFailure(item, value.kind, value.message, value.error)
-            else:
-                yield value
+        if not gone and Failed not in set(map(type, given)):
+            return given
+        return [
+            TaskFailure(item, *value) if type(value) is Failed else value
+            for item, value in zip(items, given, strict=True)
+            if item is not _GONE  # it came back from another worker before
+        ]
 
     # For people
 
@@ -232,14 +237,15 @@ class Dispatch:
         numbers = array(IDS, ids)
         with self._lock:
             place = self._seats[seat]
-            take = place.held.pop
+            take, had = place.held.pop, len(place.held)
             items = [take(number, _GONE) for number in numbers]
+            gone = len(items) - (had - len(place.held))
             if self._losses:
                 for number in numbers:
                     self._losses.pop(number, None)
             self._note_bytes(len(values) / max(1, len(numbers)))
             place.heard(len(numbers), time.monotonic())
-            self._ready.put((items, values))
+            self._ready.put((items, values, gone))
             self._fill(place)
 
     def lost(self, seat: int, why: str) -> None:
@@ -252,7 +258,7 @@ class Dispatch:
                 losses = self._losses[number] = self._losses.get(number, 0) + 1
                 if losses >= MOST_LOSSES:
                     failed = Failed("worker_lost", f"{losses} workers were lost with it: {why}")
-                    self._ready.put(([item], [failed]))
+                    self._ready.put(([item], [failed], 0))
                 elif losses > 1:
                     self._suspects.appendleft((number, item))
                 else:
@@ -301,7 +307,7 @@ class Dispatch:
         """One of them does not travel; that one fails, and the others go their way."""
         if len(batch) == 1:
             failed = Failed("raised", f"the item cannot travel to a worker: {described(exc)}")
-            self._ready.put(([batch[0][1]], [failed]))
+            self._ready.put(([batch[0][1]], [failed], 0))
             return
         half = len(batch) // 2
         self._waiting.extendleft(reversed(batch[half:]))
@@ -333,32 +339,43 @@ class Dispatch:
 
     def _feed(self) -> None:
         try:
-            while self._has_room():
-                try:
-                    item = next(self._items)
-                except StopIteration:
+            while room := self._room_for():
+                if not self._take(room):
                     return
-                self._waiting.append((self._taken, item))
-                self._taken += 1
-                if self._hungry:
-                    self._fill_hungry()
         except BaseException as exc:  # raised again when what is in flight has come back
             self._failure = exc
         finally:
             self._fed = True
             self._ready.put(_END)
 
-    def _has_room(self) -> bool:
-        if self._taken - self._yielded < self._slots and not self._stopped():
-            return True
+    def _take(self, most: int) -> bool:
+        """Take items, so that each can be sent at once; whether there may be more."""
+        put, items, before = self._waiting.append, self._items, self._taken
+        stopped = self._cancel.is_set if self._cancel is not None else bool
+        for taken in range(before, before + most):
+            if self._closed or stopped():
+                return False
+            try:
+                item = next(items)
+            except StopIteration:
+                return False
+            put((taken, item))
+            self._taken = taken + 1
+            if self._hungry:
+                self._fill_hungry()
+        return True
+
+    def _room_for(self) -> int:
+        """How many more items may be taken; waits until there is room, and is 0 when it is over."""
         with self._room:
             while not self._stopped():
                 by_size = int(MOST_OUT_BYTES / max(1.0, self._item_bytes))
-                most = self._slots + min(MOST_OUT, by_size)
-                if self._taken - self._yielded < most and len(self._waiting) < MOST_AHEAD:
-                    return True
+                out = self._slots + min(MOST_OUT, by_size) - (self._taken - self._yielded)
+                room = min(out, MOST_AHEAD - len(self._waiting), MOST_TAKEN)
+                if room > 0:
+                    return room
                 self._room.wait(LOOK_AGAIN_S)
-        return False
+        return 0
 
     def _fill_hungry(self) -> None:
         with self._lock:

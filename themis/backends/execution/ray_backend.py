@@ -105,10 +105,11 @@ class RayExecutionBackend(ExecutionBackend):
         work = Dispatch(process, code, items, slots, timeout, cancel, tick, dumped)
         self._maps.add(work)
         try:
-            for result in work.results():
-                if type(result) is TaskFailure and not options.get("return_exceptions", False):
-                    raise result.to_error()
-                yield result
+            for results in work.results():
+                for result in results:
+                    if type(result) is TaskFailure and not options.get("return_exceptions", False):
+                        raise result.to_error()
+                    yield result
         finally:
             self._maps.discard(work)
             work.close()

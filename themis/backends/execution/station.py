@@ -26,7 +26,7 @@ BEAT_S = 1.0
 """At the latest after this, whoever collects is told that there is nothing yet."""
 CHUNK_S = 0.000_3
 """Work of about this long is done in one go: less than what makes threads worth starting."""
-MOST_CHUNK = 2_000
+MOST_CHUNK = 4_000
 MOST_BYTES = 8_000_000
 """Of results that travel together; one that is larger travels alone."""
 MOST_RESULT_BYTES = 256_000_000
