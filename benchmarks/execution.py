@@ -188,7 +188,9 @@ def measured(name: str, items: int, waits: int) -> dict[str, float]:
     row["cpu"] = (cpu_s() - spent) / (3 * (items // few)) * 1e6
     options = {"threads": AT_ONCE // (os.cpu_count() or 1)} if name == "ray, by hand" else {}
     work = Both() if name in ("async", "batch", "ray") else waiting
-    row["waits"] = rate(executor, work, waits // (4 if few > 1 else 1), **options)
+    row["waits"] = rate(
+        executor, work, waits // (4 if few > 1 else 1), best_of=1 if few > 1 else 3, **options
+    )
     if few == 1:
         row["million_s"], row["million_mb"] = million(executor)
     if name not in TAKES_ALL and name != "pool with a window" and name != "ray, by hand":

@@ -88,6 +88,7 @@ def test_a_node_that_is_killed_loses_nothing(executor: Any, ray_cluster: Any) ->
             ray_nodes.end(node)
     assert sorted(done) == list(range(600))
     assert wait_until(lambda: executor.status().nodes == 2)
+    assert "the node 127.0.0.4 is lost" in (executor.status().reason or "")
 
 
 def test_a_run_whose_head_is_killed_pauses_with_the_reason_and_goes_on_elsewhere(

@@ -215,7 +215,8 @@ def test_a_run_on_two_nodes_by_name(ray_cluster: Any) -> None:
     assert told[-1]["name"] == "ray"
     assert told[-1]["nodes"] == 2
     assert told[-1]["concurrency"] == 8
-    assert "CPUs" in told[-1]["reason"]
+    assert told[-1]["reason"].startswith("2 nodes, 2 CPUs, ")
+    assert any("batches of" in each["reason"] for each in told)
 
 
 def test_a_key_is_read_by_the_workers_or_refused(

@@ -141,25 +141,34 @@ class RayExecutionBackend(ExecutionBackend):
         process, maps = self._process, list(self._maps)
         if process is None:
             return ExecutorStatus("ray", workers=0, running=0, queued=0, reason="not started")
-        state = process.state
-        batches = sum(work.batches for work in maps)
+        state, batches = process.state, sum(work.batches for work in maps)
         batch = sum(work.batched for work in maps) / batches if batches else 0.0
-        cpus, restarts = state.get("cpus"), state.get("restarts", 0)
-        reason = f"{cpus} CPUs, batches of {batch:.0f}" if state else "starting Ray"
-        if restarts:
-            reason += f", {restarts} workers replaced"
-        if (self.address or "").startswith("ray://"):
-            reason += "; ray:// ends with its connection: for short runs"
         return ExecutorStatus(
             "ray",
-            workers=state.get("actors") or None,
+            workers=self._concurrency if maps else 0,
             running=sum(work.running for work in maps),
             queued=sum(work.queued for work in maps),
             nodes=state.get("nodes"),
             concurrency=self._concurrency or None,
-            reason=reason,
+            reason=self._in_words(state, batch, process.news()),
             details={**state, "batch": round(batch, 1)},
         )
+
+    def _in_words(self, state: dict[str, Any], batch: float, news: str | None) -> str:
+        """The cluster, for people."""
+        if not state:
+            return "starting Ray"
+        counted = (("node", state["nodes"]), ("CPU", state["cpus"]), ("actor", state["actors"]))
+        parts = [f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counted]
+        if batch:
+            parts.append(f"batches of {batch:.0f}")
+        if state["restarts"]:
+            parts.append(f"{state['restarts']} replaced")
+        if news is not None:
+            parts.append(news)
+        if (self.address or "").startswith("ray://"):
+            parts.append("ends with the connection: for short runs")
+        return ", ".join(parts)
 
     def __getstate__(self) -> dict[str, Any]:
         names = ("num_cpus", "address", "max_actors", "threads", "max_concurrent")

@@ -314,7 +314,7 @@ class Driver:
     def _notice(self, nodes: list[dict[str, Any]]) -> None:
         hosts = {str(node["NodeManagerAddress"]) for node in nodes}
         for host in sorted(self._hosts - hosts):
-            self._send("note", f"the node {host} is lost; {len(hosts)} left")
+            self._send("note", f"the node {host} is lost")
         for host in sorted(hosts - self._hosts):
             self._send("note", f"the node {host} has joined")
         self._hosts = hosts

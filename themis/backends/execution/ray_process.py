@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import deque
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -25,6 +26,8 @@ from themis.backends.execution.ray_station import themis_version
 from themis.core.errors import ExecutionError
 
 END_WITHIN_S = 10.0
+NEWS_S = 60.0
+"""For so long it is told that a node was lost."""
 MOST_KEPT_LINES = 20
 _LOG = logging.getLogger("themis.ray")
 """What Ray prints is logged as ``INFO``; what happens to workers and nodes as ``WARNING``."""
@@ -42,6 +45,7 @@ class RayProcess:
         self.refused: str | None = None
         self.state: dict[str, Any] = {}
         """Nodes, CPUs, actors and restarts, as they were told last."""
+        self._news: tuple[str, float] | None = None
         self._numbers = itertools.count()
         self._maps: dict[int, Dispatch] = {}
         self._lock = threading.Lock()
@@ -61,6 +65,11 @@ class RayProcess:
     def ended(self) -> bool:
         """Whether it is of no use any more."""
         return self._ended is not None or self.refused is not None
+
+    def news(self) -> str | None:
+        """What happened to the cluster lately."""
+        news = self._news
+        return None if news is None or time.monotonic() - news[1] > NEWS_S else news[0]
 
     def stop(self) -> None:
         """End the process, and with it a cluster of its own."""
@@ -159,6 +168,7 @@ class RayProcess:
         self.state = state
 
     def _note(self, text: str) -> None:
+        self._news = (text, time.monotonic())
         _LOG.warning("%s", text)
 
     def _failed(self, why: str) -> None:
