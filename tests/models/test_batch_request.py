@@ -81,6 +81,13 @@ def test_tokens_are_shared_so_that_their_sum_is_right(server, model) -> None:
     assert sum(each.cost for each in answers) == pytest.approx(0.3)
 
 
+def test_tokens_of_one_prompt_only_are_not_taken_for_those_of_all(server, model) -> None:
+    """As the server of llama.cpp tells them."""
+    choices = [{"index": n, "text": "The answer is 4", "finish_reason": "length"} for n in range(4)]
+    server.body = {"choices": choices, "usage": {"prompt_tokens": 9, "completion_tokens": 8}}
+    assert [each.usage for each in ask(model, ["a", "b", "c", "d"])] == [None] * 4
+
+
 def test_prompts_with_other_options_go_in_other_requests(server, model) -> None:
     completing(server)
     answers = ask(model, ["a", "bb", "ccc", "dddd"], seeds={0: 1, 1: 2, 2: 1, 3: 2})

@@ -74,8 +74,8 @@ class Reply(NamedTuple):
     def answers(self, count: int) -> list[Answer | ModelError]:
         """What the model said to each of ``count`` prompts that were asked in one request.
 
-        Servers tell the tokens of all of them in one sum: each has an equal share, so that sums are right.
-        Raises :class:`ModelError` where not each has its answer.
+        Servers tell the tokens of all of them in one sum: each has an equal share, so that sums are right. Some
+        tell those of one prompt only, which is less than there are words: then they are unknown. Raises :class:`ModelError` where not each has its answer.
         """
         body = self._body()
         try:
@@ -84,7 +84,8 @@ class Reply(NamedTuple):
             if not each or sorted(choices) != list(range(count * each)):
                 said = f"The server gave {len(choices)} answers for {count} prompts."
                 raise ModelError(said, kind="bad_response", status=200)
-            usage = _parts(body.get("usage"), count)
+            words = sum(len(str(choice.get("text")).split()) for choice in choices.values())
+            usage = _parts(body.get("usage"), count, words)
             return [self._or_error(choices[each * place], body, usage[place]) for place in range(count)]
         except _UNREADABLE:
             raise self._unreadable() from None
@@ -242,9 +243,12 @@ def _usage(usage: Any) -> dict[str, Any] | None:
     }
 
 
-def _parts(usage: Any, count: int) -> list[Any]:
-    """The usage of each of ``count`` prompts: equal shares of the sum, the first ones larger by the rest."""
-    if not isinstance(usage, dict):
+def _parts(usage: Any, count: int, words: int) -> list[Any]:
+    """The usage of each of ``count`` prompts: equal shares of the sum, the first ones larger by the rest.
+
+    Unknown if the sum is less than the ``words`` that were answered: a word is a token at least.
+    """
+    if not isinstance(usage, dict) or (_count(usage, "completion_tokens") or words) < words:
         return [None] * count
 
     def part(counts: dict[str, Any], place: int) -> dict[str, Any]:
