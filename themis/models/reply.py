@@ -74,8 +74,9 @@ class Reply(NamedTuple):
     def answers(self, count: int) -> list[Answer | ModelError]:
         """What the model said to each of ``count`` prompts that were asked in one request.
 
-        Servers tell the tokens of all of them in one sum: each has an equal share, so that sums are right. Some
-        tell those of one prompt only, which is less than there are words: then they are unknown. Raises :class:`ModelError` where not each has its answer.
+        Servers tell the tokens of all of them in one sum: each has an equal share, so that sums are right.
+        Some tell those of one prompt only, which is less than there are words: then they are unknown.
+        Raises :class:`ModelError` where not each has its answer.
         """
         body = self._body()
         try:

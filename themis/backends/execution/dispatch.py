@@ -137,7 +137,11 @@ class Dispatch:
         are no workers any more."""
         if self._stopped():
             return
-        self._number = self._crew.open(self, self._func, [seat.slots for seat in self._seats], self._timeout)
+        slots = [seat.slots for seat in self._seats]
+        with self._lock:
+            if self._closed:
+                return
+            self._number = self._crew.open(self, self._func, slots, self._timeout)
         threading.Thread(target=self._feed, name="themis-feeder", daemon=True).start()
         waited = 0.0
         while not (self._fed and self._yielded >= self._taken):
@@ -170,14 +174,13 @@ class Dispatch:
     def close(self) -> None:
         """Take no more, and have the workers stop."""
         with self._lock:
-            if self._closed:
-                return
             self._closed = True
+            number, self._number = self._number, -1
         with self._room:
             self._room.notify_all()
         self._ready.put(_END)
-        if self._number >= 0:
-            self._crew.close(self._number)
+        if number >= 0:
+            self._crew.close(number)
 
     @staticmethod
     def _outcomes(items: list[Any], values: bytes | list[Any], gone: int) -> list[Any]:
@@ -248,14 +251,16 @@ class Dispatch:
             self._ready.put((items, values, gone))
             self._fill(place)
 
-    def lost(self, seat: int, why: str) -> None:
-        """A worker is gone: what it had is done by others."""
+    def lost(self, seat: int, why: str, *, blame: bool) -> None:
+        """A worker is gone: what it had is done by others. ``blame``: one of its items may be the cause."""
         with self._lock:
             place = self._seats[seat]
             held, place.held = place.held, {}
             place.epoch, place.sending, place.recalling = 0, False, False
             for number, item in reversed(held.items()):
-                losses = self._losses[number] = self._losses.get(number, 0) + 1
+                losses = self._losses.get(number, 0) + blame
+                if losses:
+                    self._losses[number] = losses
                 if losses >= MOST_LOSSES:
                     failed = Failed("worker_lost", f"{losses} workers were lost with it: {why}")
                     self._ready.put(([item], [failed], 0))

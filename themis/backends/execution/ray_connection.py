@@ -91,15 +91,20 @@ def listens(head: tuple[str, int], within_s: float = PROBE_S) -> bool:
 def _start(options: Options) -> Cluster:
     import ray
 
-    ray.init(
-        num_cpus=options.num_cpus,
-        include_dashboard=False,
-        object_store_memory=STORE_BYTES,
-        configure_logging=False,
-        log_to_driver=False,
-        _temp_dir=str(Path(options.folder) / "ray"),
-        _node_ip_address=LOOPBACK,
-    )
+    try:
+        # In the main thread: its parts end with the thread that started them.
+        ray.init(
+            num_cpus=options.num_cpus,
+            include_dashboard=False,
+            object_store_memory=STORE_BYTES,
+            configure_logging=False,
+            log_to_driver=False,
+            _temp_dir=str(Path(options.folder) / "ray"),
+            _node_ip_address=LOOPBACK,
+        )
+    except Exception as exc:
+        text = " ".join(str(exc).split())[:500]
+        raise Refused(f"Ray does not start on this machine: {text}") from None
     return Cluster(_head(), local=True)
 
 

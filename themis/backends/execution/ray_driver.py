@@ -29,6 +29,7 @@ from themis.backends.execution.ray_connection import (
     listens,
 )
 
+START_WITHIN_S = 120.0
 LOOK_EVERY_S = 1.0
 """How often the state of the cluster is told."""
 HEAD_GONE_S = 5.0
@@ -36,7 +37,10 @@ HEAD_GONE_S = 5.0
 ACTOR_WITHIN_S = 60.0
 """A worker that is not up after this long counts as lost."""
 SILENT_S = 30.0
-"""A worker that says nothing for this long counts as lost; it says something every second."""
+"""A worker that says nothing for this long beyond a deadline counts as lost; it says something every second,
+unless work in it lets nothing else run."""
+MOST_SILENT_S = 600.0
+"""As much where there is no deadline: loading a large model may take it."""
 MOST_TRIES = 5
 """Workers in a row that did not come up, after which there will be none."""
 MOST_CALLS = 1_000
@@ -172,7 +176,8 @@ class Driver:
             idle = await seat.actor.close.remote(number)
         except Exception:  # it is gone, and its work with it
             idle = False
-        if not idle:
+        shared = any(work.opened.get(seat.index) == epoch for work in self._maps.values())
+        if not idle and not shared:
             await self._unseat(seat, epoch)
 
     async def _serve(self, number: int, work: _Map, seat: _Seat, slots: int) -> None:
@@ -184,7 +189,8 @@ class Driver:
             if actor is None:
                 continue
             try:
-                refused = await _in_time(actor.open.remote(number, work.func, slots, work.timeout))
+                opening = actor.open.remote(number, work.func, slots, work.timeout)
+                refused = await _in_time(opening, MOST_SILENT_S)
                 if refused is not None:
                     self._send("refused", number, f"on {seat.host}, {refused}")
                     return
@@ -193,18 +199,19 @@ class Driver:
                     await self._close(number, seat, epoch)
                     return
                 self._send("seated", number, seat.index, epoch)
-                await self._collect(number, seat, actor)
+                within_s = MOST_SILENT_S if work.timeout is None else work.timeout + SILENT_S
+                await self._collect(number, seat, actor, within_s)
             except Exception as exc:
                 if number not in self._maps:
                     return
                 why = f"the worker on {seat.host} {_in_words(exc)}"
                 self._restarts += 1
-                self._send("lost", number, seat.index, why)
+                self._send("lost", number, seat.index, why, not isinstance(exc, _WorkerHangs))
                 await self._unseat(seat, epoch)
 
-    async def _collect(self, number: int, seat: _Seat, actor: Any) -> None:
+    async def _collect(self, number: int, seat: _Seat, actor: Any, within_s: float) -> None:
         while number in self._maps:
-            ids, values, exhausted = await _in_time(actor.collect.remote(number))
+            ids, values, exhausted = await _in_time(actor.collect.remote(number), within_s)
             if ids:
                 self._send("collected", number, seat.index, ids, values)
             if exhausted:
@@ -332,8 +339,8 @@ async def _awaited(reference: Any) -> Any:
     return await reference
 
 
-async def _in_time(reference: Any) -> Any:
-    return await asyncio.wait_for(_awaited(reference), SILENT_S)
+async def _in_time(reference: Any, within_s: float) -> Any:
+    return await asyncio.wait_for(_awaited(reference), within_s)
 
 
 def _kill(actor: Any) -> None:
@@ -370,11 +377,18 @@ def main() -> None:
     """Connect, and serve until the other end is closed."""
     connection = Connection(int(sys.argv[1]))
     options = Options(*pickle.loads(connection.recv_bytes()))
+
+    def refuse(why: str) -> NoReturn:
+        connection.send_bytes(pickle.dumps(("refused_all", why)))
+        _end(options)
+
+    late = threading.Timer(START_WITHIN_S, refuse, [f"Ray does not start within {START_WITHIN_S:g} s."])
+    late.start()
     try:
         cluster = connect(options)
     except Refused as exc:
-        connection.send_bytes(pickle.dumps(("refused_all", str(exc))))
-        _end(options)
+        refuse(str(exc))
+    late.cancel()
     asyncio.run(Driver(connection, options, cluster).run())
     import ray
 

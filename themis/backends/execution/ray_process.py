@@ -38,7 +38,7 @@ class RayProcess:
     """A process with a connection to a cluster, and the maps that use it. Keeps the promise of a ``Crew``."""
 
     def __init__(self, address: str | None, num_cpus: int | None) -> None:
-        if os.isatty(2):
+        if os.isatty(2) and not _LOG.handlers:
             _LOG.addHandler(logging.NullHandler())  # a terminal belongs to whoever draws on it
         self.up = threading.Event()
         """Set once it is known whether there is a cluster."""
@@ -180,10 +180,10 @@ class RayProcess:
         if number in self._maps:
             self._maps[number].failed(refused(why))
 
-    def _lost(self, number: int, seat: int, why: str) -> None:
+    def _lost(self, number: int, seat: int, why: str, blame: bool) -> None:
         _LOG.warning("%s; what it had not finished is done again", why)
         if number in self._maps:
-            self._maps[number].lost(seat, why)
+            self._maps[number].lost(seat, why, blame=blame)
 
     def _seated(self, number: int, seat: int, epoch: int) -> None:
         if number in self._maps:
