@@ -128,6 +128,8 @@ class _Work:
         self._something = asyncio.Event()
         self._listening = False
         self._given = self._sent = 0
+        self._busy: set[object] = set()
+        """Calls of a plain function that have not come back; also those that nobody waits for any more."""
         self._cancel = threading.Event()
         self._exhausted = False
         self._chunk = 1
@@ -185,9 +187,9 @@ class _Work:
             self._arrived.notify_all()
         until = time.monotonic() + CLOSE_WITHIN_S
         at_work = self._executor.status
-        while (self._thread.is_alive() or at_work().running) and time.monotonic() < until:
+        while (self._busy or at_work().running) and time.monotonic() < until:
             await asyncio.sleep(0.01)
-        hangs = self._thread.is_alive() or bool(at_work().running) or self._exhausted
+        hangs = bool(self._busy or at_work().running) or self._exhausted
         self._executor.shutdown()
         return not hangs
 
@@ -237,12 +239,18 @@ class _Work:
 
     def _one(self, pair: tuple[int, Any]) -> None:
         number, item = pair
-        self._done(number, self._func(item))
+        call = object()
+        self._busy.add(call)
+        try:
+            self._done(number, self._func(item))
+        finally:
+            self._busy.discard(call)
 
     def _some(self, most: int) -> None:
         """Items, one after the other, until there are none or it is another's turn."""
         func, take, put = self._func, self._incoming.popleft, self._ready.append
-        began, count = time.perf_counter(), 0
+        began, count, call = time.perf_counter(), 0, object()
+        self._busy.add(call)
         for _ in range(most):
             try:
                 number, item = take()
@@ -256,6 +264,7 @@ class _Work:
             count += 1
             if self._listening:
                 self._tell()
+        self._busy.discard(call)
         if count:
             self._item_s += ((time.perf_counter() - began) / count - self._item_s) * 0.3
             self._chunk = max(1, min(MOST_CHUNK, int(CHUNK_S / max(self._item_s, 1e-9))))
