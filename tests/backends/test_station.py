@@ -25,7 +25,7 @@ class OnlyAwaited:
 async def done(station: Station, count: int) -> dict[int, Any]:
     results: dict[int, Any] = {}
     while len(results) < count:
-        ids, values, _ = await station.collect(1)
+        ids, values, *_ = await station.collect(1)
         if ids:
             results |= zip(array(IDS, ids), pickle.loads(values), strict=True)
     return results
@@ -92,6 +92,6 @@ async def test_failures_and_what_cannot_be_loaded() -> None:
 async def test_a_map_that_is_over_is_asked_in_vain() -> None:
     station = Station()
     station.give(5, b"", b"")
-    assert await station.collect(5) == (b"", b"", False)
+    assert (await station.collect(5)).ids == b""
     assert station.recall(5, 1) == b""
     assert await station.close(5)

@@ -2,7 +2,7 @@
 
 The near end of :mod:`.station`. How messages get there is a :class:`Crew`'s business. Items are sent in
 batches: each worker has as many as it works on at once, and besides about what it does while a message
-travels, by the pace at which its results come. So tiny items go by the thousand, and long ones one by one.
+travels, by the time that they take. So tiny items go by the thousand, and long ones one by one.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ AHEAD_S = 0.05
 """A worker has items for about this long beyond those it works on."""
 MOST_AHEAD = 8_000
 """Items that one worker has beyond those it works on, at most."""
+LEAST_OUT = 8
 MOST_OUT = 24_000
 """Items taken and not yet given back, at most, however many workers there are; beyond their slots."""
 MOST_TAKEN = 256
@@ -70,23 +71,21 @@ class _Seat:
         self.recalling = False
         self.alone = False
         """Whether it works on a suspect, with nothing beside."""
-        self.rate = 0.0
-        """Results a second, lately."""
+        self.item_s = 0.0
+        """Seconds that an item takes there, lately; 0 while that is unknown."""
         self.heard_at = 0.0
 
     def wants(self) -> int:
         """How many more items keep it busy."""
         if not self.epoch or self.sending or self.recalling or (self.alone and self.held):
             return 0
-        ahead = min(MOST_AHEAD, int(self.rate * AHEAD_S + 0.5))
-        return self.slots + ahead - len(self.held)
+        return self.slots + self.ahead() - len(self.held)
 
-    def heard(self, count: int, now: float) -> None:
-        """Results came back."""
-        pace = count / max(1e-4, now - self.heard_at)
-        # One that turns out quick is given more at once; if it was not, that is taken back.
-        self.rate = pace if pace > self.rate else self.rate + (pace - self.rate) * 0.3
-        self.heard_at = now
+    def ahead(self) -> int:
+        """How many items it does while a message travels."""
+        if not self.item_s:
+            return 0
+        return min(MOST_AHEAD, int(self.slots * AHEAD_S / self.item_s + 0.5))
 
 
 class Dispatch:
@@ -235,7 +234,7 @@ class Dispatch:
             for each in sorted(self._seats, key=lambda other: other is place):
                 self._fill(each)
 
-    def collected(self, seat: int, ids: bytes, values: bytes) -> None:
+    def collected(self, seat: int, ids: bytes, values: bytes, item_s: float) -> None:
         """Results."""
         numbers = array(IDS, ids)
         with self._lock:
@@ -247,7 +246,7 @@ class Dispatch:
                 for number in numbers:
                     self._losses.pop(number, None)
             self._note_bytes(len(values) / max(1, len(numbers)))
-            place.heard(len(numbers), time.monotonic())
+            place.item_s, place.heard_at = item_s, time.monotonic()
             self._ready.put((items, values, gone))
             self._fill(place)
 
@@ -375,8 +374,10 @@ class Dispatch:
         with self._room:
             while not self._stopped():
                 by_size = int(MOST_OUT_BYTES / max(1.0, self._item_bytes))
-                out = self._slots + min(MOST_OUT, by_size) - (self._taken - self._yielded)
-                room = min(out, MOST_AHEAD - len(self._waiting), MOST_TAKEN)
+                # No more than is soon begun: a run that is paused waits for what was taken.
+                soon = LEAST_OUT + 3 * sum(seat.ahead() for seat in self._seats)
+                out = self._slots + min(MOST_OUT, by_size, soon) - (self._taken - self._yielded)
+                room = min(out, MOST_TAKEN)
                 if room > 0:
                     return room
                 self._room.wait(LOOK_AGAIN_S)

@@ -211,9 +211,9 @@ class Driver:
 
     async def _collect(self, number: int, seat: _Seat, actor: Any, within_s: float) -> None:
         while number in self._maps:
-            ids, values, exhausted = await _in_time(actor.collect.remote(number), within_s)
+            ids, values, item_s, exhausted = await _in_time(actor.collect.remote(number), within_s)
             if ids:
-                self._send("collected", number, seat.index, ids, values)
+                self._send("collected", number, seat.index, ids, values, item_s)
             if exhausted:
                 raise _WorkerHangs
 
@@ -400,7 +400,9 @@ def main() -> None:
 
 def _end(options: Options) -> NoReturn:
     """End without waiting for threads that wait for a cluster."""
-    shutil.rmtree(options.folder, ignore_errors=True)
+    until = time.monotonic() + LOOK_EVERY_S
+    while os.path.exists(options.folder) and time.monotonic() < until:
+        shutil.rmtree(options.folder, ignore_errors=True)  # what is ending may still write there
     sys.stdout.flush()
     os._exit(0)
 

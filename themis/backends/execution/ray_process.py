@@ -197,9 +197,9 @@ class RayProcess:
         if number in self._maps:
             self._maps[number].recalled(seat, ids)
 
-    def _collected(self, number: int, seat: int, ids: bytes, values: bytes) -> None:
+    def _collected(self, number: int, seat: int, ids: bytes, values: bytes, item_s: float) -> None:
         if number in self._maps:
-            self._maps[number].collected(seat, ids, values)
+            self._maps[number].collected(seat, ids, values, item_s)
 
 
 def not_connected(why: str) -> ExecutionError:

@@ -27,6 +27,8 @@ BEAT_S = 1.0
 CHUNK_S = 0.000_3
 """Work of about this long is done in one go: less than what makes threads worth starting."""
 MOST_CHUNK = 4_000
+FIRST_S = 0.05
+"""What an item is taken to take before one was done."""
 MOST_BYTES = 8_000_000
 """Of results that travel together; one that is larger travels alone."""
 MOST_RESULT_BYTES = 256_000_000
@@ -61,6 +63,8 @@ class Results(NamedTuple):
     ids: bytes
     values: bytes
     """A pickled list of results, and of :class:`Failed`."""
+    item_s: float = 0.0
+    """Seconds that an item takes here, lately; 0 while that is unknown."""
     exhausted: bool = False
     """Whether so much hangs here that the worker has to be replaced."""
 
@@ -133,10 +137,10 @@ class _Work:
         self._cancel = threading.Event()
         self._exhausted = False
         self._chunk = 1
-        self._item_s = CHUNK_S
+        self._item_s = FIRST_S
         self._executor = AsyncExecutionBackend(slots, max_threads=slots)
         if getattr(func, "acall", None) is not None:
-            task: Any = _Awaited(func, self._done)
+            task: Any = _Awaited(func, self._worked)
             items: Iterator[Any] = self._items()
         elif timeout is not None:
             task, items = self._one, self._items()
@@ -203,7 +207,8 @@ class _Work:
             values = _pickled([value for _, value in pairs])
         self._sent += len(pairs)
         ids = array(IDS, [number for number, _ in pairs]).tobytes()
-        return Results(ids, values if pairs else b"", self._exhausted and not self._ready)
+        item_s = self._item_s if self._sent else 0.0
+        return Results(ids, values if pairs else b"", item_s, self._exhausted and not self._ready)
 
     # In threads
 
@@ -239,10 +244,10 @@ class _Work:
 
     def _one(self, pair: tuple[int, Any]) -> None:
         number, item = pair
-        call = object()
+        began, call = time.perf_counter(), object()
         self._busy.add(call)
         try:
-            self._done(number, self._func(item))
+            self._worked(number, self._func(item), time.perf_counter() - began)
         finally:
             self._busy.discard(call)
 
@@ -269,6 +274,10 @@ class _Work:
             self._item_s += ((time.perf_counter() - began) / count - self._item_s) * 0.3
             self._chunk = max(1, min(MOST_CHUNK, int(CHUNK_S / max(self._item_s, 1e-9))))
 
+    def _worked(self, number: int, value: Any, seconds: float) -> None:
+        self._item_s += (seconds - self._item_s) * 0.1
+        self._done(number, value)
+
     def _done(self, number: int, value: Any) -> None:
         self._ready.append((number, value))
         if self._listening:
@@ -283,16 +292,18 @@ class _Work:
 class _Awaited:
     """A task's coroutine, for items with their numbers."""
 
-    def __init__(self, func: Any, done: Callable[[int, Any], None]) -> None:
+    def __init__(self, func: Any, worked: Callable[[int, Any, float], None]) -> None:
         self._acall = func.acall
-        self._done = done
+        self._worked = worked
 
     def __call__(self, pair: Any) -> None:
         raise AssertionError("it is awaited")
 
     async def acall(self, pair: tuple[int, Any]) -> None:
         number, item = pair
-        self._done(number, await self._acall(item))
+        began = time.perf_counter()
+        value = await self._acall(item)
+        self._worked(number, value, time.perf_counter() - began)
 
 
 def _dumps(value: Any) -> bytes:
