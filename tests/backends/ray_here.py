@@ -61,7 +61,8 @@ def shared() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         lock.seek(0)
         known = lock.read()
-        if not known:
+        if not known or not Path(known).exists():  # a number of a process may come again
+            lock.truncate(0)
             keeper, folder = start(pid=session)
             keeper.returncode = 0  # it outlives this process, if only for a moment, and nobody waits for it
             known = str(folder)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -129,6 +130,7 @@ def main() -> None:
     finally:
         for node in reversed(nodes):
             end(node)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
