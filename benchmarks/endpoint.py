@@ -31,6 +31,19 @@ SAID = {
 FAULTS = ("error", "limit", "hang", "cut")
 
 
+def listed(prompt: str | list[str]) -> list[str]:
+    """The prompts of one request."""
+    return [prompt] if isinstance(prompt, str) else prompt
+
+
+def said_to(prompts: list[str]) -> dict[str, Any]:
+    """The answer to a list of prompts."""
+    count = len(prompts)
+    choices = [{"index": index, "text": "12", "finish_reason": "stop"} for index in range(count)]
+    usage = {"prompt_tokens": 20 * count, "completion_tokens": count}
+    return {"object": "text_completion", "model": "mock", "choices": choices, "usage": usage}
+
+
 class Endpoint:
     """What it was told to do, and what was asked of it."""
 
@@ -100,23 +113,24 @@ class Connection(asyncio.Protocol):
         if head.startswith(b"get /stats"):
             self.write(200, self.endpoint.stats())
         else:
-            self.asked(json.loads(body)["messages"][-1]["content"])
+            asked = json.loads(body)
+            self.asked(asked["messages"][-1]["content"] if "messages" in asked else asked["prompt"])
 
-    def asked(self, prompt: str) -> None:
-        """A question: begin to answer it."""
+    def asked(self, prompt: str | list[str]) -> None:
+        """A question, or a list of them that are answered together: begin to."""
         endpoint = self.endpoint
         endpoint.requests += 1
         endpoint.first_at = endpoint.first_at or time.time()
         endpoint.in_flight += 1
         endpoint.most_in_flight = max(endpoint.most_in_flight, endpoint.in_flight)
-        endpoint.after_answer += prompt in endpoint.answered
+        endpoint.after_answer += not endpoint.answered.isdisjoint(listed(prompt))
         fault = endpoint.fault()
         endpoint.done[fault or "answer"] += 1
         # A second in the life of a server that hangs is an hour for who is tested.
         wait = 3_600.0 if fault == "hang" else endpoint.latency
         self.timer = asyncio.get_running_loop().call_later(wait, self.act, fault, prompt)
 
-    def act(self, fault: str, prompt: str) -> None:
+    def act(self, fault: str, prompt: str | list[str]) -> None:
         """Answer, or do what was drawn."""
         self.timer = None
         endpoint = self.endpoint
@@ -131,8 +145,8 @@ class Connection(asyncio.Protocol):
             self.transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{")
             self.transport.close()
         else:
-            endpoint.answered.add(prompt)
-            self.write(200, SAID)
+            endpoint.answered.update(listed(prompt))
+            self.write(200, SAID if isinstance(prompt, str) else said_to(prompt))
 
     def write(self, status: int, body: Any, headers: str = "") -> None:
         """One response."""

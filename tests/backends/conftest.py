@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-from tests.backends import s3_server
+from tests.backends import ray_here, s3_server
 from tests.backends.postgres_server import QUICK, PostgresServer, binaries
 from tests.backends.s3_server import S3Server
 
@@ -56,3 +58,24 @@ def s3_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.ACCESS_KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.SECRET_KEY)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+class RayHere(NamedTuple):
+    """A cluster."""
+
+    folder: Path
+    address: str
+
+
+@pytest.fixture(scope="session")
+def ray_nodes() -> RayHere:
+    folder = ray_here.shared()
+    return RayHere(folder, ray_here.address_of(folder))
+
+
+@pytest.fixture
+def ray_cluster(ray_nodes: RayHere, monkeypatch: pytest.MonkeyPatch) -> RayHere:
+    """The cluster that tests share, and its token."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(ray_nodes.folder / "token"))
+    return ray_nodes

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 DRIVERS = {
     "boto3",
     "botocore",
+    "cloudpickle",
     "dask",
     "datasets",
     "distributed",
@@ -64,6 +65,7 @@ def packages_after(code: str) -> set[str]:
         "import themis.metrics; themis.metrics.open_metrics('MathVerify,Choice,NumericMatch')",
         "import themis.benchmarks; themis.benchmarks.described()",
         "from themis.benchmarks.presets import arc, gsm8k, hellaswag, ifeval, math_500, mmlu, truthfulqa",
+        "from themis.backends import open_executor; open_executor('ray'); open_executor('batch')",
         "import themis.cli.main",
         "import themis.runs.catalog, themis.runs.launch, themis.runs.watch, themis.runs.delete",
         "import themis_tui.main",

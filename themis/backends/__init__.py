@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from themis.backends.execution.base import ExecutionBackend, ExecutorStatus, TaskFailure
+    from themis.backends.execution.batches import BatchExecutionBackend
     from themis.backends.execution.coroutines import AsyncExecutionBackend
+    from themis.backends.execution.ray_backend import RayExecutionBackend
     from themis.backends.execution.sequential import SequentialExecutionBackend
     from themis.backends.execution.threads import ThreadExecutionBackend
     from themis.backends.registry import open_executor, open_storage
@@ -33,7 +35,9 @@ _PLACES = {
     "ExecutionBackend": "themis.backends.execution.base",
     "ExecutorStatus": "themis.backends.execution.base",
     "TaskFailure": "themis.backends.execution.base",
+    "BatchExecutionBackend": "themis.backends.execution.batches",
     "AsyncExecutionBackend": "themis.backends.execution.coroutines",
+    "RayExecutionBackend": "themis.backends.execution.ray_backend",
     "SequentialExecutionBackend": "themis.backends.execution.sequential",
     "ThreadExecutionBackend": "themis.backends.execution.threads",
     "open_storage": "themis.backends.registry",
@@ -43,12 +47,14 @@ _PLACES = {
 __all__ = [
     "Annotations",
     "AsyncExecutionBackend",
+    "BatchExecutionBackend",
     "CheckStep",
     "ExecutionBackend",
     "ExecutorStatus",
     "LocalStorageBackend",
     "MemoryStorageBackend",
     "PostgresStorageBackend",
+    "RayExecutionBackend",
     "S3StorageBackend",
     "SequentialExecutionBackend",
     "StorageBackend",

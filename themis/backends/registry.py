@@ -45,6 +45,8 @@ STORAGE: dict[str, BuiltIn] = {
 }
 EXECUTION: dict[str, BuiltIn] = {
     "async": BuiltIn("themis.backends.execution.coroutines:AsyncExecutionBackend"),
+    "batch": BuiltIn("themis.backends.execution.batches:BatchExecutionBackend"),
+    "ray": BuiltIn("themis.backends.execution.ray_backend:RayExecutionBackend", "ray"),
     "sequential": BuiltIn("themis.backends.execution.sequential:SequentialExecutionBackend"),
     "threads": BuiltIn("themis.backends.execution.threads:ThreadExecutionBackend"),
 }

@@ -10,6 +10,7 @@ from themis.backends.execution.base import ExecutionBackend
 from themis.backends.storage.base import StorageBackend
 from themis.core.entities import SCHEMA_VERSION, ExperimentReport
 from themis.evaluation.aggregate import RunAggregate
+from themis.evaluation.batched_task import task_class
 from themis.evaluation.budget import over_budget
 from themis.evaluation.plan import Earlier, Question, asked_hash, check_may_go_on, read_earlier, work_of
 from themis.evaluation.progress import Meter
@@ -17,7 +18,6 @@ from themis.evaluation.session import OnProgress, OnStart, Session
 from themis.evaluation.sitting import Sitting
 from themis.evaluation.stop import StopSignal
 from themis.evaluation.surroundings import this_process
-from themis.evaluation.task import AwaitedSampleTask, SampleTask
 from themis.metrics.base import JudgingMetric
 
 
@@ -81,7 +81,7 @@ class Run(Sitting):
             run_id=self.run_id,
             storage=self.storage,
             executor=self.executor,
-            task=(AwaitedSampleTask if question.model.awaits else SampleTask)(
+            task=task_class(question.model, judging=bool(judging))(
                 model=question.model,
                 template=question.template,
                 metrics=question.metrics,

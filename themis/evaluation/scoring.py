@@ -46,6 +46,11 @@ class Scorer:
         """Whether some of the metrics ask a model."""
         return bool(self._judging)
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """References to the secrets that judges need."""
+        return tuple(each for metric in self._judging for each in metric.secrets)
+
     def scores(self, generation: GenerationRecord, reference: Any) -> Scores:
         """The scores of an answer. A metric that raises gives none, and the reason."""
         scores = self._plain_scores(generation, reference)

@@ -54,7 +54,8 @@ class Outcome(NamedTuple):
 class Task(Protocol):
     """What an executor spreads: called with a piece of work, it gives the outcome, and never raises.
 
-    It may also offer ``acall``, see :class:`AwaitedSampleTask`.
+    It may also offer ``acall``, see :class:`AwaitedSampleTask`, and ``batch``, see
+    :mod:`themis.evaluation.batched_task`.
     """
 
     def __call__(self, work: Any) -> Outcome:
@@ -96,6 +97,11 @@ class SampleTask:
         self._key_tail = f"{quoted(model.identity)},{canonical_json(sampling)}]"
         self.scorer = Scorer(metrics)
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """References to the secrets that are read where it is called."""
+        return (*self.model.secrets, *self.scorer.secrets)
+
     def __call__(self, work: Work) -> Outcome:
         """Ask and score one piece of work, unless the run was stopped."""
         stop = stop_of(self.token)
@@ -134,7 +140,7 @@ class SampleTask:
         clock = time.perf_counter()
         try:
             in_time = self.own_deadline and not self.model.keeps_time
-            answer = _checked(_in_time(self.model, request) if in_time else self.model.answer(request))
+            answer = checked(_in_time(self.model, request) if in_time else self.model.answer(request))
             if self._is_late(clock):
                 raise _late(request)
         except (KeyboardInterrupt, GeneratorExit):
@@ -274,7 +280,7 @@ class AwaitedSampleTask(SampleTask):
         else:
             clock = time.perf_counter()
             try:
-                answer = _checked(await self._answer_awaited(request))
+                answer = checked(await self._answer_awaited(request))
             except (KeyboardInterrupt, GeneratorExit):
                 raise
             except BaseException as exc:  # as above
@@ -339,7 +345,7 @@ def _is_cancelled(exc: BaseException) -> bool:
     return isinstance(exc, asyncio.CancelledError)
 
 
-def _checked(answer: Any) -> Answer:
+def checked(answer: Any) -> Answer:
     """An answer that can be recorded and summed. Raises :class:`ModelError` for what a model may not give."""
     if type(answer) is not Answer or type(answer.text) is not str:
         if not isinstance(answer, Answer) or not isinstance(answer.text, str):

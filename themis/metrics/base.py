@@ -76,6 +76,11 @@ class JudgingMetric(Metric):
     def score(self, response: str, reference: Any) -> Score:
         return self.judge("", response, reference)
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """References to the secrets that judging needs."""
+        return ()
+
     def begin(self) -> None:
         """A run begins: refusals that an earlier one met no longer count."""
 

@@ -146,6 +146,10 @@ class ModelJudge(JudgingMetric):
         except TimeoutError:
             raise self._late() from None
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return self.model.secrets
+
     def begin(self) -> None:
         self.model.begin()
 

@@ -86,6 +86,10 @@ class Model(ABC):
     base_url: str | None = None
     awaits: bool = False
     """Whether it can be asked by ``answer_awaited``: many at once on one event loop."""
+    batches: bool = False
+    """Whether it can be asked by ``answer_batch``: many prompts in one go."""
+    secrets: tuple[str, ...] = ()
+    """References to the secrets that asking it needs: see :mod:`themis.profiles.secrets`."""
     keeps_time: bool = False
     """Whether it is sure to answer or fail within a request's time-out, so that nobody else has to see to it.
     What it waits for a first answer of its endpoint does not count."""
@@ -103,6 +107,10 @@ class Model(ABC):
     async def answer_awaited(self, request: Request) -> Answer:
         """``answer`` as a coroutine that waits without holding up its loop; only where it ``awaits``."""
         raise TypeError(f"{self.name} cannot be awaited.")
+
+    def answer_batch(self, requests: list[Request]) -> list[Answer | BaseException]:
+        """An answer for each request, in their order, or why there is none; only where it ``batches``."""
+        raise TypeError(f"{self.name} cannot be asked in batches.")
 
     def check_sampling(self, sampling: dict[str, Any]) -> None:  # noqa: B027 - most take any
         """Raise :class:`UsageError` for options that no answer may be asked with; the base takes all."""

@@ -20,6 +20,9 @@ _local = threading.local()
 class CallableModel(Model):
     """A function from prompt to text, plain or async.
 
+    A function that has a method ``batch``, from a list of prompts to a list of texts, is asked by that where
+    prompts are gathered.
+
     Its identity is ``module:qualname``. A lambda has no name to be known by, so a run of it can be resumed
     only if it was given a ``model_id``.
     """
@@ -29,6 +32,7 @@ class CallableModel(Model):
         self.name = getattr(function, "__name__", type(function).__name__).strip("<>")
         self.identity = _identity(function)
         self.awaits = inspect.iscoroutinefunction(_innermost(function))
+        self.batches = callable(getattr(function, "batch", None))
 
     def answer(self, request: Request) -> Answer:
         said = self.function(request.prompt)
@@ -40,6 +44,18 @@ class CallableModel(Model):
 
     async def answer_awaited(self, request: Request) -> Answer:
         return self._answer(await self.function(request.prompt))
+
+    def answer_batch(self, requests: list[Request]) -> list[Answer | BaseException]:
+        batch: Any = getattr(self.function, "batch", None)
+        return [self._answer_or_error(said) for said in batch([request.prompt for request in requests])]
+
+    def _answer_or_error(self, said: Any) -> Answer | BaseException:
+        if isinstance(said, BaseException):
+            return said
+        try:
+            return self._answer(said)
+        except ModelError as exc:
+            return exc
 
     def _answer(self, said: Any) -> Answer:
         if isinstance(said, str):

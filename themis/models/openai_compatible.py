@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import httpx2
@@ -19,6 +19,7 @@ from themis.backends.execution.loop_thread import LoopThread
 from themis.core.check_step import CheckStep
 from themis.core.errors import MissingExtra, ModelError, SecretUnavailable, UsageError
 from themis.models.base import Answer, Model, Request, check_answer
+from themis.models.batch_request import BatchAnswer, BatchSupport, alike, shared
 from themis.models.gate import Gate
 from themis.models.lanes import Lanes, LoopLanes
 from themis.models.reply import Reply
@@ -115,6 +116,9 @@ class OpenAICompatibleModel(Model):
     async def answer_awaited(self, request: Request) -> Answer:
         return await ask_again_awaited(self._ask, request, gate=self._gate)
 
+    def answer_batch(self, requests: list[Request]) -> list[Answer | BaseException]:
+        return self._beside().wait_for(self._batch(requests))
+
     def check_sampling(self, sampling: dict[str, Any]) -> None:
         wrong = [name for name in sampling if name in RESERVED]
         if wrong:
@@ -181,6 +185,9 @@ class OpenAICompatibleModel(Model):
 
     def _prepare(self) -> None:
         self._url = httpx2.URL(f"{self.base_url}/{_PATHS[self.api]}")
+        self.secrets: tuple[str, ...] = () if self.key is None else (self.key,)
+        self.batches = self.api == "completions"
+        self._lists = BatchSupport()
         self._gate = Gate()
         self._lock = threading.Lock()
         self._loop = None
@@ -201,6 +208,47 @@ class OpenAICompatibleModel(Model):
         body = {"model": self.name, **asked, **options_of(request)}
         within_s = self.call_s if request.timeout is None else min(self.call_s, request.timeout)
         return (await self._sent(_Call(self._url, body, key, within_s))).answer()
+
+    async def _batch(self, requests: list[Request]) -> list[Answer | BaseException]:
+        """Prompts that are asked with the same options go together; each of the others alone."""
+        answers: dict[int, Answer | BaseException] = {}
+
+        async def ask(places: list[int]) -> None:
+            asked = [requests[place] for place in places]
+            answers.update(zip(places, await self._together(asked), strict=True))
+
+        await asyncio.gather(*(ask(places) for places in alike(requests)))
+        return [answers[place] for place in range(len(requests))]
+
+    async def _together(self, requests: list[Request]) -> list[Answer | BaseException]:
+        if len(requests) == 1 or not self._lists.believed:
+            return await self._each_alone(requests)
+
+        async def ask(first: Request) -> Answer:
+            return await self._ask_list(first, requests)
+
+        try:
+            answer = await ask_again_awaited(ask, requests[0], gate=self._gate)
+        except ModelError as exc:
+            if not self._lists.may_be_to_blame(exc):
+                return [exc] * len(requests)
+        else:
+            self._lists.worked()
+            return shared(cast(BatchAnswer, answer))
+        answers = await self._each_alone(requests)
+        self._lists.failed(answers)
+        return answers
+
+    async def _each_alone(self, requests: list[Request]) -> list[Answer | BaseException]:
+        asking = (self.answer_awaited(request) for request in requests)
+        return list(await asyncio.gather(*asking, return_exceptions=True))
+
+    async def _ask_list(self, first: Request, requests: list[Request]) -> BatchAnswer:
+        texts = [_text(request)["prompt"] for request in requests]
+        body = {"model": self.name, "prompt": texts, **options_of(first)}
+        within_s = self.call_s if first.timeout is None else min(self.call_s, first.timeout)
+        reply = await self._sent(_Call(self._url, body, self._key(), within_s))
+        return BatchAnswer.of(reply.answers(len(texts)))
 
     async def _models(self, key: str | None) -> Reply:
         """What the server says of the models it has; whatever it says, it is there."""

@@ -47,6 +47,8 @@ _CODES = {
     _FILTERED: "filtered",
 }
 """Error codes that are words."""
+_UNREADABLE = (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError)
+"""What reading a body that is not as it should be may raise."""
 _RESETS = ("requests", "tokens")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 _UNITS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -63,21 +65,55 @@ class Reply(NamedTuple):
 
     def answer(self) -> Answer:
         """What the model said. Raises :class:`ModelError` for anything else."""
+        body = self._body()
+        try:
+            return self._of_choice(body["choices"][0], body, body.get("usage"))
+        except _UNREADABLE:
+            raise self._unreadable() from None
+
+    def answers(self, count: int) -> list[Answer | ModelError]:
+        """What the model said to each of ``count`` prompts that were asked in one request.
+
+        Servers tell the tokens of all of them in one sum: each has an equal share, so that sums are right.
+        Some tell those of one prompt only, which is less than there are words: then they are unknown.
+        Raises :class:`ModelError` where not each has its answer.
+        """
+        body = self._body()
+        try:
+            choices = {int(choice["index"]): choice for choice in body["choices"]}
+            each = len(choices) // count
+            if not each or sorted(choices) != list(range(count * each)):
+                said = f"The server gave {len(choices)} answers for {count} prompts."
+                raise ModelError(said, kind="bad_response", status=200)
+            words = sum(len(str(choice.get("text")).split()) for choice in choices.values())
+            usage = _parts(body.get("usage"), count, words)
+            return [self._or_error(choices[each * place], body, usage[place]) for place in range(count)]
+        except _UNREADABLE:
+            raise self._unreadable() from None
+
+    def _body(self) -> dict[str, Any]:
         if self.status != 200:
             raise self._refusal()
         try:
-            body = json.loads(self.content)
+            body: dict[str, Any] = json.loads(self.content)
             error = self._error_in(body)
-            if error is not None:
-                raise error
-            choice = body["choices"][0]
-            message = choice.get("message") or {}
-            text = _text(message.get("content") if "text" not in choice else choice["text"])
-            more = _more(message, body)
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
-            said = f"The server's answer cannot be read: {self._quoted()}"
-            raise ModelError(said, kind="bad_response", status=200) from None
-        finish, usage = _word(choice.get("finish_reason")), body.get("usage")
+        except _UNREADABLE:
+            raise self._unreadable() from None
+        if error is not None:
+            raise error
+        return body
+
+    def _or_error(self, choice: Any, body: dict[str, Any], usage: Any) -> Answer | ModelError:
+        try:
+            return self._of_choice(choice, body, usage)
+        except ModelError as exc:
+            return exc
+
+    def _of_choice(self, choice: Any, body: dict[str, Any], usage: Any) -> Answer:
+        message = choice.get("message") or {}
+        text = _text(message.get("content") if "text" not in choice else choice["text"])
+        more = _more(message, body)
+        finish = _word(choice.get("finish_reason"))
         if text is None:
             if finish is None:
                 raise ModelError(
@@ -92,6 +128,10 @@ class Reply(NamedTuple):
         )
         answer.metadata = more
         return answer
+
+    def _unreadable(self) -> ModelError:
+        said = f"The server's answer cannot be read: {self._quoted()}"
+        return ModelError(said, kind="bad_response", status=200)
 
     def refusal(self) -> str:
         """What it said instead of an answer, in words."""
@@ -202,6 +242,29 @@ def _usage(usage: Any) -> dict[str, Any] | None:
         "cached_tokens": _count(usage.get("prompt_tokens_details"), "cached_tokens"),
         "reasoning_tokens": _count(usage.get("completion_tokens_details"), "reasoning_tokens"),
     }
+
+
+def _parts(usage: Any, count: int, words: int) -> list[Any]:
+    """The usage of each of ``count`` prompts: equal shares of the sum, the first ones larger by the rest.
+
+    Unknown if the sum is less than the ``words`` that were answered: a word is a token at least.
+    """
+    if not isinstance(usage, dict) or (_count(usage, "completion_tokens") or words) < words:
+        return [None] * count
+
+    def part(counts: dict[str, Any], place: int) -> dict[str, Any]:
+        return {
+            name: part(value, place)
+            if isinstance(value, dict)
+            else value // count + (place < value % count)
+            if type(value) is int
+            else value / count
+            if type(value) is float
+            else value
+            for name, value in counts.items()
+        }
+
+    return [part(usage, place) for place in range(count)]
 
 
 def _count(counts: Any, name: str) -> int | None:

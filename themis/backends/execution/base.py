@@ -80,7 +80,9 @@ class ExecutionBackend(ABC):
     neither signal handlers nor the terminal.
 
     **Tasks.** ``func`` may also offer ``acall(item)``, a coroutine function, and ``batch(items)``, a list
-    of results; an executor uses what suits it.
+    of results in the order of the items, with an exception in place of one that failed; an executor uses
+    what suits it. ``secrets`` names the references that ``func`` reads where it is called
+    (:mod:`themis.profiles.secrets`): an executor that calls it elsewhere first sees whether they can be read.
     """
 
     keeps_timeout: bool = False

@@ -49,8 +49,9 @@ class Company(ExecutionPlace):
         self.needs_shared_events()
         gate = Gate(workers if self.parallel else 1)
         executor = self.open()
+        enter = self.shared(gate)
         results = in_thread(
-            lambda: sorted(executor.map(gate, range(20 * workers), max_workers=workers, timeout=timeout))
+            lambda: sorted(executor.map(enter, range(20 * workers), max_workers=workers, timeout=timeout))
         )
         assert results == list(range(20 * workers))
         assert gate.most == (workers if self.parallel else 1)
@@ -66,7 +67,6 @@ class Company(ExecutionPlace):
 
     def test_maps_of_two_threads_run_at_once(self) -> None:
         """One map that hangs does not hold up another."""
-        self.needs_shared_events()
         self.needs_company()
         executor = self.open()
         hanging = executor.map(self.hanging_from(1), range(3), max_workers=2)
@@ -91,7 +91,8 @@ class Company(ExecutionPlace):
         def total(item: int) -> int:
             return sum(executor.map(work.double, range(item), max_workers=2))
 
-        results = in_thread(lambda: sorted(executor.map(total, range(10), max_workers=2)))
+        totals = self.shared(total)
+        results = in_thread(lambda: sorted(executor.map(totals, range(10), max_workers=2)))
         assert results == sorted(item * (item - 1) for item in range(10))
 
     @pytest.mark.parametrize("timeout", [None, PATIENCE_S])
@@ -107,7 +108,8 @@ class Company(ExecutionPlace):
             seen.append(executor.status())
             return item
 
-        in_thread(lambda: list(executor.map(look, range(2), max_workers=2, timeout=timeout)))
+        looks = self.shared(look)
+        in_thread(lambda: list(executor.map(looks, range(2), max_workers=2, timeout=timeout)))
         status = seen[0]
         assert status.name
         for field in (status.workers, status.running, status.nodes, status.concurrency):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Iterator
@@ -51,22 +50,11 @@ class Deadlines(ExecutionPlace):
 
     def test_a_coroutine_that_never_ends_fails_at_its_deadline(self) -> None:
         """A task that offers one as well: whichever the executor uses, the deadline holds."""
-        self.needs_shared_events()
-        hang = self.hanging_from(9)
-
-        class Offering:
-            def __call__(self, item: int) -> int:
-                return hang(item)
-
-            async def acall(self, item: int) -> int:
-                if item >= 9:
-                    await asyncio.Event().wait()
-                return item
-
         executor = self.open()
+        function = work.AwaitedHangsFrom(9, self.hanging_from(9))
         done, (failure,) = in_thread(
             lambda: parted(
-                executor.map(Offering(), range(10), max_workers=2, timeout=SOON_S, return_exceptions=True)
+                executor.map(function, range(10), max_workers=2, timeout=SOON_S, return_exceptions=True)
             )
         )
         assert (failure.item, failure.kind) == (9, "timeout")
@@ -84,11 +72,12 @@ class Deadlines(ExecutionPlace):
     def test_a_worker_that_hangs_is_replaced(self) -> None:
         """One hangs for good; after its deadline there are as many at work as before."""
         self.needs_shared_events()
-        together = threading.Barrier(2 if self.parallel else 1)
+        together = self.shared(threading.Barrier(2 if self.parallel else 1))
+        released = self.shared(self.released)
 
         def hang_once(item: int) -> int:
             if item == 0:
-                self.released.wait()
+                released.wait()
             elif item <= 4:
                 time.sleep(0.4)  # the one worker left is busy until beyond the deadline
             else:
@@ -108,11 +97,12 @@ class Deadlines(ExecutionPlace):
         """Each item comes back once: as a failure, if it was one, though its work ends after all."""
         self.needs_shared_events()
         failed, ended = threading.Event(), threading.Event()
+        after_failure, at_end = self.shared(failed), self.shared(ended)
 
         def first_is_late(item: int) -> int:
             if item == 0:
-                failed.wait(PATIENCE_S)
-                ended.set()
+                after_failure.wait(PATIENCE_S)
+                at_end.set()
             return item
 
         def source() -> Iterator[int]:

@@ -93,10 +93,11 @@ class Items(ExecutionPlace):
         self.needs_shared_events()
         self.needs_company()
         others_seen = threading.Event()
+        seen = self.shared(others_seen)
 
         def wait_if_first(item: int) -> int:
             if item == 0:
-                assert others_seen.wait(PATIENCE_S)
+                assert seen.wait(PATIENCE_S)
             return item
 
         order = []
@@ -109,7 +110,6 @@ class Items(ExecutionPlace):
 
     def test_a_slow_source_holds_no_result_back(self) -> None:
         """What is done is given, though the next items are long in coming."""
-        self.needs_shared_events()
         pause = threading.Event()
         taken = []
 

@@ -6,12 +6,13 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pytest
 
 from themis.backends.execution.base import ExecutionBackend, TaskFailure
 from themis.testing.execution import work
+from themis.testing.execution.shared import Desk
 
 PATIENCE_S = 60.0
 """How long anything may take before it counts as hung; nothing waits this long when all is well."""
@@ -26,7 +27,11 @@ class ExecutionPlace(ABC):
     """The factory and the switches. A subclass writes ``make`` and nothing else, in the usual case."""
 
     in_process: bool = True
-    """False for an executor that calls functions in other processes, with which no event can be shared."""
+    """False for an executor that calls functions in other processes."""
+
+    carries_code: bool = False
+    """Of one that does: whether functions that are defined in a test get there, to processes of this machine.
+    Then work and test share objects as they do in one process; else the tests that need this are skipped."""
 
     parallel: bool = True
     """False for an executor that runs one item at a time whatever it is asked."""
@@ -36,6 +41,8 @@ class ExecutionPlace(ABC):
 
     items_in_memory: int = 200_000
     """How many items are sent through to see that memory does not grow."""
+
+    _desk: Desk | None = None
 
     released: threading.Event
     """Set when the test ends, so that work which hangs until then ends too."""
@@ -54,6 +61,8 @@ class ExecutionPlace(ABC):
         self.released.set()
         for executor in self._opened:
             executor.shutdown()
+        if self._desk is not None:
+            self._desk.close()
 
     def settle(self) -> None:
         """Begin anew, as the fixture does before each test."""
@@ -68,8 +77,16 @@ class ExecutionPlace(ABC):
 
     def needs_shared_events(self) -> None:
         """Skip a test in which work waits for the test, or tells it something."""
-        if not self.in_process:
+        if not self.in_process and not self.carries_code:
             pytest.skip("work runs in other processes, which share no events with the test")
+
+    def shared(self, target: T) -> T:
+        """An object of the test as work may hold it: itself, or what stands for it in another process."""
+        if self.in_process:
+            return target
+        if self._desk is None:
+            self._desk = Desk()
+        return cast(T, self._desk.hand_out(target))
 
     def needs_company(self) -> None:
         """Skip a test that needs two items at work at once."""

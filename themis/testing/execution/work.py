@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 
@@ -57,6 +59,24 @@ class HangsFrom:
         """The item, sooner or never."""
         while item >= self.first:
             time.sleep(0.1)
+        return item
+
+
+class AwaitedHangsFrom:
+    """As ``function``, which hangs from ``first`` on; and the same as a coroutine."""
+
+    def __init__(self, first: int, function: Callable[[int], int]) -> None:
+        self.first = first
+        self.function = function
+
+    def __call__(self, item: int) -> int:
+        """The item, sooner or never."""
+        return self.function(item)
+
+    async def acall(self, item: int) -> int:
+        """As called."""
+        if item >= self.first:
+            await asyncio.Event().wait()
         return item
 
 
