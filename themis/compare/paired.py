@@ -1,0 +1,233 @@
+"""Two runs over the same samples: the mean difference, how sure it is, and whether it could be chance.
+
+Everything is computed from the differences of pairs. Most of the spread between samples is shared by both
+runs and falls out of them, so that a paired interval is far narrower than what two separate ones suggest
+(Miller 2024, "Adding Error Bars to Evals", arXiv 2411.00640, section 4.2).
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from themis.compare.clusters import clustered, clusters_in
+from themis.compare.extra import needed
+from themis.compare.single import is_binary
+
+if TYPE_CHECKING:
+    from themis.compare.columns import Floats, Ints
+
+MOST_BOOTSTRAPPED = 2_000
+"""Pairs up to which graded scores are bootstrapped; beyond, t and bootstrap agree, and t is at once."""
+RESAMPLES = 10_000
+POWER = 0.8
+_AT_ONCE = 4_000_000
+"""Resampled values held at a time: 32 MB."""
+_NOISE = 1e-12
+"""Differences below this are rounding of means over epochs."""
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A mean difference, candidate minus baseline. ``None`` is what cannot be said."""
+
+    n: int
+    """Pairs in which both have a score."""
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    interval: str | None = None
+    """How the interval was made: ``Bonett–Price``, ``BCa bootstrap``, ``t`` or ``clustered t``."""
+    stderr: float | None = None
+    p: float | None = None
+    """Of no difference, for this test by itself."""
+    test: str | None = None
+    """``exact McNemar``, ``paired t``, ``clustered t`` or ``sign``."""
+    fixed: int | None = None
+    """Pairs of 0/1 scores wrong in the baseline and right in the candidate."""
+    broken: int | None = None
+    groups: int | None = None
+    """Clusters, where samples belong to some."""
+    effect: float | None = None
+    effect_name: str | None = None
+    """``odds ratio`` (fixed to broken) for 0/1 scores; else ``Cohen's dz``, mean over spread of differences.
+    """
+    correlation: float | None = None
+    """Of the two runs' scores: the higher, the more pairing gains."""
+
+
+class _Interval(NamedTuple):
+    low: float
+    high: float
+    method: str
+    stderr: float
+
+
+def paired_difference(
+    baseline: Floats, candidate: Floats, groups: Ints, *, confidence: float = 0.95, seed: int = 0
+) -> Paired:
+    """Compare two arrays of scores in which equal places are one sample; no NaN.
+
+    - samples in clusters: clustered standard errors, see :mod:`themis.compare.clusters`;
+    - 0/1 scores: McNemar's exact test, the binomial one on the pairs that changed (Bowyer et al. 2025, arXiv
+      2503.01747, advise exact methods for small n), and the interval of Bonett and Price;
+    - other scores: the paired t test; the interval by BCa bootstrap up to :data:`MOST_BOOTSTRAPPED` pairs,
+      the same figures for the same ``seed``, and by t beyond.
+    """
+    np = needed("numpy")
+    n = len(baseline)
+    if n == 0:
+        return Paired(0)
+    differences = candidate - baseline
+    differences = np.where(np.abs(differences) < _NOISE, 0.0, differences)
+    difference = float(differences.mean())
+    binary = is_binary(baseline) and is_binary(candidate)
+    fixed, broken = (int((differences > 0).sum()), int((differences < 0).sum())) if binary else (None, None)
+    effect, effect_name = _effect(np, differences, fixed, broken)
+    common: dict[str, Any] = {
+        "n": n,
+        "difference": difference,
+        "fixed": fixed,
+        "broken": broken,
+        "effect": effect,
+        "effect_name": effect_name,
+        "correlation": _correlation(np, baseline, candidate),
+    }
+    clusters = clusters_in(groups)
+    if clusters is not None:
+        by_group = clustered(differences, clusters, confidence)
+        common["groups"] = by_group.groups
+        if by_group.stderr is not None:
+            interval = (by_group.low, by_group.high, by_group.method, by_group.stderr)
+            return Paired(**common, **_named(interval), p=by_group.p, test="clustered t")
+        return Paired(**common, p=None if differences.any() else 1.0)
+    if fixed is not None and broken is not None:
+        found = bonett_price(fixed, broken, n, confidence)
+        return Paired(**common, **_named(found), p=mcnemar_exact(fixed, broken), test="exact McNemar")
+    if n < 2:
+        return Paired(**common)
+    if np.ptp(differences) < _NOISE:
+        return Paired(**common, p=_sign_p(difference, n), test="sign")
+    graded = _bootstrap(np, differences, confidence, seed) if n <= MOST_BOOTSTRAPPED else None
+    p = float(needed("scipy.stats").ttest_1samp(differences, 0.0).pvalue)
+    return Paired(**common, **_named(graded or student(differences, confidence)), p=p, test="paired t")
+
+
+def mcnemar_exact(fixed: int, broken: int) -> float:
+    """McNemar's exact test: the two-sided binomial one of the pairs that changed, at one half.
+
+    McNemar (1947, Psychometrika 12:153); nothing changed is p = 1.
+    """
+    mcnemar = needed("statsmodels.stats.contingency_tables").mcnemar
+    return min(1.0, float(mcnemar([[0, broken], [fixed, 0]], exact=True).pvalue))
+
+
+def bonett_price(fixed: int, broken: int, n: int, confidence: float) -> _Interval:
+    """The interval of a difference of paired shares, by adding one to each kind of pair that changed.
+
+    With a = (fixed + 1)/(n + 2) and b = (broken + 1)/(n + 2): a - b ± z √((a + b - (a - b)²)/(n + 2)).
+    Bonett and Price (2012, J. Educational and Behavioral Statistics 37:479). It never shrinks to a point,
+    however few pairs changed, where the plain interval does.
+    """
+    z = _z(confidence)
+    gained, lost = (fixed + 1) / (n + 2), (broken + 1) / (n + 2)
+    middle = gained - lost
+    stderr = math.sqrt((gained + lost - middle * middle) / (n + 2))
+    low, high = max(-1.0, middle - z * stderr), min(1.0, middle + z * stderr)
+    return _Interval(low, high, "Bonett–Price", stderr)
+
+
+def detectable(stderr: float | None, confidence: float, tests: int = 1) -> float | None:
+    """The smallest true difference that these samples would show with 80 % power.
+
+    (z of confidence + z of power) · stderr (Miller 2024, arXiv 2411.00640, section 5), the confidence divided
+    among the tests made at once.
+    """
+    return None if stderr is None else _reach(confidence, tests) * stderr
+
+
+def samples_needed(
+    n: int, difference: float | None, stderr: float | None, confidence: float, tests: int = 1
+) -> int | None:
+    """How many samples would show the difference that was seen, were it the true one, with 80 % power.
+
+    The same formula the other way round: the standard error falls with the root of n.
+    """
+    if not difference or stderr is None:
+        return None
+    needed_n = n * (_reach(confidence, tests) * stderr / difference) ** 2
+    return math.ceil(needed_n) if needed_n < 1e12 else None
+
+
+def _reach(confidence: float, tests: int) -> float:
+    ndtri = needed("scipy.special").ndtri
+    return float(ndtri(1 - (1 - confidence) / (2 * max(1, tests))) + ndtri(POWER))
+
+
+def student(differences: Floats, confidence: float) -> _Interval:
+    """Student's interval of a mean (1908, Biometrika 6:1)."""
+    n = len(differences)
+    stderr = float(differences.std(ddof=1)) / math.sqrt(n)
+    half = float(needed("scipy.stats").t.isf((1 - confidence) / 2, n - 1)) * stderr
+    mean = float(differences.mean())
+    return _Interval(mean - half, mean + half, "t", stderr)
+
+
+def _bootstrap(np: Any, differences: Floats, confidence: float, seed: int) -> _Interval | None:
+    """The bias-corrected and accelerated bootstrap; ``None`` where it has no answer.
+
+    Efron (1987, JASA 82:171), of the level at which normal data would get Student's interval: a bootstrap
+    takes the spread of the sample for that of the world, and is too narrow by that when n is small
+    (Hesterberg 2015, Am. Statistician 69:371, the "expanded" interval).
+    """
+    stats, special = needed("scipy.stats"), needed("scipy.special")
+    n = len(differences)
+    reach = math.sqrt(n / (n - 1)) * float(stats.t.isf((1 - confidence) / 2, n - 1))
+    level = 1 - 2 * float(special.ndtr(-reach))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what has no answer comes back as NaN
+        made = stats.bootstrap(
+            (differences,),
+            np.mean,
+            n_resamples=RESAMPLES,
+            batch=max(1, _AT_ONCE // n),
+            confidence_level=level,
+            method="BCa",
+            rng=np.random.default_rng(seed),
+        )
+    low, high = float(made.confidence_interval.low), float(made.confidence_interval.high)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return None
+    return _Interval(low, high, "BCa bootstrap", float(differences.std(ddof=1)) / math.sqrt(n))
+
+
+def _sign_p(difference: float, n: int) -> float:
+    """Where all pairs differ by the same: the sign test, two-sided."""
+    return min(1.0, 2.0 * 0.5**n) if difference else 1.0
+
+
+def _effect(
+    np: Any, differences: Floats, fixed: int | None, broken: int | None
+) -> tuple[float | None, str | None]:
+    """Effect sizes: the odds of a change being for the better; Cohen's dz (1988, section 2.3.5)."""
+    if fixed is not None and broken is not None:
+        return (fixed / broken if broken else None), "odds ratio"
+    spread = float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
+    return (float(differences.mean()) / spread if spread > _NOISE else None), "Cohen's dz"
+
+
+def _correlation(np: Any, baseline: Floats, candidate: Floats) -> float | None:
+    if len(baseline) < 2 or np.ptp(baseline) < _NOISE or np.ptp(candidate) < _NOISE:
+        return None
+    return float(np.corrcoef(baseline, candidate)[0, 1])
+
+
+def _named(interval: Any) -> dict[str, Any]:
+    low, high, method, stderr = interval
+    return {"low": low, "high": high, "interval": method, "stderr": stderr}
+
+
+def _z(confidence: float) -> float:
+    return float(needed("scipy.special").ndtri(1 - (1 - confidence) / 2))
