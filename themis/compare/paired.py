@@ -66,7 +66,13 @@ class _Interval(NamedTuple):
 
 
 def paired_difference(
-    baseline: Floats, candidate: Floats, groups: Ints, *, confidence: float = 0.95, seed: int = 0
+    baseline: Floats,
+    candidate: Floats,
+    groups: Ints,
+    *,
+    confidence: float = 0.95,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> Paired:
     """Compare two arrays of scores in which equal places are one sample; no NaN.
 
@@ -110,7 +116,7 @@ def paired_difference(
         return Paired(**common)
     if np.ptp(differences) < _NOISE:
         return Paired(**common, p=_sign_p(difference, n), test="sign")
-    graded = _bootstrap(np, differences, confidence, seed) if n <= MOST_BOOTSTRAPPED else None
+    graded = _bootstrap(np, differences, confidence, seed, resamples) if n <= MOST_BOOTSTRAPPED else None
     p = float(needed("scipy.stats").ttest_1samp(differences, 0.0).pvalue)
     return Paired(**common, **_named(graded or student(differences, confidence)), p=p, test="paired t")
 
@@ -120,8 +126,9 @@ def mcnemar_exact(fixed: int, broken: int) -> float:
 
     McNemar (1947, Psychometrika 12:153); nothing changed is p = 1.
     """
-    mcnemar = needed("statsmodels.stats.contingency_tables").mcnemar
-    return min(1.0, float(mcnemar([[0, broken], [fixed, 0]], exact=True).pvalue))
+    if fixed == broken:
+        return 1.0
+    return float(needed("scipy.stats").binomtest(fixed, fixed + broken).pvalue)
 
 
 def bonett_price(fixed: int, broken: int, n: int, confidence: float) -> _Interval:
@@ -175,7 +182,9 @@ def student(differences: Floats, confidence: float) -> _Interval:
     return _Interval(mean - half, mean + half, "t", stderr)
 
 
-def _bootstrap(np: Any, differences: Floats, confidence: float, seed: int) -> _Interval | None:
+def _bootstrap(
+    np: Any, differences: Floats, confidence: float, seed: int, resamples: int
+) -> _Interval | None:
     """The bias-corrected and accelerated bootstrap; ``None`` where it has no answer.
 
     Efron (1987, JASA 82:171), of the level at which normal data would get Student's interval: a bootstrap
@@ -191,7 +200,7 @@ def _bootstrap(np: Any, differences: Floats, confidence: float, seed: int) -> _I
         made = stats.bootstrap(
             (differences,),
             np.mean,
-            n_resamples=RESAMPLES,
+            n_resamples=resamples,
             batch=max(1, _AT_ONCE // n),
             confidence_level=level,
             method="BCa",

@@ -57,8 +57,8 @@ def single(scores: Floats, groups: Ints, confidence: float) -> Single:
 
 
 def _wilson(mean: float, n: int, confidence: float) -> Single:
-    proportion_confint = needed("statsmodels.stats.proportion").proportion_confint
-    low, high = proportion_confint(round(mean * n), n, alpha=1 - confidence, method="wilson")
+    share = needed("scipy.stats").binomtest(round(mean * n), n)
+    low, high = share.proportion_ci(confidence, method="wilson")
     return Single(n, mean, float(low), float(high), "wilson")
 
 
