@@ -43,7 +43,7 @@ def test_two_runs_on_any_store(kind, tmp_path):
     assert metric.difference == pytest.approx(0.25)
     assert pair.verdict.word == "better"
     assert comparison.verdict == pair.verdict.text
-    assert comparison.verdict.startswith("better: +25.0 points on ExactMatch (95%: +18.6 to +30.9)")
+    assert comparison.verdict.startswith("better: +25.0 points on ExactMatch (95%: +18.7 to +30.8)")
     assert comparison.verdict.endswith("not by chance (p < .0001)")
 
 

@@ -19,8 +19,9 @@ from themis.compare.single import is_binary
 if TYPE_CHECKING:
     from themis.compare.columns import Floats, Ints
 
-MOST_BOOTSTRAPPED = 2_000
-"""Pairs up to which graded scores are bootstrapped; beyond, t and bootstrap agree, and t is at once."""
+FEWEST_BOOTSTRAPPED, MOST_BOOTSTRAPPED = 50, 2_000
+"""Pairs for which graded scores are bootstrapped. With fewer the bootstrap holds the truth too seldom (91
+times of 100 with 20 pairs, where t keeps its 95); beyond, both agree, and t is at once."""
 RESAMPLES = 10_000
 POWER = 0.8
 _AT_ONCE = 4_000_000
@@ -39,7 +40,7 @@ class Paired:
     low: float | None = None
     high: float | None = None
     interval: str | None = None
-    """How the interval was made: ``Bonett–Price``, ``BCa bootstrap``, ``t`` or ``clustered t``."""
+    """How the interval was made: ``Agresti–Min``, ``BCa bootstrap``, ``t`` or ``clustered t``."""
     stderr: float | None = None
     p: float | None = None
     """Of no difference, for this test by itself."""
@@ -78,9 +79,9 @@ def paired_difference(
 
     - samples in clusters: clustered standard errors, see :mod:`themis.compare.clusters`;
     - 0/1 scores: McNemar's exact test, the binomial one on the pairs that changed (Bowyer et al. 2025, arXiv
-      2503.01747, advise exact methods for small n), and the interval of Bonett and Price;
-    - other scores: the paired t test; the interval by BCa bootstrap up to :data:`MOST_BOOTSTRAPPED` pairs,
-      the same figures for the same ``seed``, and by t beyond.
+      2503.01747, advise exact methods for small n), and the interval of Agresti and Min;
+    - other scores: the paired t test; the interval by BCa bootstrap from :data:`FEWEST_BOOTSTRAPPED` to
+      :data:`MOST_BOOTSTRAPPED` pairs, the same figures for the same ``seed``, and else by t.
     """
     np = needed("numpy")
     n = len(baseline)
@@ -110,13 +111,14 @@ def paired_difference(
             return Paired(**common, **_named(interval), p=by_group.p, test="clustered t")
         return Paired(**common, p=None if differences.any() else 1.0)
     if fixed is not None and broken is not None:
-        found = bonett_price(fixed, broken, n, confidence)
+        found = agresti_min(fixed, broken, n, confidence)
         return Paired(**common, **_named(found), p=mcnemar_exact(fixed, broken), test="exact McNemar")
     if n < 2:
         return Paired(**common)
     if np.ptp(differences) < _NOISE:
         return Paired(**common, p=_sign_p(difference, n), test="sign")
-    graded = _bootstrap(np, differences, confidence, seed, resamples) if n <= MOST_BOOTSTRAPPED else None
+    bootstrapped = FEWEST_BOOTSTRAPPED <= n <= MOST_BOOTSTRAPPED
+    graded = _bootstrap(np, differences, confidence, seed, resamples) if bootstrapped else None
     p = float(needed("scipy.stats").ttest_1samp(differences, 0.0).pvalue)
     return Paired(**common, **_named(graded or student(differences, confidence)), p=p, test="paired t")
 
@@ -131,19 +133,18 @@ def mcnemar_exact(fixed: int, broken: int) -> float:
     return float(needed("scipy.stats").binomtest(fixed, fixed + broken).pvalue)
 
 
-def bonett_price(fixed: int, broken: int, n: int, confidence: float) -> _Interval:
-    """The interval of a difference of paired shares, by adding one to each kind of pair that changed.
+def agresti_min(fixed: int, broken: int, n: int, confidence: float) -> _Interval:
+    """The interval of a difference of paired shares, with half a pair more of each of the four kinds.
 
-    With a = (fixed + 1)/(n + 2) and b = (broken + 1)/(n + 2): a - b ± z √((a + b - (a - b)²)/(n + 2)).
-    Bonett and Price (2012, J. Educational and Behavioral Statistics 37:479). It never shrinks to a point,
-    however few pairs changed, where the plain interval does.
+    With m = n + 2 and d = (fixed - broken)/m: d ± z √((fixed + broken + 1)/m - d²) / √m. Agresti and Min
+    (2005, Statistics in Medicine 24:729). It never shrinks to a point, however few pairs changed, where the
+    plain interval does.
     """
-    z = _z(confidence)
-    gained, lost = (fixed + 1) / (n + 2), (broken + 1) / (n + 2)
-    middle = gained - lost
-    stderr = math.sqrt((gained + lost - middle * middle) / (n + 2))
+    z, more = _z(confidence), n + 2
+    middle = (fixed - broken) / more
+    stderr = math.sqrt(((fixed + broken + 1) / more - middle * middle) / more)
     low, high = max(-1.0, middle - z * stderr), min(1.0, middle + z * stderr)
-    return _Interval(low, high, "Bonett–Price", stderr)
+    return _Interval(low, high, "Agresti–Min", stderr)
 
 
 def detectable(stderr: float | None, confidence: float, tests: int = 1) -> float | None:

@@ -49,11 +49,25 @@ def single(scores: Floats, groups: Ints, confidence: float) -> Single:
         return Single(n, mean, interval.low, interval.high, interval.method, interval.groups)
     if is_binary(values):
         return _wilson(mean, n, confidence)
-    stderr = float(values.std(ddof=1)) / n**0.5 if n > 1 else 0.0
-    if not stderr:
+    if n < 2 or np.ptp(values) == 0:
         return Single(n, mean, None, None, None)
-    half = float(needed("scipy.stats").t.isf((1 - confidence) / 2, n - 1)) * stderr
-    return Single(n, mean, mean - half, mean + half, "t")
+    low, high = _t_interval(values, confidence)
+    return Single(n, mean, low, high, "t")
+
+
+def _t_interval(values: Floats, confidence: float) -> tuple[float, float]:
+    """Student's interval; of scores from 0 to 1, with half a 0 and half a 1 more.
+
+    That is what Agresti and Min (2005, Statistics in Medicine 24:729) add to shares. Scores near a bound are
+    skewed, and the plain interval of 20 holds the truth too seldom; of hundreds both are the same.
+    """
+    n, mean, squares = len(values), float(values.mean()), float(((values - values.mean()) ** 2).sum())
+    if values.min() >= 0 and values.max() <= 1:
+        middle = (n * mean + 0.5) / (n + 1)
+        squares += n * (mean - middle) ** 2 + 0.5 * (middle**2 + (1 - middle) ** 2)
+        n, mean = n + 1, middle
+    half = float(needed("scipy.stats").t.isf((1 - confidence) / 2, n - 1)) * (squares / (n - 1) / n) ** 0.5
+    return mean - half, mean + half
 
 
 def _wilson(mean: float, n: int, confidence: float) -> Single:

@@ -1,6 +1,7 @@
 """How a process that ran something ends: the same for a run here and for one launched elsewhere.
 
-0 done, 1 a run failed, 2 usage, 4 paused, 5 store or network, 130 interrupted or cancelled.
+0 done or passed, 1 a run or gate failed, 2 usage, 3 cannot tell, 4 paused,
+5 store or network, 130 interrupted or cancelled.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from themis.core.errors import (
     UsageError,
 )
 
-DONE, FAILED, USAGE, PAUSED, STORE, INTERRUPTED = 0, 1, 2, 4, 5, 130
+DONE, FAILED, USAGE, CANNOT_TELL, PAUSED, STORE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
 _OF_STATUS = {"completed": DONE, "paused": PAUSED, "cancelled": INTERRUPTED}
 
