@@ -28,6 +28,7 @@ from themis.compare.pairing import Pairs, described, paired
 from themis.compare.single import single
 from themis.compare.source import Run, Source, sources
 from themis.compare.verdict import NOT_COMPARABLE, Evidence, Verdict, judged, summed_up
+from themis.core.codec import paused_gc
 from themis.core.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
@@ -146,7 +147,9 @@ def _check(errors: str, confidence: float) -> None:
 
 def _read(source: Source) -> _Side:
     metadata = source.metadata()
-    return _Side(source, metadata, read_columns(source.backend.iter_evaluation_records(source.run_id)))
+    with paused_gc():
+        columns = read_columns(source.backend.iter_evaluation_records(source.run_id))
+    return _Side(source, metadata, columns)
 
 
 def _metric_names(sides: list[_Side], baseline: str, metrics: Sequence[str] | None) -> list[str]:
