@@ -47,6 +47,8 @@ class Columns:
     """Sample id to its place in the arrays."""
     hashes: Ints = field(init=False)
     """Of the sample's input and reference, good in this process only; 0 is unknown."""
+    hashed_by: str = ""
+    """The tool that made the hashes, of an imported run: those of two tools say nothing of each other."""
     groups: Ints = field(init=False)
     """Number of the cluster in ``group_names``; -1 is none."""
     group_names: list[str] = field(default_factory=list)
@@ -94,6 +96,8 @@ def read_columns(records: Iterable[EvaluationRecord]) -> Columns:
         place = places.setdefault(sample, len(ids))
         if place == len(ids):
             ids.append(sample)
+            if len(ids) == 1 and isinstance(record.sample_hash, str):
+                columns.hashed_by = record.sample_hash.rpartition(":")[0]
             hashes.append(0 if record.sample_hash is None else hash(record.sample_hash) or 1)
             groups.append(_numbered(group_numbers, record.group))
             tags.append(tag_numbers.setdefault(_tags(record.tags), len(tag_numbers)))
