@@ -122,6 +122,14 @@ def test_errors_left_out_and_errors_as_zero_are_both_there(store):
     assert (side.metrics["ExactMatch"]["left out"].mean, side.metrics["ExactMatch"]["zero"].mean) == (1, 0.8)
 
 
+def test_a_verdict_that_errors_turn_around_says_so(store):
+    more = {"b": {"errors": [number for number in range(300) if number % 3]}}
+    comparison = both(store, [0, 1, 1] * 100, [1, 1, 1] * 100, more=more)
+    assert comparison.verdict.startswith("better: +")
+    assert comparison.verdict.endswith(" points with errors counted as zero")
+    assert "; but -" in comparison.verdict
+
+
 def test_an_answer_without_a_score_is_no_error(store):
     (metric,) = both(store, [1, None, 1, 0], [1, 1, None, 0]).pairs[0].metrics
     assert (metric.n, metric.unscored, metric.left_out, metric.other.n) == (2, 2, 0, 2)

@@ -13,6 +13,7 @@ from themis.compare import figures
 from themis.compare.baselines import baselines
 from themis.compare.comparison import Comparison, PairComparison
 from themis.compare.entry import compare_runs
+from themis.compare.error_clusters import error_clusters
 from themis.compare.flips import BROKEN, FIXED, Flips
 from themis.compare.report import written
 from themis.compare.source import Source, sources
@@ -110,6 +111,10 @@ def lines(comparison: Comparison, *, flips: bool = False) -> Iterator[str]:
     yield from table(figures.RUN_HEADER, rows, (26, 14, 9, 6, 7, 10, 7))
     for pair in comparison.pairs:
         yield from _pair_lines(comparison, pair, flips)
+    if flips and any(each.errors for each in comparison.runs):
+        yield ""
+        for kind, message, often in figures.error_rows(error_clusters(comparison)):
+            yield from wrapped("errors   ", f"{often}: {kind}: {message}")
     yield ""
     yield from wrapped("", figures.footing(comparison))
 
@@ -126,6 +131,7 @@ def _pair_lines(comparison: Comparison, pair: PairComparison, flips: bool) -> It
         yield from wrapped("differs  ", f"{what}: {one} → {other}")
     if not differing:
         yield "differs  in nothing that was asked"
+    yield from wrapped("same     ", figures.same_line(pair) or "nothing")
     if pair.guard.unknown:
         yield from wrapped("unknown  ", ", ".join(pair.guard.unknown))
     yield from wrapped("paired   ", figures.pairing_line(pair))

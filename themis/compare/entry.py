@@ -22,12 +22,12 @@ from themis.compare.comparison import (
 )
 from themis.compare.correction import holm
 from themis.compare.extra import needed
-from themis.compare.guard import Guard, guarded
+from themis.compare.guard import Guard, config_diff, guarded
 from themis.compare.paired import Paired, detectable, paired_difference, samples_needed, student
 from themis.compare.pairing import Pairs, described, paired
 from themis.compare.single import single
 from themis.compare.source import Run, Source, sources
-from themis.compare.verdict import NOT_COMPARABLE, Evidence, Verdict, judged, summed_up
+from themis.compare.verdict import BETTER, NOT_COMPARABLE, WORSE, Evidence, Verdict, amount, judged, summed_up
 from themis.core.codec import paused_gc
 from themis.core.errors import UnknownName, UsageError
 
@@ -272,6 +272,7 @@ def _corrected(drafts: list[_Draft], asked: _Asked) -> tuple[list[PairComparison
                 described(draft.pairs),
                 metrics,
                 list(_resources(draft, asked)),
+                config_diff(*(side.metadata for side in draft.sides)),
                 draft.pairs,
             )
         )
@@ -311,6 +312,9 @@ def _finished(
                 identical=identical,
             )
         )
+    turned = _turned(measured, verdict)
+    if turned:
+        verdict = Verdict(verdict.word, f"{verdict.text}; but {turned}")
     forced = [each.what for each in guard.blocking if each.metric == measured.metric and asked.force]
     if forced:
         verdict = Verdict(verdict.word, f"{verdict.text}; FORCED although {' and '.join(forced)} differ")
@@ -343,6 +347,15 @@ def _finished(
         verdict=verdict,
         notes=list(_notes(measured, forced)),
     )
+
+
+def _turned(measured: _Measured, verdict: Verdict) -> str | None:
+    """What is to be said beside a clear verdict that the other treatment of errors turns around."""
+    chosen, other = measured.found.difference, measured.other.difference
+    if verdict.word not in (BETTER, WORSE) or chosen is None or other is None or chosen * other >= 0:
+        return None
+    how = "left out" if measured.other.errors == LEFT_OUT else "counted as zero"
+    return f"{amount(other, measured.points)} with errors {how}"
 
 
 def _notes(measured: _Measured, forced: list[str]) -> Iterator[str]:

@@ -60,6 +60,11 @@ class Archive:
         info = self._members.get(name)
         if info is None:
             raise NotImportable(f"{self.path.name} has no member {name!r:.100}.")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, _ZSTANDARD):
+            # Of others a small piece may unpack to anything at once.
+            raise NotImportable(
+                f"{self.path.name} is packed by method {info.compress_type}, not by a known one."
+            )
         if info.flag_bits & 0x1:
             raise NotImportable(f"{self.path.name} is locked by a password.")
         data = bytearray()

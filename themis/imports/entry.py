@@ -52,7 +52,10 @@ def import_file(backend: StorageBackend, path: Path) -> list[Imported]:
     Raises :class:`NotImportable` for a file that is no such log or beyond a bound, :class:`RunConflict` if a
     run that was not imported has the id.
     """
-    return [_imported(backend, run) for run in outside_runs(path)]
+    try:
+        return [_imported(backend, run) for run in outside_runs(path)]
+    except RecursionError as exc:
+        raise NotImportable(f"{path.name} holds values nested too deep.") from exc
 
 
 def outside_runs(path: Path) -> list[OutsideRun]:

@@ -13,7 +13,7 @@ from typing import Any
 from themis.core.entities import EvaluationRecord, GenerationRecord
 from themis.core.errors import UsageError
 
-MOST_JSON = 1_000_000_000
+MOST_JSON = 500_000_000
 """Bytes of a JSON document that is read whole."""
 MOST_LINE = 100_000_000
 """Bytes of one sample."""
