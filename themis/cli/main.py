@@ -184,6 +184,7 @@ def _compare(parser: _Parser) -> None:
     option("--all-pairs", action="store_true", help="compare each with each")
     _add_comparing(parser, errors="left-out")
     option("--flips", action="store_true", help="list what was fixed and broken, and which errors there were")
+    option("--sample", metavar="ID", help="one sample whole, as each run answered it, with what differs")
     option("--format", choices=("md", "html", "csv", "json"), help="a document instead of lines")
     option(
         "-o", "--output", metavar="FILE", default="-", help="a file; by its ending if there is no --format"

@@ -244,7 +244,7 @@ def _difference(np: Any, scores: list[Floats], groups: Any, asked: _Asked, *, bl
         scores[0][known], scores[1][known], groups[known], confidence=asked.confidence, seed=asked.seed
     )
     few = found.groups is not None and found.groups < FEW_GROUPS
-    return replace(found, p=None, test=None) if few and found.p != 1.0 else found
+    return replace(found, p=None, test=None) if few and not found.identical else found
 
 
 def _treated(np: Any, treatment: str, found: Paired, scores: list[Floats]) -> Treated:
@@ -290,7 +290,6 @@ def _finished(
     found, chosen = measured.found, measured.chosen
     want = samples_needed(found.n, found.difference, found.stderr, asked.confidence, tests)
     changed = None if found.fixed is None or found.broken is None else found.fixed + found.broken
-    identical = found.p == 1.0 and not found.difference and (changed == 0 or found.interval is None)
     if measured.blocked is not None:
         said = f"not comparable: the {measured.blocked} differs between the runs"
         verdict = Verdict(NOT_COMPARABLE, said)
@@ -309,7 +308,7 @@ def _finished(
                 groups=found.groups,
                 changed=changed,
                 points=measured.points,
-                identical=identical,
+                identical=found.identical,
             )
         )
     turned = _turned(measured, verdict)
