@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -112,6 +113,10 @@ def test_baselines_are_remembered():
     remember("gsm8k", "local:b")
     assert baselines() == {"demo": "local:a", "gsm8k": "local:b"}
     assert baselines_path().stat().st_mode & 0o077 == 0
+    remember("here", "./store:c")
+    assert baselines()["here"] == f"{Path.cwd()}/store:c"
+    with pytest.raises(UsageError, match="holds a password"):
+        remember("there", "postgres://***@host/db:c")
     baselines_path().write_text("[")
     with pytest.raises(UsageError, match="delete it to start anew"):
         baselines()
