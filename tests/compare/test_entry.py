@@ -217,6 +217,32 @@ def test_runs_that_share_no_sample(store):
     assert "dataset" in comparison.pairs[0].guard.unknown
 
 
+def test_progress_is_told_and_may_end_it(store):
+    told = []
+    both(store, HALF * 6, BETTER * 6, progress=lambda address, count: told.append((address, count)))
+    assert told == [("a", 0), ("a", 1_000), ("a", 1_200), ("b", 0), ("b", 1_000), ("b", 1_200)]
+
+    def stop(address: str, count: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compare_runs([(store, "a"), (store, "b")], progress=stop)
+
+
+def test_what_was_read_is_not_read_again(store):
+    first = both(store, HALF, BETTER)
+    sources = list(first.sources.values())
+    told = []
+    again = compare_runs(
+        sources, errors="zero", known=first, progress=lambda address, count: told.append(address)
+    )
+    assert told == []
+    assert again.pairs[0].metrics[0].difference == first.pairs[0].metrics[0].difference
+    save_run(store, "c", HALF)
+    compare_runs([*sources, (store, "c")], known=first, progress=lambda address, count: told.append(address))
+    assert set(told) == {"c"}
+
+
 def test_what_cannot_be_meant_is_refused(store):
     both(store, HALF, BETTER)
     with pytest.raises(UsageError, match="there twice"):

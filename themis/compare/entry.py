@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +30,15 @@ from themis.compare.single import single
 from themis.compare.source import Run, Source, sources
 from themis.compare.verdict import BETTER, NOT_COMPARABLE, WORSE, Evidence, Verdict, amount, judged, summed_up
 from themis.core.codec import paused_gc
+from themis.core.entities import EvaluationRecord
 from themis.core.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
     from themis.compare.columns import Floats
 
 MOST_RUNS = 20
+TOLD_EVERY = 1_000
+"""Records after which progress is told."""
 
 
 def compare_runs(
@@ -48,6 +52,8 @@ def compare_runs(
     force: bool = False,
     seed: int = 0,
     storage: str | None = None,
+    known: Comparison | None = None,
+    progress: Callable[[str, int], None] | None = None,
 ) -> Comparison:
     """Compare two to :data:`MOST_RUNS` runs over the samples they share.
 
@@ -62,6 +68,9 @@ def compare_runs(
         force: Compare metrics of different versions too, and say so.
         seed: Of the bootstrap: the same figures for the same seed.
         storage: The store of addresses that name none.
+        known: An earlier comparison: runs that it read are not read again, as when only an option changes.
+        progress: Told the address of a run and how many of its records have been read, each
+            :data:`TOLD_EVERY`. What it raises ends the comparison.
 
     Raises:
         UsageError: Fewer than two runs, one of them twice, an option outside its range.
@@ -76,7 +85,7 @@ def compare_runs(
         raise UsageError(f"{len(named)} runs were named; a comparison is of 2 to {MOST_RUNS}.")
     found = sources(named, storage)
     against = found[named.index(baseline)] if baseline is not None else found[0]
-    sides = {each.address: _read(each) for each in found}
+    sides = {each.address: _read(each, known, progress) for each in found}
     wanted = _metric_names(list(sides.values()), against.address, metrics)
     asked = _Asked(errors, confidence, force, seed, wanted)
     chosen = list(combinations(found, 2)) if all_pairs else [(against, o) for o in found if o is not against]
@@ -145,11 +154,25 @@ def _check(errors: str, confidence: float) -> None:
         raise UsageError(f"confidence={confidence!r} has to be from 0.5 to below 1, such as 0.95.")
 
 
-def _read(source: Source) -> _Side:
+def _read(source: Source, known: Comparison | None, progress: Callable[[str, int], None] | None) -> _Side:
     metadata = source.metadata()
+    if known is not None and known.sources.get(source.address) == source:
+        return _Side(source, metadata, known.columns[source.address])
+    records = source.backend.iter_evaluation_records(source.run_id)
+    if progress is not None:
+        records = _told(records, partial(progress, source.address))
     with paused_gc():
-        columns = read_columns(source.backend.iter_evaluation_records(source.run_id))
-    return _Side(source, metadata, columns)
+        return _Side(source, metadata, read_columns(records))
+
+
+def _told(records: Iterable[EvaluationRecord], tell: Callable[[int], None]) -> Iterator[EvaluationRecord]:
+    read = 0
+    for record in records:
+        if read % TOLD_EVERY == 0:
+            tell(read)
+        read += 1
+        yield record
+    tell(read)
 
 
 def _metric_names(sides: list[_Side], baseline: str, metrics: Sequence[str] | None) -> list[str]:
