@@ -34,7 +34,7 @@ class Scores:
     """Mean over the epochs that were scored."""
     as_zero: Floats
     """The same, an epoch that ended in an error counting zero."""
-    versions: list[str]
+    versions: list[str] = field(default_factory=list)
     """The versions by which it was scored; more than one means that a rescoring was left half done."""
 
 
@@ -123,26 +123,27 @@ def read_columns(records: Iterable[EvaluationRecord]) -> Columns:
     columns.hashes, columns.groups, columns.tags = (_ints(np, each) for each in (hashes, groups, tags))
     columns.group_names, columns.tag_sets = list(group_numbers), list(tag_numbers)
     columns.error_kinds = dict(kinds.most_common())
-    rows = _ints(np, row_places)
-    errors = np.frombuffer(failed, dtype=np.uint8) if failed else np.zeros(0, dtype=np.uint8)
-    size = len(ids)
-    columns.epochs = np.bincount(rows, minlength=size)
-    columns.errors = np.bincount(rows, weights=errors, minlength=size).astype(np.int64)
+    rows, errors = _ints(np, row_places), np.array(failed, dtype=np.int64)
+    columns.epochs = np.bincount(rows, minlength=len(ids))
+    columns.errors = np.bincount(rows[errors == 1], minlength=len(ids))
     for name, column in raw.items():
         column.extend([_NAN] * (len(rows) - len(column)))
-        scores = _finite(np, column)
-        answered = np.where(errors == 1, np.nan, scores)
-        columns.scores[name] = Scores(
-            _means(np, rows, answered, size),
-            _means(np, rows, np.where(errors == 1, 0.0, scores), size),
-            sorted({str(v) for each in versions for metric, v in each if metric == name}),
+        columns.scores[name] = _scores(np, rows, _finite(np, column), errors, len(ids))
+        columns.scores[name].versions += sorted(
+            {v for each in versions for metric, v in each if metric == name}
         )
     for name, column in spent.items():
         values = _finite(np, column)
         known = ~np.isnan(values)
-        columns.resources[name] = _means(np, rows, values, size)
+        columns.resources[name] = _means(np, rows, values, len(ids))
         columns.totals[name] = float(values[known].sum()) if known.any() else None
     return columns
+
+
+def _scores(np: Any, rows: Ints, scores: Floats, errors: Ints, size: int) -> Scores:
+    answered = np.where(errors == 1, np.nan, scores)
+    as_zero = np.where(errors == 1, 0.0, scores)
+    return Scores(_means(np, rows, answered, size), _means(np, rows, as_zero, size))
 
 
 def _means(np: Any, rows: Ints, values: Floats, size: int) -> Floats:

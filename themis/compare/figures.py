@@ -59,6 +59,8 @@ def power_line(metric: MetricComparison) -> str:
         said.append(f"interval by {metric.interval}")
     if metric.effect is not None:
         said.append(f"{metric.effect_name} {metric.effect:.2f}")
+    if metric.correlation is not None:
+        said.append(f"correlation {metric.correlation:.2f}")
     if metric.groups is not None:
         said.append(f"{metric.groups:,} groups")
     if metric.detectable is not None:
