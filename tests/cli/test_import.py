@@ -10,7 +10,7 @@ LOGS = Path(__file__).parents[1] / "imports" / "logs"
 def test_imported_runs_are_runs_like_others(themis):
     ran = themis("import", str(LOGS / "inspect.eval"), *map(str, LOGS.glob("*demo_gen*.jsonl")))
     assert (ran.code, ran.err) == (0, "")
-    assert "(inspect_ai reports 0.571)" in ran.out or "(inspect_ai reports 0.625)" in ran.out
+    assert "  match  0.625  (inspect_ai reports 0.625)" in ran.out
     inspect, lm_eval = (line.strip() for line in ran.out.splitlines() if line.startswith("local:"))
     assert "there already" in themis("import", str(LOGS / "inspect.eval")).out
     assert len(themis("runs", "list", "--json").json["runs"]) == 2

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from tests.backends.strangers import ElevenMethods
 from themis.backends import LocalStorageBackend, MemoryStorageBackend
 from themis.compare import compare_runs
-from themis.core.errors import RunConflict
+from themis.core.errors import RunConflict, ThemisError
 from themis.imports import archive
 from themis.imports.entry import import_file, outside_runs
 from themis.imports.outside_run import NotImportable
@@ -212,7 +214,56 @@ def test_the_run_id_keeps_the_rule_whatever_the_log_says(store, tmp_path):
     def change(document):
         document["eval"]["task"] = "../\x1b[2J" + "x" * 200
         document["eval"]["model"] = "\ud800/…"
+        document["eval"]["created"] = 10**40
+        document["eval"]["config"]["epochs"] = -1
+        document["samples"][0].update(started_at="yesterday", epoch=10**40, total_time="long", output=[])
 
     (imported,) = import_file(store, changed(tmp_path, change))
     assert len(imported.run_id) <= 80
     assert store.run_exists(imported.run_id)
+
+
+JUNK = (
+    None,
+    True,
+    -1,
+    10**40,
+    1.5,
+    "",
+    "x",
+    "attachment://x",
+    [],
+    [1],
+    {},
+    {"a": None},
+    [[[]]],
+    "\ud800",
+    "\x00",
+)
+
+
+def spoiled(value, chance):
+    """The same with a few values replaced by others."""
+    if chance.random() < 0.01:
+        return chance.choice(JUNK)
+    if isinstance(value, dict):
+        return {key: spoiled(each, chance) for key, each in value.items() if chance.random() > 0.005}
+    if isinstance(value, list):
+        return [spoiled(each, chance) for each in value]
+    return value
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_log_with_anything_in_it_is_imported_or_refused(seed, tmp_path):
+    chance = random.Random(seed)
+    document = json.loads((LOGS / "inspect.json").read_text())
+    for sample in document["samples"]:
+        sample.pop("events")
+    (tmp_path / "log.json").write_text(json.dumps(spoiled(document, chance)))
+    (tmp_path / RESULTS.name).write_text(json.dumps(spoiled(json.loads(RESULTS.read_text()), chance)))
+    for samples in (GENERATED, CHOSEN):
+        lines = [json.dumps(spoiled(json.loads(line), chance)) for line in samples.read_text().splitlines()]
+        (tmp_path / samples.name).write_text("\n".join(lines))
+    for name in ("log.json", RESULTS.name):
+        with suppress(ThemisError):
+            import_file(MemoryStorageBackend(), tmp_path / name)

@@ -18,6 +18,8 @@ MOST_JSON = 500_000_000
 MOST_LINE = 100_000_000
 """Bytes of one sample."""
 MOST_SAMPLES = 5_000_000
+LATEST = 253_402_300_800
+"""Seconds from 1970 to the year 10000."""
 
 Pair = tuple[GenerationRecord, EvaluationRecord]
 
@@ -72,9 +74,9 @@ def whole(value: Any) -> int | None:
 
 
 def moment(text: Any) -> float | None:
-    """Seconds since 1970 of an ISO time or of a number of seconds."""
+    """Seconds since 1970 of an ISO time or of a number of seconds; ``None`` for what is no time of ours."""
     if isinstance(text, (int, float)) and not isinstance(text, bool):
-        return float(text)
+        return float(text) if 0 <= text < LATEST else None
     try:
         return datetime.fromisoformat(text).timestamp() if isinstance(text, str) else None
     except (ValueError, OverflowError):
