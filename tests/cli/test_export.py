@@ -6,8 +6,9 @@ import os
 
 import pytest
 
-from themis.cli.export import cell, pairs
+from themis.cli.export import pairs
 from themis.core.entities import EvaluationRecord, GenerationRecord
+from themis.core.spreadsheet import cell
 
 
 def rows_of(text):

@@ -37,6 +37,7 @@ DRIVERS = {
     "rouge_score",
     "sacrebleu",
     "scipy",
+    "statsmodels",
     "sympy",
     "tomlkit",
 }
@@ -68,6 +69,8 @@ def packages_after(code: str) -> set[str]:
         "from themis.backends import open_executor; open_executor('ray'); open_executor('batch')",
         "import themis.cli.main",
         "import themis.runs.catalog, themis.runs.launch, themis.runs.watch, themis.runs.delete",
+        "import themis.compare.entry, themis.compare.report, themis.compare.flips, themis.compare.gate",
+        "import themis.cli.compare, themis.cli.gate",
         "import themis_tui.main",
     ],
 )

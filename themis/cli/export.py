@@ -16,15 +16,11 @@ from themis.cli import output
 from themis.core.current import generation_key, matches
 from themis.core.entities import EvaluationRecord, GenerationRecord
 from themis.core.errors import UsageError
-from themis.core.safe_text import safe_text
+from themis.core.spreadsheet import cell
 from themis.runs import exit_codes
 from themis.runs.catalog import find_run
 
 Pair = tuple[GenerationRecord, EvaluationRecord | None]
-
-_NO_LIMIT = sys.maxsize
-_FORMULA = ("=", "+", "-", "@")
-"""A cell that begins so is run as a formula by spreadsheets."""
 
 
 def export_run(given: argparse.Namespace) -> int:
@@ -35,7 +31,7 @@ def export_run(given: argparse.Namespace) -> int:
     if given.output == "-":
         write(sys.stdout, store.backend, run_id)
         return exit_codes.DONE
-    with _new_file(given.output, replace=given.force) as file:
+    with new_file(given.output, replace=given.force) as file:
         written = write(file, store.backend, run_id)
     output.note(f"{output.plural(written, 'sample')} of {run_id} in {output.cut(given.output, 200)}")
     return exit_codes.DONE
@@ -105,15 +101,6 @@ def _values(
     yield " ".join(evaluation.tags) if evaluation is not None else None
 
 
-def cell(value: Any) -> Any:
-    """A value as a spreadsheet may have it: numbers as they are, texts harmless and never a formula."""
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    text = safe_text(value if isinstance(value, str) else output.to_json(value), _NO_LIMIT)
-    # Spreadsheets pass over blanks before a formula.
-    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
-
-
 def _metric_names(backend: StorageBackend, run_id: str) -> list[str]:
     first = next(iter(backend.iter_evaluation_records(run_id)), None)
     names = list(first.scores) if first is not None else []
@@ -124,7 +111,7 @@ def _metric_names(backend: StorageBackend, run_id: str) -> list[str]:
 
 
 @contextmanager
-def _new_file(name: str, *, replace: bool) -> Iterator[IO[str]]:
+def new_file(name: str, *, replace: bool) -> Iterator[IO[str]]:
     """A file that is there whole or not at all. Raises :class:`UsageError` if it may not be replaced."""
     target = os.path.realpath(os.path.expanduser(name))
     if os.path.lexists(target):

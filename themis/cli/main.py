@@ -136,6 +136,12 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
     _command(commands, "eval", _eval, "ask a model every question of a benchmark", "eval:evaluate")
     _command(commands, "runs", _runs, "list, show, follow, rescore, tag, copy, delete and export runs")
+    what = "whether one run is better than another, by the samples both have"
+    _command(commands, "compare", _compare, what, "compare:compare")
+    what = "whether a run is surely no worse than a baseline, for scripts"
+    _command(commands, "gate", _gate, what, "gate:gate_run")
+    what = "bring logs of Inspect AI and results of lm-eval into a store"
+    _command(commands, "import", _import, what, "import_runs:import_runs")
     what = "where records can live and how work can be spread"
     _command(commands, "backends", _backends, what, "backends:list_backends")
     _command(commands, "profiles", _profiles, "named storages, executors and endpoints of models")
@@ -186,6 +192,52 @@ def _eval(parser: _Parser) -> None:
     option("--budget", action="append", default=[], metavar="KIND=N", help="pause at tokens, cost or seconds")
     option("--json", action="store_true", help="print the report as JSON")
     option("--detach", action="store_true", help="run in a process of its own that outlives this terminal")
+
+
+def _compare(parser: _Parser) -> None:
+    option = parser.add_argument
+    option("run", nargs="+", metavar="RUN", help=f"{_RUN}; the first is the baseline if none is named")
+    option("--baseline", metavar="RUN", help="what the others are compared with")
+    option("--all-pairs", action="store_true", help="compare each with each")
+    _add_comparing(parser, errors="left-out")
+    option("--flips", action="store_true", help="list what was fixed and broken, and which errors there were")
+    option("--sample", metavar="ID", help="one sample whole, as each run answered it, with what differs")
+    option("--format", choices=("md", "html", "csv", "json"), help="a document instead of lines")
+    option(
+        "-o", "--output", metavar="FILE", default="-", help="a file; by its ending if there is no --format"
+    )
+    option("--replace", action="store_true", help="replace the file if it is there")
+    _add_common(parser)
+
+
+def _gate(parser: _Parser) -> None:
+    option = parser.add_argument
+    option("run", metavar="RUN", help=_RUN)
+    option("--baseline", metavar="RUN", help="what it is held against; if not given, the one remembered")
+    what = "how much lower the mean score may be: 0.02 (if not given) is two points"
+    option("--max-drop", type=_share, default=0.02, metavar="D", help=what)
+    _add_comparing(parser, errors="zero")
+    option("--junit", metavar="FILE", help="write JUnit XML, too")
+    what = "remember this run for its benchmark, if it passes or there is none yet"
+    option("--make-baseline", action="store_true", help=what)
+    _add_common(parser)
+
+
+def _import(parser: _Parser) -> None:
+    what = "a .eval or .json log of Inspect AI, or results_….json of lm-eval --log_samples"
+    parser.add_argument("file", nargs="+", metavar="FILE", help=what)
+    parser.add_argument("--storage", metavar="NAME", help="where to: a name, path or URI")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_comparing(parser: _Parser, *, errors: str) -> None:
+    option = parser.add_argument
+    option("--metric", action="append", metavar="M", help="only this metric; again, or M,M, for several")
+    what = f"what an answer that ended in an error counts ({errors})"
+    option("--errors", choices=("left-out", "zero"), default=errors, help=what)
+    option("--confidence", type=_share, default=0.95, metavar="C", help="of all intervals (0.95)")
+    option("--force", action="store_true", help="compare metrics of different versions, too")
+    option("--seed", type=_whole, default=0, metavar="N", help="of the bootstrap (0)")
 
 
 def _runs(parser: _Parser) -> None:
@@ -453,6 +505,16 @@ def _whole(text: str) -> int:
         return int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0, such as 0.02")
+    return value
 
 
 def _at_least_one(text: str) -> int:

@@ -1,7 +1,8 @@
 """How a process ends: the same for a run here, for one launched elsewhere, and for every command.
 
-0  done; also where nothing was to be done
-1  a run failed, or what was asked was not done: the answer was no, a run is live, something is to mend
+0  done or passed; also where nothing was to be done
+1  a run or gate failed, or what was asked was not done: the answer was no, a run is live, something is to
+   mend
 2  usage: what was asked cannot be meant, or is against the user's own profiles (readonly, protected)
 3  cannot tell
 4  a run is paused
@@ -23,7 +24,7 @@ from themis.core.errors import (
     UsageError,
 )
 
-DONE, FAILED, USAGE, PAUSED, STORE, INTERRUPTED = 0, 1, 2, 4, 5, 130
+DONE, FAILED, USAGE, CANNOT_TELL, PAUSED, STORE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
 _OF_USAGE = (
     UsageError,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -55,12 +55,13 @@ class RunReader:
     def _places(self) -> dict[str, int]:
         """Identity to file and line of the current record."""
         places: dict[str, int] = {}
+        known_by = "id" if self._kind is GenerationRecord else "cache_key"
         unusual: dict[str, Rank] = {}  # nearly all records are a first attempt that was answered
         for file_number, path in enumerate(self._files):
             line = 0
-            for records in self._pieces(path):
+            for records in self._pieces(path, codec.decode_ranks):
                 for record in records:
-                    key, its_rank = identity(record), rank(record)
+                    key, its_rank = getattr(record, known_by), rank(record)
                     if key not in places or its_rank >= unusual.get(key, _USUAL):
                         places[key] = file_number << 40 | line
                         if its_rank != _USUAL or key in unusual:
@@ -68,12 +69,14 @@ class RunReader:
                     line += 1
         return places
 
-    def _pieces(self, path: Path) -> Iterator[list[Any]]:
+    def _pieces(
+        self, path: Path, decode: Callable[..., codec.Lines] = codec.decode_lines
+    ) -> Iterator[list[Any]]:
         with translated(path, "read records"):
             first_line = 1
             try:
                 for piece in whole_lines(path):
-                    records, torn = codec.decode_lines(piece, self._kind, str(path), first_line)
+                    records, torn = decode(piece, self._kind, str(path), first_line)
                     first_line += piece.count(b"\n")
                     if torn:
                         self._report_torn(path, len(torn))
