@@ -298,3 +298,18 @@ def test_an_empty_secret_is_not_called_one(themis):
     assert ran.code == 2
     assert "'key' is empty; leave it out (--unset key) for none." in ran.err
     assert "holds a secret" not in ran.err
+
+
+def test_two_databases_are_two_places_and_marks_stay_with_theirs(themis, write_profiles):
+    write_profiles(
+        '[storage.pg]\ntype = "postgres"\nconnection_string = "service=evals"\n'
+        '[storage.prod]\ntype = "postgres"\nconnection_string = "postgresql://a@127.0.0.1:9/prod"\nreadonly = true\n'
+        '[storage.again]\ntype = "postgres"\nconnection_string = "postgresql://a@127.0.0.1:9/prod"\n'
+    )
+    ran = themis("profiles", "list")
+    assert "storage.prod is the same place" not in ran.err
+    assert "storage.again is the same place as storage.prod" in ran.err
+    said = themis("eval", "demo", "--model", "fake-math-llm", "--storage", "postgresql://a@127.0.0.1:9/evals")
+    assert said.code == 5  # nobody is there, and nobody forbids it
+    said = themis("eval", "demo", "--model", "fake-math-llm", "--storage", "postgresql://a@127.0.0.1:9/prod")
+    assert (said.code, "readonly" in said.err) == (2, True)

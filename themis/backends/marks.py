@@ -7,6 +7,7 @@ one that leads to the same place may allow what the first forbids.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable
 from contextlib import suppress
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from themis.core.schema import Option
 
 Place = tuple[str, frozenset[tuple[str, Any]]]
-"""A backend and all its options but secrets, as its constructor takes them."""
+"""A backend and all its options, as its constructor takes them; of a secret only a digest of how it is given."""
 
 
 class Marks(NamedTuple):
@@ -82,12 +83,17 @@ def place_of(named: Named) -> Place:
     known = options_of(cls)
     for name, option in known.items():
         options.setdefault(name, option.default)
+    # A secret may be most of an address, as a connection string is, so without it places would be confused.
     values = {
-        name: _value(known.get(name), value)
+        name: _digest(value) if name in known and known[name].secret else _value(known.get(name), value)
         for name, value in options.items()
-        if not (name in known and known[name].secret)
     }
     return named.base, frozenset(values.items())
+
+
+def _digest(given: Any) -> str | None:
+    """Two references are the same if they are written the same: none is followed here."""
+    return None if given is None else hashlib.sha256(repr(given).encode("utf-8", "replace")).hexdigest()
 
 
 def _value(option: Option | None, given: Any) -> Any:
