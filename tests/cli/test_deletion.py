@@ -46,7 +46,7 @@ def protected(monkeypatch):
     def protect(**how):
         # Whatever takes the name from there takes it now: imported while it is replaced, it would keep that.
         for each in (
-            "runs.selection",
+            "cli.deletion",
             "runs.stores",
             "runs.union",
             "cli.copy",

@@ -303,7 +303,8 @@ def test_an_empty_secret_is_not_called_one(themis):
 def test_two_databases_are_two_places_and_marks_stay_with_theirs(themis, write_profiles):
     write_profiles(
         '[storage.pg]\ntype = "postgres"\nconnection_string = "service=evals"\n'
-        '[storage.prod]\ntype = "postgres"\nconnection_string = "postgresql://a@127.0.0.1:9/prod"\nreadonly = true\n'
+        '[storage.prod]\ntype = "postgres"\nreadonly = true\n'
+        'connection_string = "postgresql://a@127.0.0.1:9/prod"\n'
         '[storage.again]\ntype = "postgres"\nconnection_string = "postgresql://a@127.0.0.1:9/prod"\n'
     )
     ran = themis("profiles", "list")

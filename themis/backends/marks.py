@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from themis.core.schema import Option
 
 Place = tuple[str, frozenset[tuple[str, Any]]]
-"""A backend and all its options, as its constructor takes them; of a secret only a digest of how it is given."""
+"""A backend and all its options, as its constructor takes them; of a secret a digest of how it is given."""
 
 
 class Marks(NamedTuple):
