@@ -1,6 +1,6 @@
 """``kill -9`` inside ``evaluate`` at random moments, then resume: nothing lost, nothing asked twice.
 
-    python benchmarks/crash.py [--kills 20] [--samples 400] [--seed 1] [--rescore]
+    python benchmarks/crash.py [--kills 20] [--samples 400] [--seed 1] [--rescore] [--store postgres]
 
 A child evaluates with a store that notes every record whose save returned, and a model that notes every
 question it is asked. It is killed, and the run is resumed; then it must hold that
@@ -8,6 +8,9 @@ question it is asked. It is killed, and the run is resumed; then it must hold th
 - every record whose save had returned is there exactly once, and none is missing,
 - no question whose answer was stored before the kill is asked again,
 - the report equals that of a run that nobody disturbed, but for times and what was kept.
+
+With ``--store postgres`` the runs lie in PostgreSQL, on a server of its own that is killed too, in the midst
+of every round before its child is, and started again.
 
 With ``--rescore`` the child scores a stored run anew, and is killed; then it must hold that
 
@@ -27,10 +30,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 RUN_ID = "crash-run"
+ADDRESS = "THEMIS_CRASH_ADDRESS"
+"""The variable with the URI of the server; without it the runs lie in a folder."""
 
 
 def rows(samples: int) -> list[dict[str, Any]]:
@@ -64,9 +71,9 @@ class NotedModel:
 
 def noted_storage(folder: Path) -> Any:
     """A store that notes every record whose save returned: generations and evaluations, each in its file."""
-    from themis.backends import LocalStorageBackend
+    store = opened(folder)
 
-    class NotedStorage(LocalStorageBackend):
+    class NotedStorage(type(store)):  # type: ignore[misc]
         def save_generation_records(self, run_id: str, records: Any) -> None:
             held = list(records)
             super().save_generation_records(run_id, held)
@@ -82,7 +89,26 @@ def noted_storage(folder: Path) -> Any:
 
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     files = {name: os.open(folder / name, flags) for name in ("saved", "saved-scores")}
-    return NotedStorage(folder / "store")
+    store.__class__ = NotedStorage
+    return store
+
+
+def opened(folder: Path) -> Any:
+    """The store of a round."""
+    from themis.backends import LocalStorageBackend, PostgresStorageBackend
+
+    address = os.environ.get(ADDRESS)
+    if address is None:
+        return LocalStorageBackend(folder / "store")
+    return PostgresStorageBackend(address, schema=f"crash_{folder.name}")
+
+
+def recovered(folder: Path) -> Any:
+    """The store of a round, once it has what the killed child had still to send."""
+    store = opened(folder)
+    if os.environ.get(ADDRESS):
+        store.recover()
+    return store
 
 
 def child(folder: Path, samples: int, pause: float) -> None:
@@ -99,11 +125,24 @@ def child(folder: Path, samples: int, pause: float) -> None:
     )
 
 
-def kill_child(folder: Path, options: list[str], noted: Path, samples: int, chance: random.Random) -> None:
-    """Start a child, and kill it at some time after it has noted so many of its samples in a file."""
-    until, pause = chance.randrange(samples), chance.choice((0.0, 0.001, 0.004))
+def kill_child(
+    folder: Path, options: list[str], noted: Path, samples: int, chance: random.Random, server: Any
+) -> None:
+    """Start a child, and kill it at some time after it has noted so many of its samples in a file.
+
+    A ``server`` is killed before, and started again.
+    """
+    # A server takes a while to be back; the run shall not be over by then.
+    pauses = (0.0, 0.001, 0.004) if server is None else (0.004, 0.02, 0.04)
+    until, pause = chance.randrange(samples), chance.choice(pauses)
     words = [sys.executable, __file__, "--child", str(folder), "--pause", str(pause), *options]
     process = subprocess.Popen([*words, "--samples", str(samples)], stderr=subprocess.PIPE)
+    if server is not None:
+        sooner = chance.randrange(until + 1)
+        while process.poll() is None and lines(noted) < sooner:
+            time.sleep(0.000_2)
+        server.stop("immediate")
+        server.start()
     while process.poll() is None and lines(noted) < until:
         time.sleep(0.000_2)
     time.sleep(chance.uniform(0.0, 0.01))
@@ -111,15 +150,14 @@ def kill_child(folder: Path, options: list[str], noted: Path, samples: int, chan
     process.communicate()
 
 
-def kill_and_resume(folder: Path, samples: int, chance: random.Random) -> str:
+def kill_and_resume(folder: Path, samples: int, chance: random.Random, server: Any) -> str:
     """One round; returns what was seen, raises ``AssertionError`` for a broken promise."""
     from themis import evaluate
-    from themis.backends import LocalStorageBackend
 
     asked = folder / "asked"
-    kill_child(folder, [], asked, samples, chance)
+    kill_child(folder, [], asked, samples, chance, server)
 
-    storage = LocalStorageBackend(folder / "store")
+    storage = recovered(folder)
     saved = noted_ids(folder / "saved")
     stored = [record.id for record in storage.load_generation_records(RUN_ID)]
     assert len(stored) == len(set(stored)), "a record is there twice"
@@ -179,19 +217,19 @@ def rescoring_child(folder: Path, pause: float) -> None:
     rescore(RUN_ID, metrics=metrics, storage_backend=noted_storage(folder), max_workers=8)
 
 
-def kill_and_rescore(folder: Path, samples: int, chance: random.Random) -> str:
+def kill_and_rescore(folder: Path, samples: int, chance: random.Random, server: Any) -> str:
     """One round of a rescoring; as :func:`kill_and_resume`."""
     from themis import evaluate
-    from themis.backends import LocalStorageBackend
     from themis.core.errors import RunConflict
     from themis.evaluation import rescore
 
     asked: dict[str, Any] = {"model": NotedModel(folder, 0.0), "model_id": "noted", "run_id": RUN_ID}
-    for name in ("store", "other"):
-        evaluate(rows(samples), **asked, metrics=["ExactMatch"], storage=str(folder / name))
-    kill_child(folder, ["--rescore"], folder / "scored", samples, chance)
+    with opened(folder) as store:
+        evaluate(rows(samples), **asked, metrics=["ExactMatch"], storage_backend=store)
+    evaluate(rows(samples), **asked, metrics=["ExactMatch"], storage=str(folder / "other"))
+    kill_child(folder, ["--rescore"], folder / "scored", samples, chance, server)
 
-    storage = LocalStorageBackend(folder / "store")
+    storage = recovered(folder)
     saved = noted_ids(folder / "saved-scores")
     records = storage.load_evaluation_records(RUN_ID).values()
     kinds = {(each.revision, *sorted(each.scores), each.metric_versions["ExactMatch"]) for each in records}
@@ -255,6 +293,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rescore", action="store_true", help="kill a rescoring instead")
+    parser.add_argument("--store", choices=("local", "postgres"), default="local")
     parser.add_argument("--pause", type=float, default=0.0, help=argparse.SUPPRESS)
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -264,13 +303,32 @@ def main() -> None:
     if asked.child:
         child(asked.child, asked.samples, asked.pause)
         return
-    chance = random.Random(asked.seed)
-    for number in range(1, asked.kills + 1):
-        with tempfile.TemporaryDirectory() as folder:
-            os.environ["THEMIS_STATE_DIR"] = f"{folder}/state"
-            kill = kill_and_rescore if asked.rescore else kill_and_resume
-            print(f"{number:>3}: {kill(Path(folder), asked.samples, chance)}", flush=True)
+    with server_of(asked.store) as server:
+        chance = random.Random(asked.seed)
+        for number in range(1, asked.kills + 1):
+            with tempfile.TemporaryDirectory(prefix="") as folder:
+                os.environ["THEMIS_STATE_DIR"] = f"{folder}/state"
+                kill = kill_and_rescore if asked.rescore else kill_and_resume
+                print(f"{number:>3}: {kill(Path(folder), asked.samples, chance, server)}", flush=True)
     print(f"{asked.kills} kills: nothing lost, nothing twice, every report as if undisturbed")
+
+
+@contextmanager
+def server_of(store: str) -> Iterator[Any]:
+    """A server of the tests' own, for as long as it is needed; ``None`` where there is none."""
+    if store == "local":
+        yield None
+        return
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from tests.backends.postgres_server import PostgresServer, binaries
+
+    server = PostgresServer(next(iter(binaries().values())))
+    try:
+        server.start()
+        os.environ[ADDRESS] = server.uri()
+        yield server
+    finally:
+        server.remove()
 
 
 if __name__ == "__main__":

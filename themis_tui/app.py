@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -12,6 +13,7 @@ from rich.segment import Segments
 from rich.text import Text
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.css.query import NoMatches
 from textual.events import Event, Key, Paste
 from textual.screen import Screen
 from textual.timer import Timer
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
     from themis_tui.beside import Beside, BesideMoved
     from themis_tui.draft import Draft
+    from themis_tui.screens.profile_line import Trial
+    from themis_tui.screens.run_actions import Undo
 
 HERE = Path(__file__).parent
 AWAITED_AT_MOST_S = 0.05
@@ -84,9 +88,11 @@ class ThemisApp(App[None]):
         self.doors = doors or Doors()
         self.works: list[Beside] = []
         """What processes of their own are doing for it."""
+        self.trials: dict[str, Trial] = {}
+        """What trying profiles has shown."""
         self._first_look = first_look
         self.clock = clock
-        self.undo: Callable[[], str] | None = None
+        self.undo: Undo | None = None
         """Takes the last change back, and says so."""
         self._awaited: Key | None = None
         self._awaited_until: Timer | None = None
@@ -195,7 +201,8 @@ class ThemisApp(App[None]):
     def _show_works(self) -> None:
         for screen in self.screen_stack:
             if isinstance(screen, ThemisScreen):
-                screen.show_works(self.works)
+                with suppress(NoMatches):  # it is on its way out, with the app say, piece by piece
+                    screen.show_works(self.works)
 
     def do_help(self) -> None:
         from themis_tui.screens.help import HelpPage

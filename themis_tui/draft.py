@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, fields
 from typing import Any
 
+from themis.benchmarks import is_built_in
 from themis.metrics import split_names
 from themis.runs.spec import RunSpec
 
@@ -31,6 +32,8 @@ class Draft:
     run_id: str = ""
     rest: RunSpec | None = None
     """Where the fields come from: what the form does not show stays as it is there."""
+    unread: str = ""
+    """A data set that a stored run names: not looked at as long as this stands in the field."""
     note: str = ""
     """Why a field was left open."""
 
@@ -40,7 +43,7 @@ class Draft:
         texts = {
             name: _text(getattr(spec, name))
             for name in (each.name for each in fields(cls))
-            if name not in ("rest", "note", "metrics", "sampling")
+            if name not in ("rest", "unread", "note", "metrics", "sampling")
         }
         if texts["epochs"] == "1":
             texts["epochs"] = ""
@@ -53,11 +56,17 @@ class Draft:
     def from_stored(cls, spec: RunSpec, unconfirmed: dict[str, str]) -> Draft:
         """A draft of a stored run, see :func:`themis.runs.spec.spec_of`; says what is left to be typed."""
         draft = cls.from_spec(spec)
+        draft.unread = "" if is_built_in(spec.benchmark) else spec.benchmark
         draft.note = " · ".join(
             f"Type the {field} yourself, as it may run code or call a server: {value}"
             for field, value in unconfirmed.items()
         )
         return draft
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether the benchmark is one that only a stored run names, and nobody has confirmed."""
+        return bool(self.unread) and self.benchmark.strip() == self.unread
 
     def spec(self) -> tuple[RunSpec, dict[str, str]]:
         """The run that is meant, and which numbers are none."""

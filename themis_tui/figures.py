@@ -83,6 +83,12 @@ def age(value: float | None) -> str:
     return f"{weeks}w" if weeks < 100 else f"{int(value // 31_557_600)}y"
 
 
+def ago(value: float | None) -> str:
+    """``now``, ``42s ago``."""
+    when = age(value)
+    return when if when in ("now", NONE) else f"{when} ago"
+
+
 def eta(span: Sequence[float] | None) -> str:
     """``3m–4m``; one figure where both ends read the same."""
     if not span or len(span) != 2:

@@ -17,6 +17,7 @@ STATUS = {
     "failed": "✗",
     "crashed": "†",
     "cancelled": "⊘",
+    "trashed": "▽",
 }
 """Status word to the sign beside it."""
 VERDICT = {"right": "✓", "partly": "◐", "wrong": "✗", "error": "!", "unscored": "·"}
@@ -24,6 +25,7 @@ NONE = "–"
 DOT = "·"
 CURSOR = "▌"
 MARK = "◆"
+PIN = "★"
 BACK = "‹"
 SWATCH = "■"
 RULE = "─"
@@ -32,7 +34,10 @@ FULL, EMPTY = "━", "─"
 SPARKS = "▁▂▃▄▅▆▇█"
 LEFT_END, RIGHT_END, POINT = "├", "┤", "●"
 
-_PAIRS = "○o ●* ◌~ ‖= ✓+ ✗x †! ⊘/ ◐% ·. –- ▌> ◆# ‹< ─- ━= █# ■# ▁_ ▂_ ▃. ▄- ▅- ▆= ▇+ ├[ ┤] ±~ …~ ×x ⏎\\ ▾v ▴^"
+_PAIRS = (
+    "▽v ★* ○o ●* ◌~ ‖= ✓+ ✗x †! ⊘/ "
+    "◐% ·. –- ▌> ◆# ‹< ─- ━= █# ■# ▁_ ▂_ ▃. ▄- ▅- ▆= ▇+ ├[ ┤] ±~ …~ ×x ⏎\\ ▾v ▴^"
+)
 _TWINS = str.maketrans({pair[0]: pair[1] for pair in _PAIRS.split()})
 
 

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from textual.message import Message
@@ -204,6 +204,9 @@ class RunsWatcher(Watcher):
         if waited_for:
             rows = sorted([*rows, *waited_for], key=lambda row: row.created, reverse=True)
         shown = [row for row in rows if not row.trashed]
+        if len(shown) < len(rows):
+            in_trash = Counter(row.store for row in rows if row.trashed)
+            states = [replace(each, rows=max(0, each.rows - in_trash[each.name])) for each in states]
         listed = RunsListed(shown, rows, states, Counter(row.status.word for row in shown))
         if listed.settled and self._news is None:
             self._news = self._news_in(listed)

@@ -113,7 +113,7 @@ async def test_a_killed_copy_says_how_to_go_on(stores, opened, until, read):
         work.code, work.problem = -9, ""
         copy_ended(app, "team", work)
         await until(pilot, lambda: "The copy to team failed" in read(pilot))
-        assert "The same copy again" in " ".join(read(pilot).split())
+        await until(pilot, lambda: "The same copy again" in " ".join(read(pilot).split()))
 
 
 async def test_escape_copies_nothing(stores, opened, until):

@@ -16,6 +16,7 @@ from themis_tui.screens.doctor import (
     StoreDoctorScreen,
     installation_passages,
     store_passages,
+    wrong_passages,
 )
 from themis_tui.screens.profiles import ProfilesScreen
 
@@ -107,6 +108,19 @@ def test_hostile_findings_are_no_markup_and_of_very_many_the_first_are_shown():
     assert "and 800 more runs" in passages[-1].text
     (row, mend) = installation_passages([Check("stores", bad, False, bad, bad)])
     assert len(row.text) + len(mend.text) < 2_000
+
+
+def test_what_is_wrong_with_the_installation_stands_first_once_all_is_known():
+    checks = [
+        Check("versions", "python", True, "3.11"),
+        Check("stores", "broken", False, "/x cannot be a store: it is no folder.", "Give another root."),
+        Check("stores", "local", True, "fine"),
+    ]
+    said, mend = wrong_passages(checks)
+    assert said.heading == "to mend"
+    assert "stores broken: /x cannot be a store: it is no folder." in said.text
+    assert "Give another root." in mend.text
+    assert not list(wrong_passages(checks[:1]))
 
 
 async def test_hostile_findings_reach_no_terminal(world, opened, until):

@@ -33,6 +33,17 @@ async def test_help_lists_every_key_of_the_screen(world, opened, until):
         await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen))
 
 
+async def test_what_is_wrapped_in_the_help_stays_beside_its_key(world, opened, until, read):
+    async with opened() as pilot:
+        await until(pilot, lambda: pilot.app.screen.table.rows.all)
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(pilot.app.screen, HelpPage))
+        await until(pilot, lambda: "marked in" in read(pilot))
+        wrapped = [row for row in read(pilot).splitlines()[6:-1] if row[1:3] != "──" and row.strip()]
+        assert any(row.startswith(" " * 18) for row in wrapped)
+        assert all(row.startswith("   ") for row in wrapped)
+
+
 @pytest.mark.parametrize(
     ("screen", "place"),
     [

@@ -85,8 +85,7 @@ def unreal(live: Launched, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         return do
 
     monkeypatch.setattr(new_run, "start", counted("launch", live))
-    monkeypatch.setattr("themis.runs.delete.delete_runs", counted("delete", Deleted([], {})))
-    monkeypatch.setattr("themis_tui.screens.runs.purge_beside", counted("delete", "purged"))
+    monkeypatch.setattr("themis_tui.screens.deleting.delete_runs", counted("delete", Deleted([], {})))
     monkeypatch.setattr(ThemisApp, "work_beside", counted("beside", None))
     monkeypatch.setattr("themis.runs.control.cancel", counted("stop", "told to stop"))
     monkeypatch.setattr("themis.runs.control.pause", counted("stop", "told to pause"))

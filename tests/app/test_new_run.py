@@ -10,6 +10,8 @@ import pytest
 from textual.widgets import Button, Input
 
 from themis.backends import open_storage
+from themis.benchmarks import is_built_in
+from themis.runs import spec as spec_module
 from themis.runs.launch import Launched
 from themis.runs.spec import RunSpec, spec_of
 from themis_tui.draft import Draft
@@ -151,6 +153,48 @@ async def test_again_fills_the_form_like_the_run(world, opened, until, read):
         assert screen.checked.spec.model == "fake-math-llm?accuracy=0.5"
         assert screen.checked.spec.limit == 40
         assert screen.checked.spec.run_id is None
+
+
+@pytest.mark.parametrize("named", ["trap.jsonl", "demo?shots_from=trap.jsonl&shots=1"])
+async def test_a_data_set_that_only_a_stored_run_names_is_read_once_a_person_confirms_it(
+    named, opened, until, read, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    opened_names = []
+    real = spec_module.open_benchmark
+    monkeypatch.setattr(spec_module, "open_benchmark", lambda name: opened_names.append(name) or real(name))
+    monkeypatch.setattr("themis.runs.preview.open_benchmark", spec_module.open_benchmark)
+    (tmp_path / "trap.jsonl").write_text('{"question": "Who reads this?", "answer": "you"}\n' * 3)
+    metadata = {"asked": {"benchmark": named, "dataset": {"source": named}}}
+    metadata["where"] = {"model": "fake-math-llm"}
+    async with opened(draft=Draft.from_stored(*spec_of(metadata))) as pilot:
+        screen = await checked(pilot, until)
+        await until(pilot, lambda: "enter in the benchmark's field reads it" in " ".join(read(pilot).split()))
+        await pilot.press("f5")
+        await pilot.pause()
+        assert not screen._launching
+        assert named not in opened_names
+        assert "Who reads this?" not in read(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: screen.checked.preview is not None)
+        assert named in opened_names
+        assert screen.checked.problems == {}
+
+
+def test_what_themis_brings_is_known_from_what_leads_elsewhere():
+    for name in ("demo", "mmlu?subject=anatomy", "gsm8k?shots=4"):
+        assert is_built_in(name), name
+    for name in (
+        "demo?shots_from=x",
+        "mmlu?path=/etc",
+        "./demo",
+        "/etc/x.jsonl",
+        "file:/etc/passwd",
+        "?",
+        "",
+    ):
+        assert not is_built_in(name), name
+    assert not is_built_in("mmlu?subject=../../etc")
 
 
 def test_code_and_addresses_named_only_by_a_store_are_not_taken_over():

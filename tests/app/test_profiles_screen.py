@@ -10,6 +10,7 @@ from textual.widgets import Input
 from tests.app.test_hostile import FORBIDDEN, HOSTILE
 from themis.core.check_step import CheckStep
 from themis.profiles import load_profiles, profiles_path
+from themis.runs import profiles
 from themis_tui.screens.dialogs import ConfirmDialog
 from themis_tui.screens.kind_menu import KindMenu
 from themis_tui.screens.new_run import NewRunScreen
@@ -118,6 +119,43 @@ async def test_a_storage_is_tried_step_by_step(file, opened, until, read, size):
         assert "The environment has no LAB_KEY" in " ".join(read(pilot).split())
 
 
+async def test_what_a_trial_showed_is_kept_while_its_profile_says_the_same(file, opened, until, read):
+    moment = [1_000.0]
+    async with opened(clock=lambda: moment[0]) as pilot:
+        await to_profiles(pilot, until)
+        await pilot.press("t")
+        await until(pilot, lambda: "● reachable" in read(pilot))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen))
+        moment[0] += 300
+        profiles.add("storage", "another", "memory", {})
+        await to_profiles(pilot, until)
+        await until(pilot, lambda: "● reachable  5m ago" in read(pilot))
+        assert "another" in read(pilot)
+        profiles.edit("storage", "team", {"root": "/tmp/elsewhere"})
+        await pilot.press("r")
+        await until(pilot, lambda: "○ not tried" in read(pilot))
+
+
+async def test_a_trial_that_was_left_is_not_said_to_go_on(file, opened, until, read, monkeypatch):
+    may_go_on = threading.Event()
+
+    def slow(kind, name):
+        assert may_go_on.wait(20)
+        yield CheckStep("first", True, 0.004, "")
+
+    monkeypatch.setattr("themis.runs.profiles.steps", slow)
+    async with opened() as pilot:
+        await to_profiles(pilot, until)
+        await pilot.press("t")
+        await until(pilot, lambda: "trying …" in read(pilot))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen))
+        may_go_on.set()
+        await to_profiles(pilot, until)
+        await until(pilot, lambda: "not tried" in read(pilot))
+
+
 async def test_steps_are_seen_as_they_are_done(file, opened, until, read, monkeypatch):
     may_go_on = threading.Event()
 
@@ -218,6 +256,40 @@ async def test_a_secret_itself_is_refused_and_not_said(file, opened, until, read
         await until(pilot, lambda: not screen._saving)
         assert isinstance(pilot.app.screen, ProfileFormScreen)
         assert "verysecret" not in file.read_text()
+
+
+async def test_a_secret_typed_by_mistake_is_not_shown(file, opened, until, read):
+    async with opened() as pilot:
+        await to_profiles(pilot, until)
+        await pilot.press("G", "e")
+        screen = await to_form(pilot, until)
+        await type_into(pilot, "key", "sk-abcdef0123456789")
+        await until(pilot, lambda: "never the secret: env:NAME" in " ".join(read(pilot).split()))
+        await until(pilot, lambda: "sk-abc" not in read(pilot))
+        await pilot.press("ctrl+u", *"env:")
+        assert "1 to mend" in read(pilot)
+        await pilot.press(*"LAB_KEY")
+        await until(pilot, lambda: not screen.checked.problems)
+        await until(pilot, lambda: "env:LAB_KEY" in read(pilot))
+        await type_into(pilot, "base_url", "http://me:geheim@127.0.0.1/v1")
+        await until(pilot, lambda: "geheim" not in read(pilot))
+
+
+async def test_a_new_form_says_what_it_still_needs_and_blames_nobody(opened, until, read):
+    async with opened() as pilot:
+        await to_profiles(pilot, until)
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(pilot.app.screen, KindMenu) and pilot.app.focused)
+        await pilot.press("enter")
+        screen = await to_form(pilot, until)
+        await until(pilot, lambda: "1 still needed" in read(pilot))
+        assert "Give it a name." not in read(pilot)
+        await until(pilot, lambda: "data directory if not g…" in read(pilot))
+        await pilot.press("f5")
+        await until(pilot, lambda: "Give it a name." in read(pilot))
+        await type_into(pilot, "profile-name", "no good")
+        await until(pilot, lambda: "1 to mend" in read(pilot))
+        assert screen.checked.problems
 
 
 async def test_a_form_is_left_at_once_unless_something_was_typed(file, opened, until, read):

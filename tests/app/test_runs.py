@@ -166,7 +166,7 @@ async def test_a_protected_store_wants_its_name(world, opened, until, read, tmp_
         await pilot.press("right", "enter")
         await pilot.pause()
         assert isinstance(pilot.app.screen, ConfirmDialog)
-        await pilot.press(*"team", "enter", "enter")
+        await pilot.press(*"team", "enter")
         await until(pilot, lambda: [row.run_id for row in table(pilot).rows.all] == world[1:])
 
 

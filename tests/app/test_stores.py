@@ -341,7 +341,7 @@ async def test_a_question_that_comes_late_is_not_asked_over_another_screen(world
         answered.set()
         return preview(store, run_id)
 
-    monkeypatch.setattr("themis.runs.delete.preview", slow)
+    monkeypatch.setattr("themis_tui.screens.deleting.preview", slow)
     async with opened() as pilot:
         await until(pilot, lambda: len(addresses(pilot)) == 3)
         home = pilot.app.screen

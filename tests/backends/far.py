@@ -57,7 +57,7 @@ class FarStorage(JournalledStorage, Annotations):
         self.line.unlink()
 
     def _reach(self) -> LocalStorageBackend:
-        if self.line.exists():
+        with suppress(FileNotFoundError):
             why = self.line.read_text()
             raise (AccessDenied if why == "denied" else StoreUnreachable)(why)
         return self.far

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from typing import Any
 
-from themis.backends import ExecutionBackend, StorageBackend
+from themis.backends import ExecutionBackend, MemoryStorageBackend, StorageBackend
 from themis.core.entities import EvaluationRecord, ExperimentReport, GenerationRecord
 
 
@@ -130,3 +130,14 @@ class Crowd(ExecutionBackend):
 
     def shutdown(self) -> None:
         pass
+
+
+class Fussy(MemoryStorageBackend):
+    """Does not take everything, and looks for a server when it is made."""
+
+    def __init__(self, retries: int = 0, away: bool = False) -> None:
+        if retries < 0:
+            raise ValueError("retries must not be negative")
+        if away:
+            raise ConnectionRefusedError("nobody is there")
+        super().__init__()

@@ -677,3 +677,15 @@ def test_what_was_flushed_was_handed_to_the_disk(store: LocalStorageBackend, mon
     store.save_generation_record("r", generation("b"))
     store.close()
     assert len(synced) == 3
+
+
+@pytest.mark.parametrize("name", ["t9", ".DS_Store", ".nfs0001-2", "-abc", "r-"])
+def test_what_others_left_among_the_deleted_is_of_no_run(store, name):
+    stray = store.root / ".deleting" / name
+    stray.mkdir(parents=True)
+    (store.root / ".deleting" / "gone-0123456789ab").mkdir()
+    assert store.unswept() == ["gone"]
+    store.save_generation_record("r", GenerationRecord(id="s", prompt="?", response="!"))
+    store.delete_run("r")
+    assert store.unswept() == []
+    assert stray.exists()

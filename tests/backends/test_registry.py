@@ -20,6 +20,7 @@ from themis.backends import (
     registry,
 )
 from themis.backends.registry import check_storage
+from themis.core.directories import profiles_path
 from themis.core.errors import MissingExtra, SecretUnavailable, UnknownName, UsageError
 from themis.core.options import redacted
 
@@ -38,6 +39,17 @@ def entry_points(monkeypatch: pytest.MonkeyPatch):
 
     install()
     return install
+
+
+@pytest.fixture
+def write():
+    """Put profiles into their file."""
+
+    def written(text: str) -> None:
+        profiles_path().parent.mkdir(parents=True, exist_ok=True)
+        profiles_path().write_text(text)
+
+    return written
 
 
 # Names
@@ -87,7 +99,7 @@ def test_the_default_storage_is_named_by_the_environment(tmp_path: Path, monkeyp
 
 def test_an_unknown_name_lists_the_names_there_are(entry_points):
     entry_points(sqlite="somewhere:Store")
-    with pytest.raises(UnknownName, match=r"'locl'.*local, memory, sqlite") as raised:
+    with pytest.raises(UnknownName, match=r"'locl'.*local, memory, postgres, sqlite") as raised:
         open_storage("locl")
     assert isinstance(raised.value, ValueError)
     with pytest.raises(UnknownName, match=r"'thread'.*sequential, sqlite, threads"):
@@ -231,3 +243,42 @@ def test_nothing_is_loaded_before_it_is_needed(statement: str, unwanted: str):
     script = f"import sys; {statement}; print({unwanted!r} in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+# Profiles
+
+
+def test_an_unknown_name_tells_of_the_users_profiles_and_what_is_near(entry_points, write):
+    write(
+        '[storage.team]\ntype = "local"\n[storage.broken]\nroot = 5\n'
+        '[executor.many]\ntype = "threads"\n[storage.x]\ntype = "ghost"\n'
+    )
+    with pytest.raises(UnknownName) as caught:
+        open_storage("teem")
+    assert str(caught.value) == (
+        "There is no storage backend 'teem', nor a profile of that name. Perhaps 'team' was meant. There "
+        "are: local, memory; of your profiles: team, x, broken. For a folder, write ./teem."
+    )
+    with pytest.raises(UnknownName, match=r"Perhaps 'many' was meant.*of your profiles: many\.$"):
+        open_executor("mani")
+    with pytest.raises(UnknownName, match=r"It is the type of your profile x\.$"):
+        open_storage("x")
+
+
+def test_a_package_that_cannot_be_loaded_is_named_with_the_profile_that_wants_it(entry_points, write):
+    entry_points(ghost="no_such_module_at_all:Store", fussy="tests.backends.strangers:Fussy")
+    write('[storage.g]\ntype = "ghost"\n[storage.lab]\ntype = "fussy"\nretries = -1\n')
+    with pytest.raises(UsageError, match=r"'ghost', cannot be loaded: ModuleNotFoundError.*your profile g"):
+        open_storage("g")
+    with pytest.raises(UsageError) as caught:
+        open_storage("lab")
+    assert str(caught.value) == (
+        "The profile 'lab', whose storage backend is 'fussy', cannot be made: ValueError: retries must not "
+        "be negative. Change the profile: themis profiles edit storage.lab"
+    )
+    with pytest.raises(UsageError, match="The storage backend 'fussy' cannot be made: ValueError"):
+        open_storage("fussy?retries=-1")
+    write('[storage.lab]\ntype = "fussy"\naway = true\n')
+    with pytest.raises(ConnectionRefusedError) as away:
+        open_storage("lab")
+    assert "profile 'lab'" in away.value.__notes__[0]

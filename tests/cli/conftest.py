@@ -15,6 +15,7 @@ import pytest
 
 from themis.backends import LocalStorageBackend
 from themis.cli.main import main
+from themis.core.directories import profiles_path
 from themis.core.entities import EvaluationRecord, GenerationRecord
 
 
@@ -101,6 +102,17 @@ def write_run() -> Callable[..., None]:
         os.makedirs(folder)
         document = {"run_id": run_id, "schema_version": 1, "status": "completed", **metadata}
         (folder / "run.json").write_text(json.dumps(document))
+
+    return write
+
+
+@pytest.fixture
+def write_profiles() -> Callable[[str], None]:
+    """Put profiles straight into their file."""
+
+    def write(text: str) -> None:
+        profiles_path().parent.mkdir(parents=True, exist_ok=True)
+        profiles_path().write_text(text)
 
     return write
 

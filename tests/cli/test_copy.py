@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import time
 
+from themis.core.directories import data_dir
+
 
 def test_copies_are_told_and_listed(themis, finished):
     ran = themis("runs", "copy", finished, "--to", "./other")
@@ -37,3 +39,12 @@ def test_several_and_one_that_is_refused(themis, finished, write_run, tmp_path):
     assert themis("runs", "copy", "live", "good", "--storage", "./s", "--to", "./x", "--as", "y").code == 2
     assert themis("runs", "copy", "live", "--storage", "./s", "--to", "./x").code == 1
     assert themis("runs", "copy", "nowhere", "--to", "./x").code == 2
+
+
+def test_unfinished_lines_are_told_as_no_copy_has_them(themis, finished):
+    (file,) = (data_dir() / "store/runs/ten").glob("gen-*.jsonl")
+    with file.open("a") as writing:
+        writing.write('{"id": "half')
+    ran = themis("runs", "copy", finished, "--to", "./other")
+    assert ran.code == 0
+    assert "local:ten: 1 unfinished last line, 12 B, left by a killed writer, could not be copied" in ran.err

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from themis.core.directories import data_dir
 from themis.runs import catalog
 from themis.runs.catalog import Store
 
@@ -59,13 +60,17 @@ def test_delete_says_how_to_undo_and_that_undoes_it(themis, many):
     ran = themis("runs", "delete", "run-0", "run-1", "--yes", "--storage", many)
     assert ran.code == 0
     assert ran.out == "deleted ./many:run-0\ndeleted ./many:run-1\n"
-    said, _, undo = ran.err.strip().partition(" Undo: ")
-    assert said == "In the trash for 30 d."
+    undo, said = ran.err.splitlines()
+    assert said == "In the trash until somebody runs 'themis runs gc', which takes it after 30 d."
+    undo = undo.removeprefix("Undo: ")
     assert undo == "themis runs restore ./many:run-0 ./many:run-1"
+    again = themis("runs", "delete", "run-0", "--yes", "--storage", many)
+    assert (again.code, again.out) == (0, "was in the trash: ./many:run-0\n")
     assert ids(themis("runs", "list", "--json", "--storage", many)) == ["run-2", "run-3"]
     assert ids(themis("runs", "list", "--json", "--trash", "--storage", many)) == ["run-0", "run-1"]
     assert (
-        "themis runs restore run-0 brings it back" in themis("runs", "show", "run-0", "--storage", many).out
+        "gc may take it in 30 d; themis runs restore ./many:run-0 brings it back"
+        in themis("runs", "show", "run-0", "--storage", many).out
     )
     ran = themis(*undo.split()[1:])
     assert ran.out == "restored ./many:run-0\nrestored ./many:run-1\n"
@@ -80,13 +85,13 @@ def test_bulk_by_query(themis, many):
     assert [each["address"] for each in seen] == ["./many:run-0"]
     assert themis("runs", "delete", *words, "--yes", "--json").json["deleted"] == ["./many:run-0"]
     ran = themis("runs", "delete", *words, "--yes")
-    assert (ran.code, ran.err) == (130, "No run matches. Nothing was deleted.\n")
+    assert (ran.code, ran.err) == (0, "No run in ./many matches.\n")
     assert themis("runs", "restore", *words, "--json").json == {
         "restored": ["./many:run-0"],
         "not_in_trash": [],
     }
     # Without more words a purge by query takes what is in the trash, and --purge what is not.
-    assert themis("runs", "purge", *words, "--yes").code == 130
+    assert themis("runs", "purge", *words, "--yes", "--json").json == {"purged": []}
     assert themis("runs", "delete", "--purge", *words, "--yes", "--json").json == {"purged": ["./many:run-0"]}
     assert ids(themis("runs", "list", "--json", "--storage", many)) == ["run-1", "run-2", "run-3"]
 
@@ -110,10 +115,10 @@ def test_purge_is_for_good(themis, many, typing):
     assert "Delete 1 run for good? This cannot be undone. Type y to delete: " in ran.err
     assert themis("runs", "show", "run-0", "--storage", many).code == 2
     typing("\n")
-    assert themis("runs", "purge", "run-1", "--storage", many).code == 130
+    assert themis("runs", "purge", "run-1", "--storage", many).code == 1
     assert themis("runs", "show", "run-1", "--storage", many).code == 0
     said = themis("runs", "purge", "run-1", "--dry-run", "--storage", many).out
-    assert re.search(r"1 run, 0 samples, \d+ B\n$", said)
+    assert re.search(r"1 run, 0 samples, \d+ B, in ./many\n$", said)
 
 
 def test_a_half_finished_purge_is_found_by_its_id(themis, many, tmp_path):
@@ -151,7 +156,7 @@ def test_a_protected_store_wants_its_name(themis, many, protected, typing, verb)
     for typed in ("y\n", "\n", "many\n"):
         typing(typed)
         ran = themis(*words)
-        assert ran.code == 130
+        assert ran.code == 1
         assert "./many is protected; type its name: " in ran.err
     typing("./many\n")
     assert themis(*words).code == 0
@@ -163,9 +168,12 @@ def test_a_readonly_store_refuses_before_it_asks(themis, many, protected):
     protected(readonly=True)
     for words in (["delete", "run-0", "--yes"], ["purge", "run-0", "--yes"], ["gc", "--yes"]):
         ran = themis("runs", *words, "--storage", many)
-        assert ran.code == 5
+        assert ran.code == 2
         assert "readonly" in ran.err
-    assert themis("runs", "delete", "run-0", "--dry-run", "--storage", many).code == 0
+    ran = themis("runs", "delete", "run-0", "--dry-run", "--storage", many)
+    assert (ran.code, ran.err) == (0, "./many is readonly, so it would be refused.\n")
+    ran = themis("runs", "delete", "run-0", "--dry-run", "--json", "--storage", many)
+    assert ran.json["readonly"] == ["./many"]
 
 
 def test_live_runs_are_refused_and_a_dry_run_says_so(themis, write_run, tmp_path, many):
@@ -197,3 +205,80 @@ def test_hostile_names_are_shown_and_not_obeyed(themis, hostile, assert_harmless
         assert ran.code in (0, 1), ran
         assert_harmless(ran.out)
         assert_harmless(ran.err)
+
+
+def test_the_trash_says_since_when_by_whom_and_for_how_long(themis, many, write_run, tmp_path):
+    trash = {"at": time.time() - 20 * 86_400, "by": "ada@gpu", "until": time.time() + 10 * 86_400 + 60}
+    write_run(tmp_path / "many", "old", annotations={"trash": trash})
+    write_run(tmp_path / "many", "due", annotations={"trash": {**trash, "until": 2.0}})
+    header, *rows = themis("runs", "list", "--trash", "--storage", many).out.splitlines()
+    assert header.endswith("AGE  DELETED  BY       KEPT")
+    assert sorted(row[header.index("DELETED") :].strip() for row in rows) == [
+        "20 d  ada@gpu  gc may take it in 10 d",
+        "20 d  ada@gpu  gc takes it",
+    ]
+    assert "DELETED" not in themis("runs", "list", "--storage", many).out
+
+
+# Several stores
+
+
+@pytest.fixture
+def stores(write_run, write_profiles, tmp_path):
+    """Two storage profiles of two runs each, beside a run in the built-in store."""
+    for name in ("team", "lab"):
+        for number, status in enumerate(("failed", "completed")):
+            write_run(tmp_path / name, f"{name}-{number}", status=status)
+    write_run(data_dir() / "store", "local-0", status="failed")
+    table = '[storage.{0}]\ntype = "local"\nroot = "{1}/{0}"\n'
+    write_profiles("".join(table.format(name, tmp_path) for name in ("team", "lab")))
+
+
+def test_a_query_means_what_list_shows_for_it_in_all_stores(themis, stores):
+    for query in ("status:failed", "store:team", "team-", "-store:team | completed"):
+        shown = [run["address"] for run in themis("runs", "list", query, "--json").json["runs"]]
+        ran = themis("runs", "delete", "--query", query, "--dry-run", "--json")
+        assert sorted(each["address"] for each in ran.json["would_delete"]) == sorted(shown)
+        assert shown
+    ran = themis("runs", "delete", "--query", "status:failed", "--dry-run")
+    assert ran.out.endswith("3 runs, 0 samples, 183 B, in local, team, lab\n")
+    ran = themis("runs", "delete", "--query", "status:failed", "--storage", "lab", "--yes")
+    assert ran.out == "deleted lab:lab-0\n"
+    assert themis("runs", "delete", "--query", "status:failed", "--yes").code == 0
+    ran = themis("runs", "restore", "--query", "is:trashed", "--json")
+    assert sorted(ran.json["restored"]) == ["lab:lab-0", "local:local-0", "team:team-0"]
+    ran = themis("runs", "delete", "--query", "nothing", "--yes")
+    assert (ran.code, ran.err) == (0, "No run in local, team, lab matches.\n")
+
+
+@pytest.mark.parametrize("verb", ["delete", "restore", "purge"])
+def test_a_store_that_cannot_be_asked_makes_a_query_a_refusal(themis, stores, tmp_path, verb):
+    (tmp_path / "team" / "themis-store.json").write_text('{"layout": 99}')
+    for more in (["--dry-run"], []):
+        ran = themis("runs", verb, "--query", "failed", *more)
+        assert ran.code == 5
+        first, second = ran.err.splitlines()
+        assert first.startswith("themis: team: ")
+        assert "may mean runs of team too" in second
+        assert "--storage local or lab" in second
+    ran = themis("runs", verb, "--query", "failed", "--storage", "lab", "--dry-run")
+    assert (ran.code, ran.err) == (0, "No run in lab matches.\n" if verb != "delete" else "")
+
+
+def test_marks_of_a_profile_hold_for_its_place_by_any_name(themis, stores, tmp_path):
+    assert themis("profiles", "edit", "team", "--set", "readonly=true").code == 0
+    (tmp_path / "link").symlink_to(tmp_path / "team")
+    places = ("./team", f"local?root={tmp_path}/team", "./link", f"{tmp_path}/lab/../team/")
+    for place in places:
+        ran = themis("runs", "delete", "--storage", place, "team-0", "--yes")
+        assert ran.code == 2
+        assert "is readonly in your profiles, as team" in ran.err
+        ran = themis("eval", "demo", "--model", "fake-math-llm", "--limit", "1", "--storage", place)
+        assert ran.code == 2
+        assert "as team" in ran.err
+    assert themis("profiles", "edit", "team", "--unset", "readonly", "--set", "protected=true").code == 0
+    for place in places:
+        words = ["runs", "delete", "--storage", place, "team-0", "--yes"]
+        assert "is protected in your profiles, as team" in themis(*words).err
+    assert themis(*words, "--confirm", place).code == 0
+    assert themis("runs", "delete", "--storage", "./lab", "lab-0", "--yes").code == 0

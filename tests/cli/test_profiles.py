@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import EntryPoint, EntryPoints
 
+from themis.backends import registry
+from themis.cli.main import main
 from themis.profiles import profiles_path
 
 
@@ -18,6 +21,12 @@ def test_without_any_it_says_how_to_name_one(themis):
     assert str(profiles_path()) in ran.out
     assert "themis profiles add endpoint lab" in ran.out
     assert themis("profiles", "list", "--json").json == []
+
+
+def test_profiles_of_one_place_are_told(themis):
+    write("".join(f'[storage.{name}]\ntype = "local"\nroot = "/data/x"\n' for name in ("a", "b")))
+    ran = themis("profiles", "list")
+    assert (ran.code, ran.err) == (0, "storage.b is the same place as storage.a; lists show its runs once.\n")
 
 
 def test_endpoints_are_listed_with_references_of_keys(themis, monkeypatch):
@@ -61,7 +70,7 @@ def test_defaults_that_are_no_profiles_are_fine(themis):
 def test_a_model_is_tried(themis):
     ran = themis("profiles", "test", "fake-math-llm")
     assert ran.code == 0
-    assert "answer  ok" in ran.out
+    assert ran.out.splitlines()[1].split()[:2] == ["answer", "ok"]
     ran = themis("profiles", "test", "fake-math-llm?error_rate=1", "--json")
     assert ran.code == 5
     assert (ran.json["ok"], ran.json["steps"][-1]["name"]) == (False, "answer")
@@ -240,3 +249,52 @@ def test_an_executor_is_tried(themis):
     ran = themis("profiles", "test", "few", "--json")
     assert [each["name"] for each in ran.json["steps"]] == ["resolve", "open", "map", "shut down"]
     assert ran.code == 0
+
+
+def test_a_backend_is_asked_whether_it_takes_the_settings(themis, monkeypatch):
+    points = EntryPoints([EntryPoint("fussy", "tests.backends.strangers:Fussy", registry.STORAGE_GROUP)])
+    monkeypatch.setattr(registry, "entry_points", lambda **given: points.select(**given))
+    add = ["profiles", "add", "storage", "lab", "--type", "fussy", "--set"]
+    ran = themis(*add, "retries=-1")
+    assert (ran.code, "retries must not be negative" in ran.err) == (2, True)
+    assert themis(*add, "away=true").code == 0
+    assert themis("profiles", "edit", "lab", "--set", "retries=-1").code == 2
+    ran = themis("runs", "list", "--storage", "lab")
+    assert "It was raised by the profile 'lab'" in ran.err
+
+
+def test_steps_are_told_as_they_are_done(themis, monkeypatch, capsys):
+    class Waited:
+        """A step that is over once a person has been told that it takes long."""
+
+        def __init__(self, seconds, told, words):
+            self.told, self.words = told, words
+
+        def start(self):
+            self.told(*self.words)
+
+        def cancel(self):
+            shown.append(capsys.readouterr().out)
+
+    shown = []
+    monkeypatch.setattr("themis.cli.backends.threading.Timer", Waited)
+    write('[storage.x]\ntype = "memory"\n')
+    assert main(["profiles", "test", "x"]) == 0
+    assert [text.split()[0] for text in shown if text][:4] == ["STEP", "resolve", "open", "connect"]
+
+
+def test_an_empty_secret_is_not_called_one(themis):
+    words = [
+        "profiles",
+        "add",
+        "endpoint",
+        "lab",
+        "--set",
+        "base_url=https://h.example.org/v1",
+        "--set",
+        "key=",
+    ]
+    ran = themis(*words)
+    assert ran.code == 2
+    assert "'key' is empty; leave it out (--unset key) for none." in ran.err
+    assert "holds a secret" not in ran.err

@@ -185,3 +185,9 @@ def test_answers_that_cannot_be_scored_are_counted(themis, exact, store):
     ran = themis("runs", "rescore", exact, "--metrics", "Includes")
     assert ran.code == 0
     assert "1 answer left out, never scored, so that no reference is known: resume the run" in ran.out
+
+
+def test_a_readonly_store_is_no_reason_to_say_again(themis, finished, write_profiles):
+    write_profiles('[storage.local]\ntype = "local"\nreadonly = true\n')
+    ran = themis("runs", "rescore", finished, "--metrics", "Includes")
+    assert (ran.code, "readonly" in ran.err, "again" in ran.err) == (2, True, False)

@@ -216,7 +216,7 @@ class Person(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize(("typed", "code"), [("y\n", 0), ("\n", 130), ("n\n", 130), ("", 130)])
+@pytest.mark.parametrize(("typed", "code"), [("y\n", 0), ("\n", 1), ("n\n", 1), ("", 1)])
 def test_a_person_is_asked(themis, finished, monkeypatch, typed, code):
     monkeypatch.setattr(sys, "stdin", Person(typed))
     ran = themis("runs", "delete", finished)

@@ -148,3 +148,23 @@ def test_an_address_shows_no_password_and_a_resume_line_neither():
     assert output.address("postgresql://ada:pw@h/db", "r1") == "postgresql://***@h/db:r1"
     spec = RunSpec("demo", "fake-math-llm", storage="postgresql://ada:pw@h/db")
     assert "--storage 'postgresql://***@h/db' " in resume_line(spec, "r1")
+
+
+def test_an_error_in_a_query_shows_where_it_is(themis):
+    ran = themis("runs", "list", "small acc>")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == "themis: A number is wanted here.\n    small acc>\n              ^\n"
+    ran = themis("runs", "delete", "--query", "一二 stauts:x", "--yes")
+    assert ran.err.splitlines()[1:] == ["    一二 stauts:x", "         ^"]
+    ran = themis("runs", "list", "x" * 500 + " has:nothing " + "y" * 500)
+    _, shown, below = ran.err.splitlines()
+    assert shown[below.index("^") :].startswith("has:nothing yyy")
+    assert len(shown) < 140
+    said = json.loads(themis("runs", "list", "small acc>", "--json").err)["error"]
+    assert (said["query"], said["position"]) == ("small acc>", 10)
+
+
+def test_what_was_looked_for_as_a_text_is_told_where_nothing_matches(themis, finished):
+    ran = themis("runs", "list", "foo:bar")
+    assert ran.err.splitlines()[0] == "'foo' is no field, so 'foo:bar' was looked for as a text."
+    assert themis("runs", "list", f"local:{finished}").err == ""

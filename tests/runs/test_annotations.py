@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import threading
 import time
 from pathlib import Path
@@ -12,6 +14,7 @@ from tests.runs.stores import KINDS, make_run, make_store
 from themis.backends import LocalStorageBackend
 from themis.core.errors import Conflict, RunHeld, RunNotFound, StoreReadonly, UsageError
 from themis.evaluation.hold import held
+from themis.evaluation.host import user_name
 from themis.runs.annotations import (
     MOST_AUDIT,
     MOST_NAME,
@@ -295,3 +298,11 @@ def test_many_runs_are_tagged_one_that_is_refused_keeps_no_other_and_it_is_taken
     assert not take_back(store, done.edited).refused
     assert tags_of(annotations_of(store.backend, RUN)) == []
     assert sorted(tags_of(annotations_of(store.backend, "r2"))) == ["gone", "here"]
+
+
+def test_who_has_no_name_in_the_environment_is_named_by_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(variable, raising=False)
+    assert user_name() == pwd.getpwuid(os.getuid()).pw_name
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: {}[uid])
+    assert user_name() == str(os.getuid())

@@ -167,7 +167,9 @@ def test_a_protected_store_wants_its_name_and_a_readonly_one_refuses(store: Stor
     ]
     for work in works:
         for confirm in (None, "", "two", "ONE"):
-            with pytest.raises(UsageError, match="one is protected: deleting in it wants its name"):
+            with pytest.raises(
+                UsageError, match="one is protected in your profiles: deleting in it wants its name"
+            ):
                 work(confirm=confirm)
     assert shown(store) == [RUN]
     delete(store, RUN, confirm="one")

@@ -110,7 +110,7 @@ def test_a_protected_store_wants_its_name_for_what_somebody_else_began(store: St
     annotate(store, RUN, lambda notes: notes.update(trash={"by": "eve@elsewhere", "purging": 2.0}) or "?")
     (finding,) = examine_run(store, RUN).findings
     assert finding.said == "eve@elsewhere began to delete it for good"
-    assert (finding.mend, finding.repair) == (f"themis runs purge {RUN} --confirm one", None)
+    assert (finding.mend, finding.repair) == (f"themis runs purge one:{RUN} --confirm one", None)
     begun(store, uid=f"uid-of-{RUN}")
     (finding,) = examine_run(store, RUN).findings
     assert [why_not for _, why_not in repair([finding])] == [None]
@@ -141,7 +141,7 @@ def test_of_a_run_without_metadata_nobody_but_a_person_knows_whose_it_is(tmp_pat
     begun(store, uid="u")
     (finding,) = examine_store(store).findings
     assert finding.repair is None
-    assert finding.mend == f"themis runs purge {RUN}"
+    assert finding.mend == f"themis runs purge one:{RUN}"
 
 
 def test_trash_without_an_end(store: Store) -> None:
@@ -327,3 +327,11 @@ def test_profiles_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     profiles_path().parent.mkdir(parents=True)
     profiles_path().write_text("not toml at all [")
     assert any(each.ok is False for each in checks("profiles").values())
+
+
+def test_of_half_a_copy_no_resume_is_advised(tmp_path: Path) -> None:
+    store = make_store("local", tmp_path)
+    make_run(store, copying={"from": "elsewhere"}, summary={"done": 9})
+    health = examine_run(store, RUN)
+    assert {"half-copy", "summary"} <= {each.kind for each in health.findings}
+    assert not [each for each in health.findings if "resume" in each.mend]

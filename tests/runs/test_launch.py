@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from themis.core.directories import state_dir
+from themis.core.directories import profiles_path, state_dir
 from themis.core.errors import (
     InvalidRunId,
     LaunchFailed,
@@ -27,10 +27,11 @@ from themis.core.errors import (
 from themis.evaluation.host import process_started
 from themis.runs import launch as launching
 from themis.runs.catalog import list_rows
-from themis.runs.launch import launch
+from themis.runs.launch import _made_run_id, launch
 from themis.runs.logs import logs_of, names_store
 from themis.runs.places import log_path
 from themis.runs.runner import main as runner_main
+from themis.runs.spec import RunSpec
 from themis.runs.watch import glance
 
 
@@ -367,3 +368,17 @@ def test_a_run_outlives_the_session_that_launched_it(view, until) -> None:
     finally:
         if process_started(pid) is not None and view().status.live:
             os.kill(pid, 9)
+
+
+def test_a_made_id_names_the_model_of_an_endpoint_not_its_profile():
+    profiles_path().parent.mkdir(parents=True, exist_ok=True)
+    profiles_path().write_text(
+        '[endpoint.lab]\nbase_url = "https://h.example.org/v1"\nmodel = "org/smol-2"\n'
+        '[endpoint.bare]\nbase_url = "https://h.example.org/v1"\n'
+    )
+    models = ("lab", "lab:other", "bare", "fake-math-llm")
+    made = {model: _made_run_id(RunSpec("demo", model)) for model in models}
+    assert "-demo-smol-2-" in made["lab"]
+    assert "-demo-other-" in made["lab:other"]
+    assert "-demo-bare-" in made["bare"]
+    assert "-demo-fake-math-llm-" in made["fake-math-llm"]

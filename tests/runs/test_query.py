@@ -9,7 +9,7 @@ import pytest
 
 from themis.core.errors import UsageError
 from themis.runs.catalog import row_of
-from themis.runs.query import QueryError, asks_for, row_test
+from themis.runs.query import QueryError, asks_for, check_says_which, remarks, row_test
 
 NOW = 1_000_000.0
 DAY = 86_400.0
@@ -123,6 +123,9 @@ def meant(query, one):
         ('status:"no signal"', None, row()),
         ('status:"canceled"', row(status="canceled"), row()),
         ("http://x>3", row(model="http://x>3"), row()),
+        ("team:r1", row(run_id="r1", store="team"), row(run_id="r1", store="lab")),
+        ("openai:gpt", row(model="openai:gpt-9"), row()),
+        ('name:"a*" "(x)"', row(notes={"name": "a* (x)"}), row(notes={"name": "ab"})),
         ('name:a"b c"d', row(notes={"name": "ab cd"}), row()),
     ],
 )
@@ -158,6 +161,12 @@ def test_what_a_query_means(query, yes, no):
         ("is=live", 0, "takes a colon"),
         ("status:faild", 7, "perhaps failed was meant"),
         ("-status=canceled", 8, "perhaps cancelled was meant"),
+        ("x status:done", 9, "perhaps completed was meant. A status is one of running, completed"),
+        ("status=fail", 7, "No run is 'fail'"),
+        ("-status:xyz", 8, "No run is 'xyz'. A status"),
+        ("x (a | b)", 2, "There are no parentheses"),
+        ("-(a)", 1, "There are no parentheses"),
+        ("store:te*", 8, "found by any part of it"),
         ("acc:0.5", 0, "acc is compared"),
         ("age:2d", 0, "age is compared, as in age<2d"),
         ("model>smol", 0, "model is a text"),
@@ -371,3 +380,22 @@ def _seconds(query):
     except QueryError:
         pass
     return time.perf_counter() - started
+
+
+def test_who_finds_nothing_is_told_what_was_taken_for_a_text():
+    assert remarks('smol foo:bar model:x "a:b" 3:4 metric.x>1') == [
+        "'foo' is no field, so 'foo:bar' was looked for as a text."
+    ]
+
+
+def test_an_error_knows_its_query():
+    for ask in (row_test, check_says_which):
+        with pytest.raises(QueryError) as caught:
+            ask("smol acc>")
+        assert (caught.value.query, caught.value.position) == ("smol acc>", 9)
+
+
+def test_to_delete_by_what_is_no_field_wants_quotes():
+    check_says_which('foo:bar -"foo:bar" -model:x')
+    with pytest.raises(QueryError, match="every run without this text, as 'foo' is no field"):
+        check_says_which("smol -foo:bar")

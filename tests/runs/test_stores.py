@@ -10,6 +10,7 @@ import pytest
 from tests.runs.store_doubles import Failing, Hanging, memory, opener, summary
 from themis import profiles
 from themis.backends import LocalStorageBackend
+from themis.core.directories import data_dir, profiles_path
 from themis.core.errors import (
     AccessDenied,
     InvalidRunId,
@@ -18,10 +19,21 @@ from themis.core.errors import (
     UsageError,
 )
 from themis.runs import stores
-from themis.runs.catalog import Store, all_rows, find_run, list_rows
+from themis.runs.catalog import Store, all_rows, find_run, list_rows, open_store
 from themis.runs.query import QueryError
 from themis.runs.selection import select, select_from
 from themis.runs.stores import ask_stores, only_store_with, wanted_stores
+
+
+@pytest.fixture
+def write():
+    """Put profiles into their file."""
+
+    def written(text):
+        profiles_path().parent.mkdir(parents=True, exist_ok=True)
+        profiles_path().write_text(text)
+
+    return written
 
 
 @pytest.fixture
@@ -32,6 +44,35 @@ def profiled(monkeypatch):
         monkeypatch.setattr(profiles, "load_profiles", lambda: SimpleNamespace(storages=dict.fromkeys(names)))
 
     return have
+
+
+def test_the_built_in_store_stays_in_sight_when_another_is_the_default(write, tmp_path):
+    write('[default]\nstorage = "team"\n[storage.team]\ntype = "local"\nroot = "/data/team"\n')
+    assert wanted_stores() == ["team"]
+    (data_dir() / "store" / "runs" / "r1").mkdir(parents=True)
+    assert wanted_stores() == ["team", "local"]
+    assert wanted_stores(["team"]) == ["team"]
+    write(f'[default]\nstorage = "mine"\n[storage.mine]\ntype = "local"\nroot = "{data_dir()}/store"\n')
+    assert wanted_stores() == ["mine"]
+
+
+def test_profiles_of_one_place_are_one_store_in_lists(write):
+    tables = (
+        f'[storage.{name}]\ntype = "local"\nroot = "/data/{root}"\n'
+        for name, root in (("a", "x"), ("b", "y/../x"), ("c", "y"))
+    )
+    write("".join(tables) + "".join(f'[storage.m{n}]\ntype = "memory"\n' for n in range(2)))
+    assert wanted_stores() == ["local", "a", "c", "m0", "m1"]
+    assert wanted_stores(["a", "b"]) == ["a", "b"]
+
+
+def test_a_store_by_its_path_is_another_once_a_profile_forbids_something_there(write, tmp_path):
+    store = open_store(f"{tmp_path}/team")
+    assert store.is_current()
+    write(f'[storage.team]\ntype = "local"\nroot = "{tmp_path}/team"\nreadonly = true\n')
+    assert not store.is_current()
+    assert store.is_in_place()
+    assert (open_store(f"{tmp_path}/team").readonly, open_store("local").readonly) == (True, False)
 
 
 def test_the_stores_meant(profiled, monkeypatch):
@@ -183,3 +224,18 @@ def test_a_selection_of_several_stores_is_merged_and_counted():
     assert ([row.store for row in chosen.rows], chosen.left_out, chosen.stored) == (["b"] * 5, 0, 10)
     with pytest.raises(QueryError):
         select_from(["a"], "acc>", opener=opened)
+
+
+def test_who_waits_for_a_silent_store_is_told_once(monkeypatch):
+    monkeypatch.setattr(stores, "SLOW_AFTER_S", 0.05)
+    hanging, told = Hanging(), []
+
+    def on_slow(names):
+        told.append(names)
+        hanging.let_go.set()
+
+    selection = select_from(
+        ["quick", "silent"], opener=opener(quick=memory(summary("a")), silent=hanging), on_slow=on_slow
+    )
+    assert told == [["silent"]]
+    assert ([row.run_id for row in selection.rows], selection.failures) == (["a"], [])

@@ -624,3 +624,12 @@ def test_a_store_that_leaves_while_it_is_read_is_closed_and_shows_nothing():
         hanging.let_go.set()
         assert closed.wait(30)
         assert catalog.rows() == catalog.states() == []
+
+
+def test_an_empty_store_that_is_asked_again_is_not_looked_for_anew(tmp_path, monkeypatch):
+    with Catalog([Store("empty", local(tmp_path / "store"))]) as catalog:
+        settle(catalog)
+        assert states(catalog) == {"empty": State.READY}
+        monkeypatch.setattr(union, "remembered_rows", lambda *_: pytest.fail("it has said that it is empty"))
+        settle(catalog)
+        assert states(catalog) == {"empty": State.READY}

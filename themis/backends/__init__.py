@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from themis.backends.storage.base import StorageBackend
     from themis.backends.storage.local import LocalStorageBackend
     from themis.backends.storage.memory import MemoryStorageBackend
+    from themis.backends.storage.postgres import PostgresStorageBackend
     from themis.core.check_step import CheckStep
 
 _PLACES = {
@@ -26,6 +27,7 @@ _PLACES = {
     "CheckStep": "themis.core.check_step",
     "MemoryStorageBackend": "themis.backends.storage.memory",
     "LocalStorageBackend": "themis.backends.storage.local",
+    "PostgresStorageBackend": "themis.backends.storage.postgres",
     "ExecutionBackend": "themis.backends.execution.base",
     "ExecutorStatus": "themis.backends.execution.base",
     "TaskFailure": "themis.backends.execution.base",
@@ -44,6 +46,7 @@ __all__ = [
     "ExecutorStatus",
     "LocalStorageBackend",
     "MemoryStorageBackend",
+    "PostgresStorageBackend",
     "SequentialExecutionBackend",
     "StorageBackend",
     "TaskFailure",

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from themis.backends.execution.base import ExecutionBackend
 from themis.backends.storage.base import StorageBackend
+from themis.backends.uris import meaning_of
 from themis.core.directories import profiles_path
-from themis.core.errors import MissingExtra, ThemisError, UnknownName, UsageError, described
+from themis.core.errors import MissingExtra, StoreReadonly, ThemisError, UnknownName, UsageError, described
 from themis.core.masking import holds_password, keep_secret, masked
 from themis.core.options import build, join_query, redacted, split_query
 
@@ -39,14 +40,13 @@ class BuiltIn(NamedTuple):
 STORAGE: dict[str, BuiltIn] = {
     "local": BuiltIn("themis.backends.storage.local:LocalStorageBackend"),
     "memory": BuiltIn("themis.backends.storage.memory:MemoryStorageBackend"),
+    "postgres": BuiltIn("themis.backends.storage.postgres:PostgresStorageBackend", "postgres"),
 }
 EXECUTION: dict[str, BuiltIn] = {
     "async": BuiltIn("themis.backends.execution.coroutines:AsyncExecutionBackend"),
     "sequential": BuiltIn("themis.backends.execution.sequential:SequentialExecutionBackend"),
     "threads": BuiltIn("themis.backends.execution.threads:ThreadExecutionBackend"),
 }
-SCHEMES: dict[str, str] = {}
-"""URI scheme to built-in storage name."""
 
 STORAGE_GROUP = "themis.storage_backends"
 EXECUTION_GROUP = "themis.execution_backends"
@@ -101,6 +101,9 @@ def storage_named(name: str | None = None) -> Named:
     name = name or default_storage()
     if is_path(name):
         return Named("local", {"root": name})
+    meaning = meaning_of(name)
+    if meaning is not None:
+        return Named(*meaning)
     profiles = _profiles() if _may_be_profile(name) else None
     profile = None if profiles is None else profiles.storage(name)
     return Named(*split_query(name)) if profile is None else Named(profile.type, profile.options, profile)
@@ -139,11 +142,46 @@ def check_storage(name: str | None = None) -> None:
     _check(storage_class(named.base), named, "storage backend")
 
 
+def check_profile(profile: StorageProfile | ExecutorProfile) -> None:
+    """Raise :class:`UsageError` where a backend does not take the options of a profile.
+
+    It is made for that, if none of them is a secret; what it cannot reach then is no fault of the profile.
+    """
+    from themis.core.schema import options_of
+
+    is_storage = profile.place.startswith("storage.")
+    cls: Any = storage_class(profile.type) if is_storage else executor_class(profile.type)
+    known = options_of(cls)
+    if any(name in known and known[name].secret for name in profile.options):
+        return
+    try:
+        _made(
+            cls,
+            Named(profile.type, profile.options, profile),
+            "storage backend" if is_storage else "execution backend",
+        )
+    except UsageError:
+        raise
+    except Exception:  # its server may be away now
+        return
+
+
 def check_storage_writable(name: str | None, doing: str) -> None:
-    """Raise :class:`StoreReadonly` where a profile forbids ``doing``, "evaluating" for one; opens nothing."""
-    profile: Any = storage_named(name).profile
-    if profile is not None:
-        profile.check_writable(doing)
+    """Raise :class:`StoreReadonly` where a profile forbids ``doing``, "evaluating" for one; opens nothing.
+
+    Also by another name of the place that the profile leads to, see :mod:`themis.backends.marks`.
+    """
+    if not os.path.lexists(profiles_path()):
+        return
+    from themis.backends.marks import marks_of
+
+    name = name or default_storage()
+    marks = marks_of(storage_named(name))
+    if marks.readonly:
+        raise StoreReadonly(
+            f"The store {redacted(name)} is readonly {marks.said_of(name)}, so {doing} is refused. Take "
+            "readonly out of its profile, or use another store."
+        )
 
 
 def check_executor(name: str | None) -> None:
@@ -232,12 +270,27 @@ def _made(cls: Any, named: Named, noun: str) -> Any:
     try:
         return build(cls, options, what)
     except Exception as exc:
-        if masked(f"{exc} {exc!r}") == f"{exc} {exc!r}":
+        quotes_secret = masked(f"{exc} {exc!r}") != f"{exc} {exc!r}"
+        if not quotes_secret and (isinstance(exc, ThemisError) or not _is_refusal(exc)):
+            if named.profile is not None and not isinstance(exc, ThemisError):
+                exc.add_note(f"It was raised by the {what} when it was opened.")
             raise
-        # A driver quotes what it was given. Neither the text nor the values on its way leave here.
         kind = type(exc) if isinstance(exc, ThemisError) else UsageError
-        refused = kind(f"The {what} cannot be made: {described(exc)}")
+        refused = kind(f"The {what} cannot be made: {described(exc)}.{_mend(named)}")
+        if not quotes_secret:
+            raise refused from exc
+        # A driver quotes what it was given. Neither the text nor the values on its way leave here.
     raise refused
+
+
+def _is_refusal(exc: Exception) -> bool:
+    """Whether a constructor does not take what it was given, rather than found a server away."""
+    return type(exc).__module__ == "builtins" and not isinstance(exc, OSError)
+
+
+def _mend(named: Named) -> str:
+    profile: Any = named.profile
+    return "" if profile is None else f" Change the profile: themis profiles edit {profile.place}"
 
 
 def _given(cls: Any, named: Named, what: str) -> dict[str, Any]:
@@ -292,14 +345,8 @@ def _loaded(name: str, built_in: dict[str, BuiltIn], group: str, noun: str) -> A
     if known is None:
         point = _entry_point(name, group)
         if point is None:
-            names = sorted({*built_in, *(each.name for each in entry_points(group=group))})
-            as_default = _as_default(name, "storage" if group == STORAGE_GROUP else "executor")
-            name = redacted(name)
-            hint = f" For a folder, write ./{name}." if group == STORAGE_GROUP and name.isprintable() else ""
-            raise UnknownName(
-                f"There is no {noun} {name!r}. There are: {', '.join(names)}.{hint}{as_default}"
-            )
-        return point.load()
+            raise UnknownName(_unknown(name, built_in, group, noun))
+        return _of_package(point, name, group, noun)
     module, _, attribute = known.place.partition(":")
     try:
         return getattr(import_module(module), attribute)
@@ -308,6 +355,52 @@ def _loaded(name: str, built_in: dict[str, BuiltIn], group: str, noun: str) -> A
             raise
         raise MissingExtra(
             f"The {noun} {name!r} needs {exc.name}. Install it: pip install 'themis-tui[{known.extra}]'"
+        ) from exc
+
+
+def _unknown(name: str, built_in: dict[str, BuiltIn], group: str, noun: str) -> str:
+    """What a person is told who named a backend that there is not, or mistyped a profile."""
+    kind = "storage" if group == STORAGE_GROUP else "executor"
+    backends = sorted({*built_in, *(each.name for each in entry_points(group=group))})
+    own, of_this_type = _own_names(kind, name)
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, [*own, *backends], 1)
+    said = f"There is no {noun} {redacted(name)!r}" + (", nor a profile of that name." if own else ".")
+    said += f" Perhaps {near[0]!r} was meant." if near else ""
+    said += f" There are: {', '.join(backends)}"
+    said += f"; of your profiles: {', '.join(own)}." if own else "."
+    if of_this_type:
+        return f"{said} It is the type of your profile {', '.join(of_this_type)}."
+    shown = redacted(name)
+    hint = f" For a folder, write ./{shown}." if kind == "storage" and shown.isprintable() else ""
+    return f"{said}{hint}{_as_default(name, kind)}"
+
+
+def _own_names(kind: str, type_: str) -> tuple[list[str], list[str]]:
+    """The user's profiles of a kind, those that are broken too, and which of them have a type."""
+    profiles = _profiles()
+    if profiles is None:
+        return [], []
+    found: dict[str, Any] = profiles.of_kind(kind)
+    broken = [place.partition(".")[2] for place in profiles.problems if place.startswith(f"{kind}.")]
+    return [*found, *broken], [name for name, each in found.items() if each.type == type_]
+
+
+def _of_package(point: Any, name: str, group: str, noun: str) -> Any:
+    """What an entry point leads to. Raises :class:`UsageError` where its package is broken."""
+    try:
+        return point.load()
+    except ThemisError:
+        raise
+    except Exception as exc:
+        package = getattr(getattr(point, "dist", None), "name", None)
+        where = f"which the package {package} brings, " if package else ""
+        users = _own_names("storage" if group == STORAGE_GROUP else "executor", name)[1]
+        used = f" It is the type of your profile {', '.join(users)}." if users else ""
+        raise UsageError(
+            f"The {noun} {name!r}, {where}cannot be loaded: {described(exc)}. Mend or remove that "
+            f"package.{used}"
         ) from exc
 
 

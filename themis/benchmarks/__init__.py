@@ -6,6 +6,7 @@ from themis.benchmarks.registry import (
     absolute_name,
     benchmark_names,
     described,
+    is_built_in,
     is_known,
     open_benchmark,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "absolute_name",
     "benchmark_names",
     "described",
+    "is_built_in",
     "is_known",
     "open_benchmark",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -37,6 +38,9 @@ FORMATS: dict[str, str] = {
     ".parquet": "parquet",
 }
 """What a file's ending says of it."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9 _,-]*")
+"""An option that is no path and no address."""
 
 MOST_MARKS = 16
 """Question marks of a name that may belong to the name of a file."""
@@ -135,6 +139,16 @@ def is_known(name: str) -> bool:
     except UsageError:
         return False
     return base in BUILT_IN or _format(base) is not None or not any(p.name == base for p in _entry_points())
+
+
+def is_built_in(name: str) -> bool:
+    """Whether a name means what Themis itself brings, and none of its options leads anywhere else."""
+    try:
+        base, options = _split(name)
+    except UsageError:
+        return False
+    leads = any(key in ("path", "shots_from") or not _PLAIN.fullmatch(said) for key, said in options.items())
+    return base in BUILT_IN and not leads
 
 
 def open_file(path: str, options: FileOptions | None = None) -> FileSource:

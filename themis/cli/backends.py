@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -24,6 +26,7 @@ from themis.core.check_step import CheckStep
 from themis.core.options import redacted, split_query
 from themis.runs import exit_codes
 from themis.runs.profiles import steps
+from themis.runs.stores import SLOW_AFTER_S
 
 
 class Backend(NamedTuple):
@@ -83,17 +86,40 @@ def check_backend(given: argparse.Namespace) -> int:
 
 def tell_steps(name: str, steps: Iterable[CheckStep], *, as_json: bool) -> int:
     """Print how each step of a check went; the exit code says whether all did."""
-    told = [step._replace(message=redacted(step.message)) for step in steps]
+    told: list[CheckStep] = []
+    if not as_json:
+        output.say(_step_line("STEP", "RESULT", "TIME", ""))
+    for step in _each_as_it_is_done(steps):
+        told.append(step._replace(message=redacted(step.message)))
+        if not as_json:
+            took = f"{step.seconds * 1_000:.1f} ms"
+            output.say(_step_line(step.name, "ok" if step.ok else "failed", took, told[-1].message))
     passed = all(step.ok for step in told)
     if as_json:
         output.say_json({"name": redacted(name), "ok": passed, "steps": [step._asdict() for step in told]})
-    else:
-        rows = [
-            (step.name, "ok" if step.ok else "failed", f"{step.seconds * 1_000:.1f} ms", step.message)
-            for step in told
-        ]
-        output.say(output.table(("STEP", "RESULT", "TIME", ""), rows, right={2}, most=200))
     return exit_codes.DONE if passed else exit_codes.STORE
+
+
+def _each_as_it_is_done(steps: Iterable[CheckStep]) -> Iterator[CheckStep]:
+    """The steps; a person is told that one takes long while it does."""
+    coming = iter(steps)
+    while True:
+        sys.stdout.flush()
+        patience = threading.Timer(SLOW_AFTER_S, output.note, ["… the next step takes long; still waiting"])
+        patience.daemon = True
+        patience.start()
+        try:
+            step = next(coming, None)
+        finally:
+            patience.cancel()
+        if step is None:
+            return
+        yield step
+
+
+def _step_line(step: str, result: str, took: str, message: str) -> str:
+    name = output.cut(step, 14)
+    return f"{name:<14}  {result:<6}  {took:>11}  {output.cut(message, 200)}".rstrip()
 
 
 def _check(name: str) -> Iterable[CheckStep]:

@@ -10,7 +10,7 @@ from themis.cli import output
 from themis.cli.ticker import Ticker
 from themis.core.errors import ThemisError, UsageError
 from themis.runs import exit_codes
-from themis.runs.catalog import find_run, open_store
+from themis.runs.catalog import Store, find_run, open_store
 from themis.runs.copy import Copied, CopyProgress, copy_run
 from themis.runs.delete import refusal
 
@@ -30,16 +30,33 @@ def copy_runs(given: argparse.Namespace) -> int:
             more = {"run_id": at.run_id, "step": at.step, "run": number, "runs": len(found)}
             ticker.tell(f"{at.run_id}: {at.step}", at.done, at.total, **more)
 
+        torn: list[str] = []
         for number, (source, run_id) in enumerate(found, 1):
             ticker.tell("copying", number - 1, len(found), run=number, runs=len(found))
             try:
                 copied.append(copy_run(source, run_id, target, new_id=given.new_id, progress=tell))
+                torn += _torn(source, run_id)
             except Exception as exc:  # a stranger's store may raise anything
                 if len(found) == 1:
                     raise
                 refused[output.address(source.name, run_id)] = refusal(exc)
     _say(given, copied, refused)
+    for each in torn:
+        output.note(each)
     return max((exit_codes.code_of(exc) for exc in refused.values()), default=exit_codes.DONE)
+
+
+def _torn(source: Store, run_id: str) -> list[str]:
+    """What a person has to know of unfinished lines, which no reader sees and no copy has."""
+    anatomy_of = getattr(source.backend, "anatomy_of", None)
+    torn = {} if anatomy_of is None else anatomy_of(run_id).torn
+    if not torn:
+        return []
+    address = output.cut(output.address(source.name, run_id), 120)
+    return [
+        f"{address}: {output.plural(len(torn), 'unfinished last line')}, {output.size(sum(torn.values()))}, "
+        "left by a killed writer, could not be copied. What they were to hold is asked again by a resume."
+    ]
 
 
 def _say(given: argparse.Namespace, copied: list[Copied], refused: dict[str, ThemisError]) -> None:

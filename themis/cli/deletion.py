@@ -11,15 +11,17 @@ from typing import Any
 
 from themis.cli import output
 from themis.cli.ticker import Ticker
-from themis.core.errors import RunHeld, RunNotFound, ThemisError, UsageError
+from themis.core.errors import RunHeld, RunNotFound, StoreUnreachable, ThemisError, UsageError
 from themis.core.options import redacted
+from themis.core.safe_text import safe_text
 from themis.runs import exit_codes
 from themis.runs.catalog import Store, find_run, open_store, split_address
 from themis.runs.delete import DeletePreview, Trashed, check_may_delete, delete, preview, refusal, restore
 from themis.runs.purge import expired, gc, half_purged, purge
 from themis.runs.purge_log import begun_purges
-from themis.runs.query import check_says_which
-from themis.runs.selection import select
+from themis.runs.query import check_says_which, remarks
+from themis.runs.selection import matching_runs
+from themis.runs.stores import wanted_stores
 
 MOST_CELLS = 120
 _MOST_NAMED = 10
@@ -36,11 +38,11 @@ def delete_runs(given: argparse.Namespace) -> int:
     found = _found(given, trash=False)
     doomed = [preview(store, run_id) for store, run_id in found]
     if given.dry_run:
-        return _say_would("would_delete", doomed, as_json=given.json)
-    _refuse_live(doomed)
+        return _say_would("would_delete", doomed, _stores(found), as_json=given.json)
+    _refuse_live(found, doomed)
     confirm = _asked(given, found, doomed, f"Delete {_runs(doomed)}?", " They go to the trash.")
     if confirm is None:
-        return exit_codes.INTERRUPTED
+        return exit_codes.FAILED
     trashed, refused = _each(
         given, found, "deleting", lambda store, run_id: delete(store, run_id, confirm=confirm(store))
     )
@@ -50,11 +52,14 @@ def delete_runs(given: argparse.Namespace) -> int:
         undo = [{"address": output.address(each.store, each.run_id), **each._asdict()} for each in trashed]
         output.say_json({"deleted": [each["address"] for each in undo], "undo": undo, **_as_object(refused)})
     else:
+        before = {(each.store, each.run_id) for each in doomed if each.trashed is not None}
         for each in trashed:
-            output.say(f"deleted {output.cut(output.address(each.store, each.run_id), MOST_CELLS)}")
+            did = "was in the trash:" if (each.store, each.run_id) in before else "deleted"
+            output.say(f"{did} {output.cut(output.address(each.store, each.run_id), MOST_CELLS)}")
         if trashed:
             days = output.duration(trashed[0].until - trashed[0].at)
-            output.note(f"In the trash for {days}. Undo: {_undo_command(given, trashed)}")
+            output.note(f"Undo: {_undo_command(given, trashed)}")
+            output.note(f"In the trash until somebody runs 'themis runs gc', which takes it after {days}.")
     return _told(refused)
 
 
@@ -62,7 +67,8 @@ def restore_runs(given: argparse.Namespace) -> int:
     """Bring runs back from the trash."""
     found = _found(given, trash=True)
     if given.dry_run:
-        return _say_would("would_restore", [preview(*each) for each in found], as_json=given.json)
+        doomed = [preview(*each) for each in found]
+        return _say_would("would_restore", doomed, _stores(found), as_json=given.json)
     restored: list[str] = []
     untouched: list[str] = []
 
@@ -85,11 +91,11 @@ def purge_runs(given: argparse.Namespace, *, trash: bool = True) -> int:
     found = _found(given, trash=trash, purging=True)
     doomed = [_preview_or_rest(store, run_id) for store, run_id in found]
     if given.dry_run:
-        return _say_would("would_purge", doomed, as_json=given.json)
-    _refuse_live(doomed)
+        return _say_would("would_purge", doomed, _stores(found), as_json=given.json)
+    _refuse_live(found, doomed)
     confirm = _asked(given, found, doomed, f"Delete {_runs(doomed)} for good?", " This cannot be undone.")
     if confirm is None:
-        return exit_codes.INTERRUPTED
+        return exit_codes.FAILED
     purged, refused = _each(
         given, found, "purging", lambda store, run_id: purge(store, run_id, confirm=confirm(store))
     )
@@ -102,7 +108,7 @@ def gc_runs(given: argparse.Namespace) -> int:
     store = open_store(given.storage)
     doomed = [_preview_or_rest(store, each.run_id) for each in expired(store)]
     if given.dry_run:
-        return _say_would("would_purge", doomed, as_json=given.json)
+        return _say_would("would_purge", doomed, [store], as_json=given.json)
     check_may_delete(store, given.confirm)
     if not doomed:
         if given.json:
@@ -115,7 +121,7 @@ def gc_runs(given: argparse.Namespace) -> int:
     found = [(store, each.run_id) for each in doomed]
     confirm = _asked(given, found, doomed, f"Delete {_runs(doomed)} for good?", " This cannot be undone.")
     if confirm is None:
-        return exit_codes.INTERRUPTED
+        return exit_codes.FAILED
     with closing(Ticker(as_json=given.progress == "json")) as ticker:
         done = gc(
             store,
@@ -136,11 +142,32 @@ def _found(given: argparse.Namespace, *, trash: bool, purging: bool = False) -> 
         if not given.query.strip():
             raise UsageError("An empty --query would mean every run; '*' is not one either. Say which.")
         check_says_which(given.query)
-        store = open_store(given.storage)
-        selection = select(store, given.query, None, trash=trash)
-        return [(store, row.run_id) for row in selection.rows]
+        return _matching(given, trash=trash)
     find = _found_or_half_gone if purging else find_run
     return [find(address, given.storage) for address in dict.fromkeys(given.run)]
+
+
+def _matching(given: argparse.Namespace, *, trash: bool) -> Found:
+    """Every run that ``runs list`` shows for the query; nothing may be done while some cannot be seen."""
+    names = wanted_stores([given.storage] if given.storage else [])
+    found = matching_runs(names, given.query, trash=trash, opener=open_store)
+    if len(names) == 1 and found.failures and (only := found.failures[0].error) is not None:
+        raise only
+    for failure in found.failures:
+        output.note(f"themis: {output.cut(redacted(failure.name), MOST_CELLS)}: {safe_text(failure.reason)}")
+    silent = ", ".join(redacted(each.name) for each in found.failures)
+    if len(found.failures) == len(names):
+        raise StoreUnreachable(f"None of the stores could be asked: {silent}. Nothing was done.")
+    if found.failures:
+        raise StoreUnreachable(
+            f"The query may mean runs of {silent} too, which could not be asked, so nothing was done. To do "
+            f"it without, name one store: --storage {' or '.join(map(redacted, found.stores))}."
+        )
+    if not found.runs:
+        for remark in remarks(given.query):
+            output.note(output.cut(remark, 2 * MOST_CELLS))
+        output.note(f"No run in {output.cut(', '.join(map(redacted, found.stores)), MOST_CELLS)} matches.")
+    return found.runs
 
 
 def _found_or_half_gone(address: str, storage: str | None) -> tuple[Store, str]:
@@ -161,13 +188,13 @@ def _preview_or_rest(store: Store, run_id: str) -> DeletePreview:
         return DeletePreview(run_id, store.name, "half deleted", None)
 
 
-def _refuse_live(doomed: Sequence[DeletePreview]) -> None:
+def _refuse_live(found: Found, doomed: Sequence[DeletePreview]) -> None:
     """Nothing goes if one of several cannot."""
-    for each in doomed:
+    for (store, run_id), each in zip(found, doomed, strict=True):
         if each.live:
             raise RunHeld(
-                f"{each.run_id} is {each.status}, so nothing was deleted. Cancel it first: themis runs "
-                f"cancel {each.run_id}"
+                f"{run_id} is {each.status}, so nothing was deleted. Cancel it first: themis runs cancel "
+                f"{store.address(run_id)}"
             )
 
 
@@ -175,13 +202,12 @@ def _asked(
     given: argparse.Namespace, found: Found, doomed: Sequence[DeletePreview], question: str, warning: str
 ) -> Callable[[Store], str | None] | None:
     """What each store is confirmed by; ``None`` if the person thought better of it."""
+    if not found:
+        return lambda store: given.confirm
     stores = _stores(found)
     for store in stores:
         store.check_writable("deleting runs")
     protected = [store for store in stores if store.protected and given.confirm != store.name]
-    if not found:
-        output.note("No run matches. Nothing was deleted.")
-        return None
     asking = sys.stdin.isatty()
     if protected and (given.yes or not asking):
         check_may_delete(protected[0], given.confirm)
@@ -264,12 +290,24 @@ def _told(refused: Refused) -> int:
     return max(exit_codes.code_of(exc) for exc in refused.values())
 
 
-def _say_would(key: str, doomed: Sequence[DeletePreview], *, as_json: bool) -> int:
+def _say_would(key: str, doomed: Sequence[DeletePreview], stores: Sequence[Store], *, as_json: bool) -> int:
+    forbidding = [store for store in stores if store.readonly]
     if as_json:
-        output.say_json({key: [_object_of(each) for each in doomed]})
-    else:
+        would: dict[str, Any] = {key: [_object_of(each) for each in doomed]}
+        if forbidding:
+            would["readonly"] = [redacted(store.name) for store in forbidding]
+        output.say_json(would)
+        return exit_codes.DONE
+    if doomed:
         output.say(_doomed_table(doomed))
-        output.say(_totals(doomed))
+    output.say(_totals(doomed))
+    sys.stdout.flush()
+    for store in forbidding:
+        output.note(f"{output.cut(redacted(store.name), MOST_CELLS)} is readonly, so it would be refused.")
+    for store in stores:
+        if store.protected and not store.readonly and key != "would_restore":
+            name = output.cut(redacted(store.name), MOST_CELLS)
+            output.note(f"{name} is protected, so it would want its name typed: --confirm {name}")
     return exit_codes.DONE
 
 
@@ -303,6 +341,8 @@ def _totals(doomed: Sequence[DeletePreview]) -> str:
     live = sum(each.live for each in doomed)
     said = f"{_runs(doomed)}, {output.plural(records, 'sample')}"
     said += f", {output.size(sum(sizes))}" if sizes else ""
+    where = dict.fromkeys(output.cut(redacted(each.store), MOST_CELLS) for each in doomed)
+    said += f", in {', '.join(where)}" if where else ""
     return said + (f"; {live} of them live, which would be refused" if live else "")
 
 

@@ -21,8 +21,18 @@ from themis.runs import exit_codes
 
 Command = Callable[[argparse.Namespace], int]
 
-_RUN = "RUN_ID, or STORE:RUN_ID"
+_RUN = "RUN_ID, STORE:RUN_ID, or the name a person gave it"
 _STORE = "the store: a name, path or URI"
+_EXIT_CODES = """\
+exit codes:
+  0    done; also where there was nothing to do
+  1    a run failed, or it was not done: you said no, a run is live, something is to mend
+  2    usage: it cannot be meant, or your profiles forbid it (readonly, protected)
+  3    cannot tell
+  4    the run is paused
+  5    a store or the network
+  130  interrupted, or the run was cancelled
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,18 +89,18 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, allow_abbrev=False)
         self.declare: Callable[[_Parser], None] | None = None
-        self.collects_dashes: str | None = None
-        """A positional argument that takes the words with one dash before them, too."""
+        self.collects_signs: str | None = None
+        """A positional argument that takes the words with a plus or one dash before them, too."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         if self.declare is not None:
             declare, self.declare = self.declare, None
             declare(self)
-        if self.collects_dashes is None:
+        if self.collects_signs is None:
             return super().parse_known_args(args, namespace)
-        dashed = [each for each in args if each[:1] == "-" and each[:2] != "--" and each not in ("-h", "-")]
-        given, unknown = super().parse_known_args([each for each in args if each not in dashed], namespace)
-        getattr(given, self.collects_dashes).extend(dashed)
+        signed = [each for each in args if _is_signed(each)]
+        given, unknown = super().parse_known_args([each for each in args if not _is_signed(each)], namespace)
+        getattr(given, self.collects_signs).extend(signed)
         return given, unknown
 
     def error(self, message: str) -> NoReturn:
@@ -109,10 +119,17 @@ class _Parser(argparse.ArgumentParser):
         )
 
 
+def _is_signed(word: str) -> bool:
+    return word[:1] == "+" or (word[:1] == "-" and word[:2] != "--" and word not in ("-h", "-"))
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The whole command line; imports nothing of what it names."""
     parser = _Parser(
-        prog="themis", description="Run LLM evaluations, keep every record, and manage the runs."
+        prog="themis",
+        description="Run LLM evaluations, keep every record, and manage the runs.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action=_Version)
     parser.set_defaults(place=None, parser=parser)
@@ -225,6 +242,8 @@ def _runs(parser: _Parser) -> None:
     _command(verbs, "tag", _tag, "add tags to a run, and take tags away", "notes:tag_run")
     _command(verbs, "note", _text, "write notes on a run", "notes:note_run")
     _command(verbs, "name", _text, "give a run a name for people", "notes:name_run")
+    _command(verbs, "pin", _one_run, "mark a run, to find it by is:pinned", "notes:pin_run")
+    _command(verbs, "unpin", _one_run, "take that mark away", "notes:unpin_run")
     _command(verbs, "copy", _copy, "copy runs to another store, verified", "copy:copy_runs")
     what = "look for what is wrong with runs, and mend what is safe to mend"
     _command(verbs, "doctor", _runs_doctor, what, "doctor:examine_runs")
@@ -253,6 +272,7 @@ def _show(parser: _Parser) -> None:
     _one_run(parser)
     parser.add_argument("--samples", choices=("all", "wrong", "errors"), help="list its samples")
     parser.add_argument("--sample", metavar="ID", help="one sample whole")
+    parser.add_argument("--audit", action="store_true", help="who changed what people say of it, and when")
 
 
 def _delete(parser: _Parser) -> None:
@@ -288,7 +308,7 @@ def _tag(parser: _Parser) -> None:
     parser.add_argument("run", metavar="RUN", help=_RUN)
     parser.add_argument("tag", nargs="*", metavar="+TAG|-TAG", help="+good adds, -good takes away")
     _add_common(parser)
-    parser.collects_dashes = "tag"
+    parser.collects_signs = "tag"
 
 
 def _text(parser: _Parser) -> None:

@@ -1,4 +1,4 @@
-"""``themis runs tag``, ``note`` and ``name``: what people say of a run."""
+"""``themis runs tag``, ``note``, ``name``, ``pin`` and ``unpin``: what people say of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from themis.cli import output
 from themis.core.errors import UsageError
 from themis.runs import exit_codes
-from themis.runs.annotations import change_tags, set_name, set_notes, tags_of
+from themis.runs.annotations import change_tags, set_name, set_notes, set_pinned, tags_of
 from themis.runs.catalog import Store, find_run
 
 
@@ -39,6 +39,22 @@ def name_run(given: argparse.Namespace) -> int:
     store, run_id = find_run(given.run, given.storage)
     notes = set_name(store, run_id, given.text)
     return _said(given, store, run_id, notes, "name", str(notes.get("name") or ""))
+
+
+def pin_run(given: argparse.Namespace) -> int:
+    """Pin a run."""
+    return _pinned(given, True)
+
+
+def unpin_run(given: argparse.Namespace) -> int:
+    """Let a pinned run go."""
+    return _pinned(given, False)
+
+
+def _pinned(given: argparse.Namespace, pinned: bool) -> int:
+    store, run_id = find_run(given.run, given.storage)
+    notes = set_pinned(store, run_id, pinned)
+    return _said(given, store, run_id, notes, "pinned", "yes" if notes.get("pinned") else "no")
 
 
 def _said(

@@ -20,6 +20,8 @@ from themis.core.errors import ThemisError, UsageError
 from themis.core.safe_text import safe_line, safe_text
 
 UNKNOWN = "–"
+_AROUND = 60
+"""Cells of a query that are shown on each side of its fault."""
 
 
 class Problems(UsageError):
@@ -65,11 +67,29 @@ def tell_error(error: BaseException, *, as_json: bool) -> None:
             said["problems"] = {option: _redacted(text) for option, text in error.problems.items()}
         if notes:
             said["notes"] = notes
+        if (place := _place_in(error)) is not None:
+            said["query"], said["position"] = place
         note(to_json({"error": said}))
     elif isinstance(error, Problems):
         note("\n".join(f"themis: {safe_line(line)}" for line in message.split("\n")))
     else:
         note("\n".join(safe_text(each) for each in (f"themis: {message}", *notes)))
+        if (place := _place_in(error)) is not None:
+            note(_pointed_at(*place))
+
+
+def _place_in(error: BaseException) -> tuple[str, int] | None:
+    """The query that cannot be meant, and how many characters stand before the place."""
+    query, position = getattr(error, "query", None), getattr(error, "position", None)
+    return (query, position) if isinstance(query, str) and isinstance(position, int) else None
+
+
+def _pointed_at(query: str, position: int) -> str:
+    """The query with a sign below the place; of a long one what is around it."""
+    begin = max(0, position - _AROUND)
+    before = ("…" if begin else "") + safe_line(query[begin:position])
+    after = cut(query[position : position + _AROUND], _AROUND)
+    return f"    {before}{after}\n    {' ' * cells_of(before)}^"
 
 
 def message_of(error: BaseException) -> str:

@@ -36,6 +36,8 @@ def list_profiles(given: argparse.Namespace) -> int:
         output.say(output.table(header, [_cells(row) for row in rows], most=120))
     elif not said.problems:
         output.say(_NONE_YET.format(path=profiles_path()))
+    for name, first in profiles.doubles(said).items():
+        output.note(f"storage.{name} is the same place as storage.{first}; lists show its runs once.")
     problems = {**said.problems, **profiles.problems_elsewhere(said)}
     for problem in problems.values():
         output.note(f"themis: {output.cut(redacted(problem), 400)}")

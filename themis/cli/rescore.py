@@ -12,7 +12,7 @@ from themis.cli.eval import look_here_too, named_metrics
 from themis.cli.interrupt import Interruptible
 from themis.cli.progress import Reporter, reporter
 from themis.cli.tables import change_table
-from themis.core.errors import ThemisError, UsageError
+from themis.core.errors import StoreReadonly, ThemisError, UsageError
 from themis.core.options import redacted
 from themis.evaluation import Rescored, RescoringPlan, plan_rescoring, rescore
 from themis.evaluation.stop import StopSignal
@@ -34,7 +34,7 @@ def rescore_run(given: argparse.Namespace) -> int:
     try:
         rescored, signalled = _rescored(given, names, store, run_id)
     except ThemisError as exc:
-        if isinstance(exc, UsageError) or given.json:
+        if isinstance(exc, (UsageError, StoreReadonly)) or given.json:
             raise
         exc.add_note(f"again   {command}")
         raise

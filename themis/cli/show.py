@@ -12,12 +12,12 @@ from typing import Any
 from themis.backends.storage.annotations import annotations_in
 from themis.cli import output
 from themis.cli.progress import ahead
-from themis.cli.tables import counts_lines, metrics_table
+from themis.cli.tables import counts_lines, kept_for, metrics_table
 from themis.core.entities import EvaluationRecord, ExperimentReport, GenerationRecord
 from themis.core.errors import RunNotFound, UsageError
 from themis.core.safe_text import safe_text
 from themis.runs import exit_codes
-from themis.runs.annotations import tags_of
+from themis.runs.annotations import annotations_of, tags_of
 from themis.runs.catalog import Store, find_run
 from themis.runs.samples import ERROR, PARTLY, RIGHT, UNSCORED, WRONG, SampleRow, sample_rows
 from themis.runs.trash import trash_of
@@ -33,6 +33,8 @@ def show_run(given: argparse.Namespace) -> int:
     store, run_id = find_run(given.run, given.storage)
     if given.sample is not None:
         _show_sample(store, run_id, given.sample, as_json=given.json)
+    elif given.audit:
+        _show_audit(store, run_id, as_json=given.json)
     elif given.samples is not None:
         _show_samples(store, run_id, given.samples, as_json=given.json)
     else:
@@ -65,6 +67,19 @@ def _show_summary(store: Store, run_id: str, *, as_json: bool) -> None:
         _say_unfinished(view)
 
 
+def _show_audit(store: Store, run_id: str, *, as_json: bool) -> None:
+    audit = annotations_of(store.backend, run_id).get("audit")
+    lines = [line for line in audit if isinstance(line, dict)] if isinstance(audit, list) else []
+    if as_json:
+        output.say_json(lines)
+        return
+    if lines:
+        rows = [(output.moment(line.get("at")), str(line.get("by")), str(line.get("did"))) for line in lines]
+        output.say(output.table(("WHEN", "WHO", "WHAT"), rows, most=160))
+    else:
+        output.note(f"Nobody changed anything in {output.cut(output.address(store.name, run_id), 120)}.")
+
+
 def _report(store: Store, view: RunView) -> ExperimentReport | None:
     """The report of a completed run; one from before it was carried on is out of date."""
     if view.status.word != "completed":
@@ -81,12 +96,15 @@ def _notes(store: Store, view: RunView) -> Iterator[tuple[str, str]]:
     trash = trash_of(notes)
     if trash is not None:
         since = f"{output.age(trash.get('at'))}, by {trash.get('by')}"
-        yield "in trash", f"for {since}; themis runs restore {view.run_id} brings it back"
+        address = store.address(view.run_id)
+        yield "in trash", f"for {since}; {kept_for(trash)}; themis runs restore {address} brings it back"
     for field in ("name", "notes"):
         if notes.get(field):
             yield field, str(notes[field])
     if tags_of(notes):
         yield "tags", " ".join(tags_of(notes))
+    if notes.get("pinned") is True:
+        yield "pinned", "yes"
 
 
 def _facts(store: Store, view: RunView, report: ExperimentReport | None) -> Iterator[tuple[str, str]]:
@@ -187,9 +205,10 @@ def _show_samples(store: Store, run_id: str, which: str, *, as_json: bool) -> No
         header = ("SAMPLE", "RESULT", str(headline or "SCORE"), "ANSWER", "REFERENCE", "TOOK")
         output.say(output.table(header, map(_sample_cells, rows), right={2, 5}))
     sys.stdout.flush()
+    address = store.address(run_id)
     kind = "" if which == "all" else f"{which.removesuffix('s')} "
     output.note(
-        f"{output.plural(len(rows), f'{kind}sample')}. One whole: themis runs show {run_id} --sample ID"
+        f"{output.plural(len(rows), f'{kind}sample')}. One whole: themis runs show {address} --sample ID"
     )
 
 
@@ -213,7 +232,7 @@ def _show_sample(store: Store, run_id: str, sample: str, *, as_json: bool) -> No
     if generation is None and evaluation is None:
         raise UsageError(
             f"The run {run_id} has no sample {sample!r:.100}. "
-            f"'themis runs show {run_id} --samples all' lists them."
+            f"'themis runs show {store.address(run_id)} --samples all' lists them."
         )
     if as_json:
         output.say_json(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from themis.cli import output
 from themis.core.entities import ExperimentReport
+from themis.runs.trash import expires_at
 
 
 def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
@@ -69,3 +71,14 @@ def change_table(before: Mapping[str, Mapping[str, Any]], after: Mapping[str, Ma
         count = output.count(metric.get("count", metric.get("n")))
         rows.append((str(name), output.number(was), output.number(now), change, count))
     return output.table(("METRIC", "BEFORE", "AFTER", "CHANGE", "N"), rows, right={1, 2, 3, 4})
+
+
+def kept_for(trash: Mapping[str, Any]) -> str:
+    """How long a run in the trash stays at least: nothing but ``gc`` ever removes it."""
+    if "purging" in trash:
+        return "half deleted for good"
+    until = expires_at(dict(trash))
+    if until is None:
+        return "gc leaves it there"
+    left = until - time.time()
+    return f"gc may take it in {output.duration(left)}" if left > 0 else "gc takes it"

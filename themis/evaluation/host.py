@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import getpass
 import os
 from pathlib import Path
 
@@ -59,3 +60,11 @@ def is_gone(pid: int, started: int | None) -> bool:
     except PermissionError:
         return False
     return False
+
+
+def user_name() -> str:
+    """This user's name; the number where the machine knows none."""
+    try:
+        return os.environ.get("USER") or getpass.getuser()
+    except (KeyError, OSError):  # no such user in the password database
+        return str(os.getuid())

@@ -18,7 +18,7 @@ from themis.core.masking import masked
 from themis.core.options import redacted
 from themis.core.safe_text import storable
 from themis.evaluation.hold import held
-from themis.evaluation.host import boot_id, host_name, process_started
+from themis.evaluation.host import boot_id, host_name, process_started, user_name
 from themis.evaluation.stop import StopSignal
 from themis.metrics import JudgingMetric, Metric, open_metrics, split_names
 
@@ -137,7 +137,7 @@ def this_process() -> dict[str, Any]:
         "boot_id": boot_id(),
         "pid": os.getpid(),
         "pid_started": process_started(os.getpid()),
-        "user": storable(os.environ.get("USER") or str(os.getuid())),
+        "user": storable(user_name()),
         "python": sys.version.partition(" ")[0],
         "themis": __version__,
         "git_commit": None,

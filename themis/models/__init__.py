@@ -92,7 +92,11 @@ def _opened(model: str | Model | Callable[[Any], Any]) -> Model:
         named = {"model": rest} if rest else {}
         made = functools.partial(OpenAICompatibleModel.of_endpoint, endpoint)
         return build(made, {**named, **options}, f"endpoint {kind!r}")
+    from difflib import get_close_matches
+
+    near = get_close_matches(kind, [*load_profiles().endpoints, "fake-math-llm"], 1)
+    meant = f" Perhaps {near[0]!r} was meant." if near else ""
     raise UnknownName(
-        f"There is no model {model!r:.200}. A model is one of: {', '.join(model_names())}; or an endpoint "
-        f"that {profiles_path()} names."
+        f"There is no model {model!r:.200}.{meant} A model is one of: {', '.join(model_names())}; or an "
+        f"endpoint that {profiles_path()} names."
     )

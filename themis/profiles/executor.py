@@ -23,6 +23,11 @@ class ExecutorProfile:
     """Of its constructor, as the file has them: secrets are references."""
     colour: str | None = None
 
+    @property
+    def place(self) -> str:
+        """``executor.NAME``, as commands take it."""
+        return f"executor.{self.name}"
+
     @classmethod
     def of_table(cls, name: str, table: Any) -> ExecutorProfile:
         """The profile of a table of the file. Raises :class:`UsageError` for what it cannot mean."""

@@ -126,7 +126,7 @@ def _checked(reference: str) -> str:
 def _from_environment(name: str) -> str:
     value = os.environ.get(name)
     if not value:
-        raise SecretUnavailable(f"The environment has no {name}, which the key is read from.")
+        raise SecretUnavailable(f"The environment has no {name}, from which a secret is to be read.")
     return value
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from themis.core.errors import StoreReadonly, UsageError
+from themis.core.errors import UsageError
 from themis.profiles.table import checked_colour, checked_flag, checked_name, checked_option
 
 BUILT_IN = ("local", "memory", "postgres", "s3")
@@ -29,6 +29,11 @@ class StorageProfile:
     colour: str | None = None
     """By which the app tells its runs from others."""
 
+    @property
+    def place(self) -> str:
+        """``storage.NAME``, as commands take it."""
+        return f"storage.{self.name}"
+
     @classmethod
     def of_table(cls, name: str, table: Any) -> StorageProfile:
         """The profile of a table of the file. Raises :class:`UsageError` for what it cannot mean."""
@@ -38,14 +43,6 @@ class StorageProfile:
         }
         colour = checked_colour(options.pop("colour")) if "colour" in options else None
         return cls(name, type_, checked_options(options), colour=colour, **settings)
-
-    def check_writable(self, what: str) -> None:
-        """Raise :class:`StoreReadonly` if ``what``, such as ``"evaluating"``, must not be done here."""
-        if self.readonly:
-            raise StoreReadonly(
-                f"The store {self.name} is readonly in your profiles, so {what} is refused. Take readonly "
-                "out of its profile, or use another store."
-            )
 
 
 def typed_table(name: str, table: Any, noun: str, built_in: tuple[str, ...]) -> tuple[str, dict[str, Any]]:

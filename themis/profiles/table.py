@@ -63,6 +63,8 @@ def checked_option(key: str, value: Any, *, secret: bool = False) -> Any:
         if isinstance(value, str) and holds_password(value):
             raise UsageError(f"{key!r:.60} holds a password. {_BY_REFERENCE}")
         return value
+    if value == "":
+        raise UsageError(f"{key!r:.60} is empty; leave it out (--unset {key}) for none. {_BY_REFERENCE}")
     if isinstance(value, str) and is_reference(value):
         return check_reference(value)
     if key in ADDRESSES and isinstance(value, str) and not holds_password(value):

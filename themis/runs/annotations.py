@@ -8,7 +8,6 @@ they lie in the metadata, which belong to the runner, and those of a live run ca
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,7 +19,7 @@ from themis.core.entities import SCHEMA_VERSION
 from themis.core.errors import Conflict, RunHeld, RunNotFound, StoreCorrupt, ThemisError, UsageError
 from themis.core.safe_text import storable
 from themis.evaluation.hold import held, lock_path
-from themis.evaluation.host import host_name
+from themis.evaluation.host import host_name, user_name
 from themis.evaluation.surroundings import lock_name
 from themis.runs.catalog import Store
 from themis.runs.status import Status
@@ -236,7 +235,7 @@ def checked_tag(tag: str) -> str:
 
 def person() -> str:
     """Who is at work here, for an audit: ``user@host``."""
-    return storable(f"{os.environ.get('USER') or os.getuid()}@{host_name()}")
+    return storable(f"{user_name()}@{host_name()}")
 
 
 def seen(backend: StorageBackend, run_id: str) -> RunView:

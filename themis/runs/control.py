@@ -57,7 +57,12 @@ def _pid(run_id: str, where: dict[str, Any]) -> int:
     # What a store says is data: a signal goes to nobody whom the lock on this host does not name.
     holder = holder_of(str(where.get("storage")), run_id)
     if holder is None:
-        raise RunError(f"{run_id}: its process {pid} is gone, or no longer works on it.")
+        if is_gone(pid, None):
+            raise RunError(f"{run_id}: its process {pid} is gone.")
+        raise RunError(
+            f"{run_id} is not run from this login, as far as its state folder says: process {pid} of "
+            f"{where.get('user')} does, or did. Stop it there."
+        )
     if holder.pid != pid:
         raise RunError(f"{run_id} names process {pid}, and its lock process {holder.pid}; none was told.")
     # The pid may have been given to another process since.

@@ -140,7 +140,7 @@ def _checked(source: Store, run_id: str) -> RunView:
     if is_live(view):
         raise RunHeld(
             f"{run_id} is {view.status.word}, so a copy would be of no one moment. Wait for it, or pause it "
-            f"(themis runs pause {run_id}), then copy it."
+            f"(themis runs pause {source.address(run_id)}), then copy it."
         )
     if COPYING in view.metadata:
         raise RunError(f"{run_id} is itself half of a copy. Complete it, or copy the original.")
@@ -224,7 +224,8 @@ class _Copy:
         if trash_of(notes) is not None:
             raise Conflict(
                 f"{self.target.name} has half a copy of this run in the trash. Delete it for good, or bring "
-                f"it back, then copy again: themis runs purge {self.new_id}, or restore."
+                f"it back, then copy again: themis runs purge {self.target.address(self.new_id)}, or "
+                "restore."
             )
 
     def _send(self, kind: str) -> int:

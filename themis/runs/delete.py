@@ -21,6 +21,7 @@ from themis.core.errors import (
     UsageError,
     described,
 )
+from themis.core.options import redacted
 from themis.runs.annotations import annotate, is_live, person, run_held, seen
 from themis.runs.catalog import Store
 from themis.runs.trash import DAY_S, TRASH_DAYS, trash_of
@@ -101,18 +102,20 @@ def delete(store: Store, run_id: str, *, confirm: str | None = None, days: float
     if not (math.isfinite(days) and days >= 0):
         raise UsageError(f"{days!r} is no number of days to keep a deleted run.")
     view = seen(store.backend, run_id)
-    check_not_live(view, "delete")
+    check_not_live(store, view, "delete")
     with run_held(store, view):
-        check_not_live(seen(store.backend, run_id), "delete")
-        notes = annotate(store, run_id, lambda notes: _throw(run_id, notes, days), holding=True)
+        check_not_live(store, seen(store.backend, run_id), "delete")
+        notes = annotate(store, run_id, lambda notes: _throw(store, run_id, notes, days), holding=True)
     trash = notes["trash"]
     return Trashed(store.name, run_id, float(trash["at"]), float(trash["until"]))
 
 
-def _throw(run_id: str, notes: dict[str, Any], days: float) -> str | None:
+def _throw(store: Store, run_id: str, notes: dict[str, Any], days: float) -> str | None:
     trash = trash_of(notes)
     if trash is not None and "purging" in trash:
-        raise Conflict(f"{run_id} is being deleted for good. Finish it: themis runs purge {run_id}")
+        raise Conflict(
+            f"{run_id} is being deleted for good. Finish it: themis runs purge {store.address(run_id)}"
+        )
     if trash is not None and all(isinstance(trash.get(key), (int, float)) for key in ("at", "until")):
         return None
     now = time.time()
@@ -193,16 +196,17 @@ def check_may_delete(store: Store, confirm: str | None) -> None:
     """Raise :class:`StoreReadonly`, or :class:`UsageError` if a protected store's name was not given."""
     store.check_writable("deleting runs")
     if store.protected and confirm != store.name:
+        name = redacted(store.name)
         raise UsageError(
-            f"The store {store.name} is protected: deleting in it wants its name typed "
-            f"(--confirm {store.name})."
+            f"The store {name} is protected {store.marks.said_of(store.name)}: deleting in it wants its name "
+            f"typed (--confirm {name})."
         )
 
 
-def check_not_live(view: RunView, verb: str) -> None:
+def check_not_live(store: Store, view: RunView, verb: str) -> None:
     """Raise :class:`RunHeld` while somebody may be working on the run."""
     if is_live(view):
         raise RunHeld(
-            f"{view.run_id} is {view.status.word}; cancel it first (themis runs cancel {view.run_id}), then "
-            f"{verb} it."
+            f"{view.run_id} is {view.status.word}; cancel it first (themis runs cancel "
+            f"{store.address(view.run_id)}), then {verb} it."
         )

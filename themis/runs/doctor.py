@@ -129,6 +129,12 @@ def examine_run(store: Store, run_id: str) -> RunHealth:
     health.findings += _of_files(store, view, health.counts)
     if not view.status.live:
         health.findings += _of_report(store, view, health.counts)
+    if COPYING in view.metadata:
+        # What is missing is not there yet; a resume would be refused.
+        health.findings = [
+            each._replace(mend="the same copy again completes it") if "resume" in each.mend else each
+            for each in health.findings
+        ]
     return health
 
 
@@ -161,14 +167,14 @@ def _begun_purge(store: Store, run_id: str, line: dict[str, Any]) -> Finding | N
         return None  # another run of that id, made since
     if uid is None:
         # It may be another's run, made since; a person knows.
-        return Finding("unfinished-delete", PROBLEM, said, f"themis runs purge {run_id}")
+        return Finding("unfinished-delete", PROBLEM, said, f"themis runs purge {store.address(run_id)}")
     return Finding("unfinished-delete", PROBLEM, said, "the deletion is finished", _purging(store, run_id))
 
 
 def _unfinished(store: Store, run_id: str, said: str, *, ours: bool) -> Finding:
     """``ours``: begun on this machine, where a protected store had its name typed."""
     if store.protected and not ours:
-        mend = f"themis runs purge {run_id} --confirm {redacted(store.name)}"
+        mend = f"themis runs purge {store.address(run_id)} --confirm {redacted(store.name)}"
         return Finding("unfinished-delete", PROBLEM, said, mend)
     return Finding("unfinished-delete", PROBLEM, said, "the deletion is finished", _purging(store, run_id))
 
@@ -191,7 +197,7 @@ def _of_metadata(store: Store, view: RunView) -> Iterator[Finding]:
             "half-copy",
             PROBLEM,
             f"it is half a copy of {origin}",
-            f"make the same copy again, or: themis runs purge {run_id}",
+            f"make the same copy again, or: themis runs purge {store.address(run_id)}",
         )
     half = metadata.get("rescoring")
     if isinstance(half, dict) and not view.status.live:
@@ -222,7 +228,7 @@ def _of_trash(store: Store, view: RunView) -> Iterator[Finding]:
             "trash",
             PROBLEM,
             "it lies in the trash, and nothing says until when",
-            f"themis runs restore {view.run_id}, or purge it",
+            f"themis runs restore {store.address(view.run_id)}, or purge it",
         )
     else:
         yield Finding(

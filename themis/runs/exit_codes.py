@@ -1,7 +1,13 @@
-"""How a process that ran something ends: the same for a run here and for one launched elsewhere.
+"""How a process ends: the same for a run here, for one launched elsewhere, and for every command.
 
-0 done or passed, 1 a run or gate failed, 2 usage, 3 cannot tell, 4 paused,
-5 store or network, 130 interrupted or cancelled.
+0  done or passed; also where nothing was to be done
+1  a run or gate failed, or what was asked was not done: the answer was no, a run is live, something is to
+   mend
+2  usage: what was asked cannot be meant, or is against the user's own profiles (readonly, protected)
+3  cannot tell
+4  a run is paused
+5  store or network
+130  interrupted, or a run was cancelled
 """
 
 from __future__ import annotations
@@ -14,11 +20,21 @@ from themis.core.errors import (
     RunNotFound,
     SecretUnavailable,
     StorageError,
+    StoreReadonly,
     UsageError,
 )
 
 DONE, FAILED, USAGE, CANNOT_TELL, PAUSED, STORE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
+_OF_USAGE = (
+    UsageError,
+    MissingExtra,
+    SecretUnavailable,
+    StoreReadonly,
+    RunNotFound,
+    RunConflict,
+    RunExists,
+)
 _OF_STATUS = {"completed": DONE, "paused": PAUSED, "cancelled": INTERRUPTED}
 
 
@@ -29,7 +45,7 @@ def code_of_status(word: str) -> int:
 
 def code_of(error: BaseException) -> int:
     """The exit code that an error means."""
-    if isinstance(error, (UsageError, MissingExtra, SecretUnavailable, RunNotFound, RunConflict, RunExists)):
+    if isinstance(error, _OF_USAGE):
         return USAGE
     if isinstance(error, (StorageError, OSError)):
         return STORE

@@ -18,6 +18,7 @@ from themis.core.directories import make_private, state_dir
 from themis.core.errors import LaunchFailed
 from themis.core.options import split_query
 from themis.core.run_ids import make_run_id
+from themis.profiles import load_profiles
 from themis.profiles.secrets import gathered
 from themis.runs.exit_codes import error_of
 from themis.runs.places import log_path
@@ -81,6 +82,9 @@ def launch(spec: RunSpec, *, within_s: float = ANSWER_WITHIN_S) -> Launched:
 def _made_run_id(spec: RunSpec) -> str:
     kind, _, rest = split_query(spec.model)[0].partition(":")
     model = rest.rpartition(":")[2] if kind == "python" else rest or kind
+    endpoint = None if rest else load_profiles().endpoints.get(kind)
+    if endpoint is not None and endpoint.model:
+        model = endpoint.model  # as a run in the foreground is called
     return make_run_id(Path(spec.benchmark).stem, model)
 
 

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from themis.backends.registry import is_path
 from themis.core.directories import make_private, make_private_file, state_dir
 from themis.core.options import redacted
-from themis.evaluation.host import host_name
+from themis.evaluation.host import host_name, user_name
 from themis.evaluation.stop import INTERRUPTED
 from themis.runs.row import RunRow
 from themis.runs.status import ENDED
@@ -206,5 +206,5 @@ def _known_as(store: str) -> str:
 def _is_elsewhere(row: RunRow) -> bool:
     if row.host is not None and row.host != host_name():
         return True
-    ours = (os.environ.get("USER"), os.environ.get("LOGNAME"), str(os.getuid()))
+    ours = (user_name(), os.environ.get("LOGNAME"), str(os.getuid()))
     return row.user is not None and row.user not in ours

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from themis.backends.execution.base import ExecutionBackend
+from themis.backends.marks import Place, marks_of, place_of
 from themis.backends.registry import (
     Named,
+    check_profile,
     executor_class,
     executor_named,
     is_path,
@@ -30,7 +32,16 @@ from themis.core.errors import UnknownName, UsageError, described
 from themis.core.options import redacted, split_query
 from themis.core.safe_text import storable
 from themis.models import open_model
-from themis.profiles import KINDS, Endpoint, Profile, Profiles, load_profiles, profiles_path
+from themis.profiles import (
+    KINDS,
+    Endpoint,
+    ExecutorProfile,
+    Profile,
+    Profiles,
+    StorageProfile,
+    load_profiles,
+    profiles_path,
+)
 from themis.profiles import editor as file
 from themis.profiles.endpoint import RESERVED
 from themis.profiles.secrets import forget
@@ -105,6 +116,19 @@ def problems_elsewhere(profiles: Profiles | None = None) -> dict[str, str]:
     return beside
 
 
+def doubles(profiles: Profiles | None = None) -> dict[str, str]:
+    """Storage profiles that lead where an earlier one does: name to the earlier one's. Lists show it once."""
+    said = profiles or load_profiles()
+    first: dict[Place, str] = {}
+    found = {}
+    for name, profile in said.storages.items():
+        with suppress(Exception):  # using it says what is wrong
+            place = place_of(Named(profile.type, profile.options, profile))
+            if place[1] and first.setdefault(place, name) != name:
+                found[name] = first[place]
+    return found
+
+
 def _is_something(said: Profiles, kind: str, name: str) -> bool:
     """Whether a default may mean something, as far as names tell."""
     if name in said.of_kind(kind) or f"{kind}.{name}" in said.problems or "://" in name:
@@ -151,6 +175,7 @@ def add(kind: str, name: str, type_: str | None, settings: Mapping[str, Any]) ->
     wrong = {**missing_settings(kind, type_, settings), **wrong}
     if wrong:
         raise WrongSettings(wrong)
+    _check_can_be_made(kind, name, type_, table)
     head = {} if kind == "endpoint" else {"type": type_}
     file.add_profile(kind, name, {**head, **table})
     return find_profile(f"{kind}.{name}")
@@ -178,9 +203,19 @@ def edit(kind: str, name: str, changes: Mapping[str, Any]) -> ProfileRow:
         wrong = {**missing_settings(kind, type_, {**left, **given}), **wrong}
     if wrong:
         raise WrongSettings(wrong)
+    stays = {} if was is None else {key: value for key, value in kept.items() if key not in gone}
+    _check_can_be_made(kind, name, type_, {**stays, **table})
     head = {"type": changes["type"]} if changes.get("type") and kind != "endpoint" else {}
     file.edit_profile(kind, name, {**head, **table, **dict.fromkeys(gone)})
     return find_profile(f"{kind}.{name}")
+
+
+def _check_can_be_made(kind: str, name: str, type_: str | None, table: Mapping[str, Any]) -> None:
+    """Raise :class:`UsageError` where a backend does not take what a profile would say."""
+    if kind == "storage":
+        check_profile(StorageProfile.of_table(name, {"type": type_, **table}))
+    elif kind == "executor":
+        check_profile(ExecutorProfile.of_table(name, {"type": type_, **table}))
 
 
 def remove(kind: str, name: str) -> None:
@@ -266,7 +301,7 @@ def _storage_steps(name: str) -> Iterator[CheckStep]:
     step, storage = _tried("open", lambda: whole(open_storage(name)), repr)
     yield step
     try:
-        readonly = getattr(named.profile, "readonly", False)
+        readonly = marks_of(named).readonly
         more = "; readonly, so nothing is written" if readonly else ""
         yield _tried("connect", storage.list_runs, lambda runs: f"{len(runs):,} runs{more}")[0]
         if not readonly:

@@ -145,10 +145,10 @@ def _purge_all(
 
 def _purge(store: Store, run_id: str, only_if: Callable[[dict[str, Any]], bool] | None) -> Purged:
     view = _seen(store.backend, run_id)
-    check_not_live(view, "delete")
+    check_not_live(store, view, "delete")
     with run_held(store, view):
         view = _seen(store.backend, run_id)
-        check_not_live(view, "delete")
+        check_not_live(store, view, "delete")
         there = view.status.word != _GONE or _left(store.backend, run_id) != []
         if view.status.word != _GONE:
             _mark(store, run_id, only_if)

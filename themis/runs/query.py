@@ -14,6 +14,9 @@
     is:live is:finished         live, finished, pinned, trashed, new since your last look, or a status
     status:failed | acc<0.1     either; a space is "and" and binds tighter
     name:"two words"            quoted, spaces and signs are letters like others; \\" is a quote in quotes
+    lab:run-1                   an address, as lists show it
+
+docs/queries.md is the page for people.
 """
 
 from __future__ import annotations
@@ -43,9 +46,9 @@ from themis.runs.fields import (
     RowTest,
 )
 from themis.runs.row import RunRow
-from themis.runs.words import SIGN, QueryError, Word, words
+from themis.runs.words import SIGN, QueryError, Word, quoting, words
 
-__all__ = ["QueryError", "asks_for", "check_says_which", "row_test"]
+__all__ = ["QueryError", "asks_for", "check_says_which", "remarks", "row_test"]
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
@@ -61,6 +64,12 @@ _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhdw])+")
 _SIZES = {"k": 1e3, "m": 1e6, "g": 1e9, "%": 0.01}
 _DATE = re.compile(r"(\d{4})(?:-(\d\d?)(?:-(\d\d?)(?:[T_](\d\d?):(\d\d)(?::(\d\d))?)?)?)?")
 _FIELDS = ("has", "is", *TEXTS, *NUMBERS, *DURATIONS, *TIMES)
+_SAME_STATUS = {
+    "done": "completed", "finished": "completed", "ok": "completed", "success": "completed",
+    "succeeded": "completed", "error": "failed", "errored": "failed", "stopped": "paused",
+    "interrupted": "paused", "active": "running", "live": "running", "dead": "crashed", "pending": "queued",
+}  # fmt: skip
+"""What others call a status of ours."""
 _SHORTEST, _LONGEST = 4, 24
 """Letters of a word that may be one of ours misspelt."""
 
@@ -70,7 +79,11 @@ def row_test(query: str, *, clock: Callable[[], float] = time.time, is_new: RowT
 
     ``is_new``: what ``is:new`` means; if not given, what this user saw last, see :mod:`themis.runs.news`.
     """
-    parser = _Parser(clock, is_new)
+    with quoting(query):
+        return _row_test(query, _Parser(clock, is_new))
+
+
+def _row_test(query: str, parser: _Parser) -> RowTest:
     alternatives: list[list[RowTest]] = [[]]
     bar = -1
     for word in words(query):
@@ -94,17 +107,46 @@ def check_says_which(query: str) -> None:
 
     To look, that is as good as nothing; who deletes by ``model:$MODEL`` with nothing in it means no run.
     """
-    for word in words(query):
-        if isinstance(word, int):
-            continue
-        sign = None if word.quoted else SIGN.search(word.plain)
-        if not word.text or (sign is not None and sign[0] in (":", "!=") and sign.end() == len(word.text)):
-            raise QueryError(
-                f"{query[word.position : word.end]!r:.60} has nothing to compare with, so it would mean "
-                "every run. Say which.",
-                word.position,
-            )
     row_test(query)
+    with quoting(query):
+        for word in words(query):
+            if not isinstance(word, int):
+                _check_says_which(query[word.position : word.end], word)
+
+
+def _check_says_which(said: str, word: Word) -> None:
+    sign = None if word.quoted else SIGN.search(word.plain)
+    if not word.text or (sign is not None and sign[0] in (":", "!=") and sign.end() == len(word.text)):
+        raise QueryError(
+            f"{said!r:.60} has nothing to compare with, so it would mean every run. Say which.", word.position
+        )
+    if word.negated and _no_field(word):
+        raise QueryError(
+            f"{said!r:.60} would mean every run without this text, as {_no_field(word)!r:.60} is no field. "
+            "Put it in quotes if that is meant.",
+            word.position,
+        )
+
+
+def remarks(query: str) -> list[str]:
+    """What whoever finds nothing by a query that can be meant should know of it."""
+    with quoting(query):
+        found = [word for word in words(query) if not isinstance(word, int)]
+    return [
+        f"{name!r:.60} is no field, so {query[word.position : word.end]!r:.60} was looked for as a text."
+        for word in found
+        if (name := _no_field(word))
+    ]
+
+
+def _no_field(word: Word) -> str | None:
+    """The part before the colon of a word that looks like a field and is a text."""
+    sign = None if word.quoted else SIGN.search(word.plain)
+    if sign is None or sign[0] != ":" or not _NAME.fullmatch(word.plain, 0, sign.start()):
+        return None
+    name = word.text[: sign.start()]
+    field = ALIASES.get(name.casefold(), name.casefold())
+    return None if field in _FIELDS or field.startswith(METRIC) else name
 
 
 def asks_for(query: str, what: str) -> bool:
@@ -134,6 +176,8 @@ class _Parser:
         self._is_new = is_new
 
     def test(self, word: Word) -> RowTest:
+        if "*" in word.plain or word.plain[:1] == "(":
+            _check_letters(word)
         test = _bare(word.text) if word.quoted else self._signed(word)
         return (lambda row: not test(row)) if word.negated else test
 
@@ -237,10 +281,16 @@ def _bare(text: str) -> RowTest:
     return test
 
 
+def _bare_or_address(text: str) -> RowTest:
+    """``STORE:RUN_ID``, as lists and errors show it, is what a person pastes."""
+    bare, wanted = _bare(text), text.casefold()
+    return lambda row: bare(row) or wanted in row.address.casefold()
+
+
 def _text(word: Word, field: str, sign: re.Match[str], value: str) -> RowTest:
     get, wanted = TEXTS[field].get, value.casefold()
     if field == "status" and "\0" not in word.plain:
-        _check_status(wanted, word.place(sign.end()))
+        _check_status(wanted, sign[0], word.place(sign.end()))
     if sign[0] == ":":
         return lambda row: any(wanted in text.casefold() for text in get(row))
     if sign[0] == "=":
@@ -252,11 +302,33 @@ def _text(word: Word, field: str, sign: re.Match[str], value: str) -> RowTest:
     )
 
 
-def _check_status(wanted: str, position: int) -> None:
-    """A status that is nearly one of ours is a slip; any other may be a stranger's."""
-    near = None if any(wanted in each for each in STATUSES) else _near(wanted, STATUSES)
-    if near:
-        raise QueryError(f"No run is {wanted!r:.60}; perhaps {near} was meant.", position)
+def _check_status(wanted: str, sign: str, position: int) -> None:
+    """A word that no status of ours has is a slip; in quotes it may be a stranger's."""
+    if wanted in STATUSES or (sign == ":" and any(wanted in each for each in STATUSES)):
+        return
+    near = _near(wanted, STATUSES) or _SAME_STATUS.get(wanted)
+    meant = f"; perhaps {near} was meant" if near else ""
+    known = ", ".join(STATUSES)
+    raise QueryError(
+        f"No run is {wanted!r:.60}{meant}. A status is one of {known}; another has to stand in quotes.",
+        position,
+    )
+
+
+def _check_letters(word: Word) -> None:
+    """Raise for what elsewhere would group or stand for any letters: as a text it would match nothing."""
+    if word.plain.startswith("("):
+        raise QueryError(
+            'There are no parentheses: a space is "and", and binds tighter than |. In quotes they are '
+            "letters.",
+            word.place(0),
+        )
+    star = word.plain.find("*")
+    if star >= 0:
+        raise QueryError(
+            "A * stands for nothing else here: a text is found by any part of it. In quotes it is a letter.",
+            word.place(star),
+        )
 
 
 def _unknown(word: Word, name: str, field: str, sign: re.Match[str]) -> RowTest:
@@ -264,7 +336,7 @@ def _unknown(word: Word, name: str, field: str, sign: re.Match[str]) -> RowTest:
     if sign[0] == ":":
         if near:
             raise QueryError(f"There is no field {name!r}; perhaps {near}: was meant.", word.position)
-        return _bare(word.text)
+        return _bare_or_address(word.text)
     known = ", ".join((*NUMBERS, *DURATIONS, *TIMES, f"{METRIC}NAME"))
     meant = f"; perhaps {near} was meant" if near else ""
     raise QueryError(f"{name!r:.60} cannot be compared{meant}; these can: {known}.", word.position)

@@ -66,14 +66,20 @@ def select_from(
     trash: bool | None = None,
     within_s: float = ANSWER_WITHIN_S,
     opener: Callable[[str], Store] = open_store,
+    on_slow: Callable[[list[str]], None] | None = None,
 ) -> Selection:
     """The newest ``limit`` runs of several stores that match, as :func:`select`; asked all at once.
 
-    A store that fails, or does not answer ``within_s`` seconds, is one of the ``failures``.
+    A store that fails, or does not answer ``within_s`` seconds, is one of the ``failures``. ``on_slow`` as
+    for :func:`ask_stores`.
     """
     row_test(query)  # one error, not one for each store
     answers = ask_stores(
-        names, lambda store: select(store, query, limit, trash=trash), within_s=within_s, opener=opener
+        names,
+        lambda store: select(store, query, limit, trash=trash),
+        within_s=within_s,
+        opener=opener,
+        on_slow=on_slow,
     )
     found = [each.value for each in answers if each.value is not None]
     merged = sorted((row for each in found for row in each.rows), key=lambda row: row.created, reverse=True)
@@ -81,3 +87,36 @@ def select_from(
     left_out = sum(each.left_out for each in found) + len(merged) - len(chosen)
     failures = [each for each in answers if each.error is not None]
     return Selection(chosen, left_out, sum(each.stored for each in found), failures)
+
+
+class Matching(NamedTuple):
+    """Every run that a query means, with its store: what can be done something to."""
+
+    runs: list[tuple[Store, str]]
+    stores: list[str]
+    """Those that answered."""
+    failures: Sequence[Answer[Any]]
+    """Those that could not be asked, and why: they may have matching runs too."""
+
+
+def matching_runs(
+    names: Sequence[str],
+    query: str,
+    *,
+    trash: bool,
+    within_s: float = ANSWER_WITHIN_S,
+    opener: Callable[[str], Store] = open_store,
+) -> Matching:
+    """The runs that :func:`select_from` lists for the same query, in the trash or not, store by store."""
+    row_test(query)
+    answers = ask_stores(
+        names, lambda store: select(store, query, trash=trash), within_s=within_s, opener=opener
+    )
+    runs = [
+        (each.store, row.run_id)
+        for each in answers
+        if each.store is not None and each.value is not None
+        for row in each.value.rows
+    ]
+    answered = [each.name for each in answers if each.error is None]
+    return Matching(runs, answered, [each for each in answers if each.error is not None])

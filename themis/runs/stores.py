@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,7 +10,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, TypeVar
 
+from themis.backends.marks import each_place_once
 from themis.backends.registry import default_storage
+from themis.core.directories import data_dir
 from themis.core.errors import InvalidRunId, RunNotFound, StoreUnreachable, UsageError, described
 from themis.core.options import redacted
 from themis.runs.catalog import Store, open_store
@@ -19,7 +22,7 @@ T = TypeVar("T")
 ANSWER_WITHIN_S = 30.0
 """Seconds after which a store that says nothing is left alone."""
 FIND_WITHIN_S = 10.0
-"""The same, where a person waits for one run to be found."""
+"""The same, where a person waits for a list, or for one run to be found."""
 MOST_AT_ONCE = 8
 """Stores that are asked at the same time; one that is slow gives its place to the next."""
 SLOW_AFTER_S = 3.0
@@ -27,14 +30,25 @@ SLOW_AFTER_S = 3.0
 
 
 def wanted_stores(named: Sequence[str] = (), *, everything: bool = False) -> list[str]:
-    """The names of the stores meant: those named; else, or as well, the default and all storage profiles.
+    """The names of the stores meant: those named; else, or as well, all the user has.
 
-    Each once, in this order. Reads the profiles only if it has to, and raises what they raise.
+    That is the default, every storage profile, and ``local`` if there are runs in it, so that none vanish
+    when another becomes the default. Each once, in this order; of several that are one place (as their
+    profiles spell it) the first. Reads the profiles only if it has to, and raises what they raise.
     """
     names = list(named)
     if everything or not names:
-        names += [default_storage(), *profiled_stores()]
+        names = each_place_once([*names, default_storage(), *profiled_stores(), *_local_in_use()])
     return list(dict.fromkeys(names))
+
+
+def _local_in_use() -> list[str]:
+    """The built-in ``local``, if something lies in it."""
+    try:
+        with os.scandir(data_dir() / "store" / "runs") as runs:
+            return ["local"] if any(runs) else []
+    except OSError:
+        return []
 
 
 def profiled_stores() -> list[str]:
@@ -112,12 +126,14 @@ def ask_stores(
     *,
     within_s: float = ANSWER_WITHIN_S,
     opener: Callable[[str], Store] = open_store,
+    on_slow: Callable[[list[str]], None] | None = None,
 ) -> list[Answer[T]]:
     """Open each store and put a question to it, each in a thread of its own; the answers in order.
 
     Whatever a store raises is its answer, and one that says nothing ``within_s`` is :class:`StoreUnreachable`
     and left to its thread, which keeps no program from ending. Of many, :data:`MOST_AT_ONCE` are asked at
-    once, and more when those are slow.
+    once, and more when those are slow. ``on_slow`` is called once, with the names of those that have said
+    nothing yet, when the first of them are slow.
     """
     asked = list(names)
     answers: dict[int, Answer[T]] = {}
@@ -138,6 +154,9 @@ def ask_stores(
             started += _begin(waiting, MOST_AT_ONCE - busy, ask)
             if not changed.wait(min(left, SLOW_AFTER_S)):
                 slow = started - len(answers)  # they keep no place from those who have not been asked
+                if on_slow is not None:
+                    on_slow([name for number, name in enumerate(asked) if number not in answers])
+                    on_slow = None
         return [answers.get(n) or _silent(name, within_s) for n, name in enumerate(asked)]
 
 

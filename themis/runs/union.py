@@ -402,7 +402,7 @@ class Catalog:
             _close(shelf.store)
 
     def _look_at_all(self, shelf: _Shelf, store: Store) -> None:
-        if not shelf.rows:
+        if not shelf.rows and not shelf.verified:
             self._publish(shelf, remembered_rows(store, self._remember), verified=False, whole=False)
         _check_there(store, len(shelf.rows))
         started = self._clock()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from themis.core.errors import UsageError
@@ -22,6 +23,18 @@ class QueryError(UsageError):
         super().__init__(said)
         self.position = position
         """Characters before the place."""
+        self.query: str | None = None
+        """All of it, where it is known."""
+
+
+@contextmanager
+def quoting(query: str) -> Iterator[None]:
+    """Let an error say in which query it is."""
+    try:
+        yield
+    except QueryError as exc:
+        exc.query = query
+        raise
 
 
 class Word(NamedTuple):

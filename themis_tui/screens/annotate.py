@@ -11,7 +11,6 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.events import Paste
-from textual.screen import ModalScreen
 from textual.suggester import Suggester
 from textual.widgets import Button, Input, Static, TextArea
 
@@ -19,6 +18,7 @@ from themis.core.errors import UsageError
 from themis.core.options import redacted
 from themis.runs.annotations import MOST_NAME, MOST_NOTES, MOST_TAG, MOST_TAGS, Said, checked_tag
 from themis_tui.actions import bindings
+from themis_tui.screens.dialog import Dialog
 from themis_tui.text import block, line, lines, plain, plain_block
 from themis_tui.widgets.field import Field
 from themis_tui.widgets.key_line import KeyLine
@@ -36,7 +36,7 @@ class Retag(NamedTuple):
     remove: tuple[str, ...]
 
 
-class Form(ModalScreen[Said | Retag | None]):
+class Form(Dialog[Said | Retag | None]):
     """A question with fields; what was typed is not lost by one key."""
 
     CSS_PATH = "annotate.tcss"
@@ -71,9 +71,6 @@ class Form(ModalScreen[Said | Retag | None]):
             if field.field in (TAGS, ADD, REMOVE):
                 for typed in field.query(Input):
                     typed.suggester = WordSuggester(self._known)
-
-    def on_screen_resume(self) -> None:
-        self.query_one(KeyLine).renew()
 
     def say(self, problem: str) -> None:
         """Show what is wrong, or that nothing is."""

@@ -14,6 +14,7 @@ from themis.core.safe_text import safe_text
 from themis_tui.doors import Doors
 from themis_tui.text import tell
 from themis_tui.watching import Watcher
+from themis_tui.widgets.key_line import KeyLine
 
 if TYPE_CHECKING:
     from themis_tui.beside import Beside
@@ -139,6 +140,13 @@ class ThemisScreen(Screen[None]):
 
         self.run_worker(asking, thread=True, group=group, exclusive=True, exit_on_error=False)
 
+    def forget(self, *groups: str) -> bool:
+        """Make the answers void that are still to come to such questions; whether there are any."""
+        waiting = [group for group in groups if not self._group_free(group)]
+        for group in waiting:
+            self._asked[group] += 1
+        return bool(waiting)
+
     def _group_free(self, group: str) -> bool:
         """Whether no question of the group is still being answered."""
         return not any(each.group == group and not each.is_finished for each in self.workers)
@@ -189,12 +197,18 @@ class ThemisScreen(Screen[None]):
         return self.app.screen is self or self._covered_by_dialog()
 
     def on_screen_suspend(self) -> None:
+        self._renew_keys()
         if self.watcher is not None and not self.is_seen:
             self.watcher.rest(True)
 
     def on_screen_resume(self) -> None:
+        self._renew_keys()
         if self.watcher is not None:
             self.watcher.rest(False)
+
+    def _renew_keys(self) -> None:
+        for each in self.query(KeyLine):
+            each.renew()
 
     def on_unmount(self) -> None:
         if self.watcher is not None:

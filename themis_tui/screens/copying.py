@@ -10,7 +10,6 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -24,6 +23,7 @@ from themis_tui import figures
 from themis_tui.beside import Beside, checked
 from themis_tui.doors import Doors
 from themis_tui.glyphs import DOT
+from themis_tui.screens.dialog import Dialog
 from themis_tui.text import line, lines, tell
 from themis_tui.widgets.key_line import KeyLine
 
@@ -53,7 +53,7 @@ class StoreList(OptionList):
     ]
 
 
-class CopyDialog(ModalScreen[str | None]):
+class CopyDialog(Dialog[str | None]):
     """One line for each store; those that cannot be written to say why."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -87,9 +87,6 @@ class CopyDialog(ModalScreen[str | None]):
         self.query_one("#dialog-none").display = not possible
         self.options.highlighted = possible[0] if possible else None
         self.options.focus()
-
-    def on_screen_resume(self) -> None:
-        self.query_one(KeyLine).renew()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()

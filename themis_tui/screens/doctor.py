@@ -184,6 +184,7 @@ class InstallationScreen(DoctorScreen):
     def _found(self, check: Check | None) -> None:
         if check is None:
             self.ended = True
+            self.reader.show([*wrong_passages(self.checks), *installation_passages(self.checks)])
         else:
             self.checks.append(check)
             self.reader.show(installation_passages(self.checks), keep_place=True)
@@ -233,6 +234,15 @@ def _found(found: Iterable[Mapping[str, Any]], mended: Mapping[tuple[Any, Any], 
             yield Passage("    ✓ mended", tone="running")
         else:
             yield Passage(f"    could not be mended: {str(mended[key])[:MOST_SAID]}", tone="bad")
+
+
+def wrong_passages(checks: Sequence[Check]) -> Iterator[Passage]:
+    """What is wrong, which may stand far below what is not."""
+    for number, check in enumerate(each for each in checks if each.ok is False):
+        said = f"  ✗ {check.group} {check.name[:60]}: {redacted(check.said)[:MOST_SAID]}"
+        yield Passage(said, "to mend" if number == 0 else "", tone="bad", indent=4)
+        if check.mend:
+            yield Passage(f"    → {redacted(check.mend)[:MOST_SAID]}", tone="dim", indent=6)
 
 
 def installation_passages(checks: Sequence[Check]) -> Iterator[Passage]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from textual.screen import Screen
 
@@ -23,6 +23,10 @@ _NAMES = {
 }
 
 
+KEYS = 14
+"""Cells for the keys."""
+
+
 class KeyHelp(NamedTuple):
     """One thing that can be done, and by which keys."""
 
@@ -31,7 +35,7 @@ class KeyHelp(NamedTuple):
     help: str
 
 
-def keys_of(screen: Screen[object]) -> dict[str, list[KeyHelp]]:
+def keys_of(screen: Screen[Any]) -> dict[str, list[KeyHelp]]:
     """Group to keys, for where the focus is now."""
     groups: dict[str, dict[str, KeyHelp]] = {}
     for key, active in screen.active_bindings.items():
@@ -49,7 +53,7 @@ def keys_of(screen: Screen[object]) -> dict[str, list[KeyHelp]]:
 class HelpPage(TextPage):
     """The help of one screen."""
 
-    def __init__(self, screen: Screen[object], about: str) -> None:
+    def __init__(self, screen: Screen[Any], about: str) -> None:
         super().__init__("help", list(_passages(keys_of(screen), about)))
 
 
@@ -65,11 +69,15 @@ _TITLES = {
     "profile_form": "this screen",
     "doctor": "this screen",
     "text": "this screen",
+    "dialog": "this question",
+    "copy": "this question",
+    "menu": "this question",
+    "annotate": "this question",
     "filter": "filter",
     "app": "everywhere",
     "other": "typing and the rest",
 }
-_ORDER = ("this screen", "moving", "marking", "filter", "everywhere", "typing and the rest")
+_ORDER = ("this screen", "this question", "moving", "marking", "filter", "everywhere", "typing and the rest")
 
 
 def _passages(groups: dict[str, list[KeyHelp]], about: str) -> Iterable[Passage]:
@@ -79,9 +87,9 @@ def _passages(groups: dict[str, list[KeyHelp]], about: str) -> Iterable[Passage]
     for group, helps in groups.items():
         titled.setdefault(_TITLES.get(group, group), []).extend(helps)
     for title in sorted(titled, key=lambda each: _ORDER.index(each) if each in _ORDER else len(_ORDER)):
-        yield Passage("\n".join(_line(each) for each in titled[title]), title)
+        yield Passage("\n".join(_line(each) for each in titled[title]), title, indent=KEYS + 3)
 
 
 def _line(each: KeyHelp) -> str:
     said = each.help or each.word
-    return f"  {' '.join(sorted(each.keys, key=len)):<14} {said}"
+    return f"  {' '.join(sorted(each.keys, key=len)):<{KEYS}} {said}"

@@ -10,15 +10,15 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 
+from themis_tui.screens.dialog import Dialog
 from themis_tui.text import lines
 
 T = TypeVar("T")
 
 
-class Menu(ModalScreen[T | None]):
+class Menu(Dialog[T | None]):
     """One line for each value; leaving it chooses ``None``."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -38,6 +38,7 @@ from themis_tui.widgets.key_line import KeyLine
 CHECK_AFTER_S = 0.25
 """Seconds without a key after which what is typed is looked at."""
 PROMPTS = 3
+UNREAD = "Only the stored run names this; enter in the benchmark's field reads it."
 
 FIELDS = (
     ("benchmark", "benchmark", "demo, gsm8k, mmlu?subject=anatomy, or a file: .jsonl .csv .parquet"),
@@ -125,7 +126,10 @@ class NewRunScreen(ThemisScreen):
         self._timer = self.set_timer(CHECK_AFTER_S, self._check)
 
     @on(Input.Submitted)
-    def _to_next(self) -> None:
+    def _to_next(self, event: Input.Submitted) -> None:
+        if event.input in self._field("benchmark").query(Input) and self._current().is_unread:
+            self.draft.unread = ""  # the exact value stands before the person who confirms it
+            self._check()
         self.focus_next()
 
     def _offer(self, names: dict[str, list[str]]) -> None:
@@ -207,6 +211,8 @@ class NewRunScreen(ThemisScreen):
 
     def why_not_launch(self) -> str | None:
         """Why the run cannot be started now."""
+        if self._current().is_unread:
+            return UNREAD
         return "It is being launched." if self._launching else None
 
     def do_launch(self) -> None:
@@ -269,13 +275,17 @@ class NewRunScreen(ThemisScreen):
 def check(draft: Draft) -> Checked:
     """What is wrong with a draft, and what it would ask first; opens names, so never on the loop."""
     spec, wrong = draft.spec()
-    problems = {**spec.problems(), **wrong}
+    # What only a stored run says is not read, not even to see whether it is there.
+    looked = replace(spec, benchmark="demo", prompt=None) if draft.is_unread else spec
+    problems = {**looked.problems(), **wrong}
+    if draft.is_unread:
+        problems["benchmark"] = UNREAD
     for name in ("benchmark", "model"):
         if not getattr(spec, name):
             problems[name] = f"Name a {name}."
     if "storage" not in problems:
         try:
-            spec.detachable()
+            looked.detachable()
         except UsageError as exc:
             problems["storage"] = str(exc)
     preview: Preview | None = None

@@ -17,6 +17,7 @@ from textual.widgets import Button, Input, Static
 
 from themis.backends.settings import checked_settings, missing_settings, settings_of, types_of
 from themis.core.errors import ThemisError, UsageError
+from themis.core.masking import holds_password
 from themis.core.options import redacted
 from themis.core.schema import Option
 from themis.profiles import load_profiles
@@ -93,6 +94,8 @@ class ProfileFormScreen(ThemisScreen):
         """The options that there are fields for."""
         self._timer: Timer | None = None
         self._saving = False
+        self._tried = False
+        """Whether it was to be saved once: then what is missing is wrong."""
         self._kept: Filled | None = None
         """What was filled in when it was opened, or written last."""
 
@@ -167,9 +170,16 @@ class ProfileFormScreen(ThemisScreen):
         if checked.options is not None:
             self._make_fields(checked.options)
         self._offer(checked.types)
-        self._show_problems(checked.problems)
+        empty = set() if self._tried else self._empty
+        self._show_problems({name: said for name, said in checked.problems.items() if name not in empty})
         self._draw_head("")
         self._draw_about()
+
+    @property
+    def _empty(self) -> set[str]:
+        """The fields in which nothing is typed."""
+        shown = [*self.query_one("#fields").query(Field), *self._option_fields]
+        return {field.field for field in shown if not field.value.strip()}
 
     def _make_fields(self, options: Mapping[str, Option]) -> None:
         """A field for each option, and for what the profile holds beside them."""
@@ -204,6 +214,7 @@ class ProfileFormScreen(ThemisScreen):
             for field in shown:
                 if field.is_mounted:
                     field.say(problems.get(field.field))
+                    field.mask(field.field in problems and self._gives_away(field))
             if self.focused is not None:
                 # What is said above it must not push it out of sight.
                 self.focused.scroll_visible(animate=False)
@@ -215,11 +226,23 @@ class ProfileFormScreen(ThemisScreen):
         elif self.row is None or self.row.problem is None:
             self._say("")
 
+    def _gives_away(self, field: Field) -> bool:
+        """Whether what was refused in a field is a secret itself, which nobody beside should read."""
+        options = (self.checked.options if self.checked is not None else None) or {}
+        option, typed = options.get(field.field), field.value.strip()
+        if option is not None and option.secret:
+            return bool(typed) and not any(kind.startswith(typed) for kind in _KINDS)
+        return holds_password(typed)
+
     def _draw_head(self, state: str) -> None:
         said, tone = state, "$running"
         if not state and self.checked is not None:
-            wrong = len(self.checked.problems)
-            said, tone = (f"{wrong} to mend", "$bad") if wrong else ("ready to save", "$dim")
+            empty = self._empty
+            wrong = sum(name not in empty for name in self.checked.problems)
+            missing = len(self.checked.problems) - wrong
+            said, tone = (f"{missing} still needed" if missing else "ready to save"), "$dim"
+            if wrong:
+                said, tone = f"{wrong} to mend", "$bad"
         article = "an" if NOUNS[self.kind][0] in "ae" else "a"
         word = f"add {article}" if self.new else "edit the"
         name = "" if self.new or self.row is None else f" {self.row.name}"
@@ -268,7 +291,7 @@ class ProfileFormScreen(ThemisScreen):
 
     def do_save(self) -> None:
         filled, row, new, was = self._filled(), self.row, self.new, self._values
-        self._saving = True
+        self._saving = self._tried = True
         self._draw_head("writing …")
         self.ask(
             "save",
@@ -311,6 +334,7 @@ class ProfileFormScreen(ThemisScreen):
         self._draw_head("")
 
 
+_KINDS = ("env:", "file:", "command:", "keyring:")
 _FLAG = {"storage": "storage", "executor": "executor", "endpoint": "model"}
 
 
@@ -404,7 +428,7 @@ def _offered(option: Option | None) -> list[str]:
     if option is None:
         return []
     if option.secret:
-        return ["env:", "file:", "command:", "keyring:"]
+        return list(_KINDS)
     return ["true", "false"] if option.kind == "flag" else list(option.choices)
 
 

@@ -40,6 +40,10 @@ class Heading:
 class Trial:
     """What trying a profile has shown so far."""
 
+    row: ProfileRow
+    """As it was tried."""
+    at: float
+    """When it was begun."""
     steps: list[CheckStep] = field(default_factory=list)
     ended: bool = False
 

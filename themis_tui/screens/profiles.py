@@ -19,6 +19,7 @@ from themis.core.options import redacted
 from themis.profiles import load_profiles, profiles_path
 from themis.runs import profiles
 from themis.runs.profiles import ProfileRow
+from themis_tui import figures
 from themis_tui.actions import bindings
 from themis_tui.glyphs import BACK, RULE
 from themis_tui.screens.base import WIDE, ThemisScreen
@@ -26,6 +27,8 @@ from themis_tui.screens.profile_line import Heading, Line, Trial, columns, group
 from themis_tui.text import block, cut_middle, line, lines, plain, spread, tell
 from themis_tui.widgets.key_line import KeyLine
 from themis_tui.widgets.table import Table
+
+LONG_AGO_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -91,10 +94,15 @@ class ProfilesScreen(ThemisScreen):
     def __init__(self) -> None:
         super().__init__()
         self.look: Look | None = None
-        self.trials: dict[str, Trial] = {}
-        """By place; of this visit."""
+        self._begun: list[Trial] = []
         self._wanted: str | None = None
         """Place that the cursor goes to when the file has been read again."""
+
+    @property
+    def trials(self) -> dict[str, Trial]:
+        """By place; they outlive this screen, and hold while their profiles say the same."""
+        trials: dict[str, Trial] = getattr(self.app, "trials")  # noqa: B009 - the app's class imports the screens
+        return trials
 
     def compose(self) -> ComposeResult:
         yield Static(id="head")
@@ -127,10 +135,10 @@ class ProfilesScreen(ThemisScreen):
     # What is seen
 
     def _show(self, seen: Look) -> None:
-        before = {row.place: row for row in self.look.rows} if self.look is not None else {}
-        for row in seen.rows:
-            if row.place in before and _changed(before[row.place], row):
-                self.trials.pop(row.place, None)  # it told of what is no more
+        there = {row.place: row for row in seen.rows}
+        for place, trial in list(self.trials.items()):
+            if place not in there or _changed(trial.row, there[place]):
+                del self.trials[place]  # it told of what is no more
         self.look = seen
         self.table.show(grouped(seen.rows, seen.defaults))
         if self._wanted is not None and self.table.go_to_key(self._wanted):
@@ -170,10 +178,18 @@ class ProfilesScreen(ThemisScreen):
             text.update(lines(self._nothing()))
             return
         sign, tone, word = health(row, self.trials.get(row.place))
-        head = spread(line((row.name, "bold")), line((f"{sign} {word}", f"${tone}")), width + 1)
+        since = self._since_trial(row)
+        state = line((f"{sign} {word}", f"${tone}"), (f"  {since}" if since else "", "$faint"))
+        head = spread(line((row.name, "bold")), state, width + 1)
         rule = line((RULE * max(1, self.size.width - 2), "$raised"))
         title.update(lines([head, line()] if aside else [rule, line(" ").append(head)]))
         text.update(lines(told(row, self.trials.get(row.place), width, tall=aside)))
+
+    def _since_trial(self, row: ProfileRow) -> str:
+        """How long ago it was tried, where that is long enough for things to have changed."""
+        trial = self.trials.get(row.place)
+        since = 0.0 if trial is None or row.problem is not None else self.clock() - trial.at
+        return figures.ago(since) if since >= LONG_AGO_S else ""
 
     def _nothing(self) -> list[Content]:
         if self.look is None:
@@ -252,7 +268,6 @@ class ProfilesScreen(ThemisScreen):
 
     def _saved(self, row: ProfileRow) -> None:
         self._wanted = row.place
-        self.trials.pop(row.place, None)
         tell(self.app, f"{row.place} is written.")
         self.do_reload()
 
@@ -260,7 +275,8 @@ class ProfilesScreen(ThemisScreen):
         row = self.row
         if row is None:
             return
-        self.trials[row.place] = trial = Trial()
+        self.trials[row.place] = trial = Trial(row, self.clock())
+        self._begun.append(trial)
         self._draw()
         kind, name = row.kind, row.name
         self.ask_each(
@@ -321,6 +337,11 @@ class ProfilesScreen(ThemisScreen):
     def _done(self, said: str) -> None:
         tell(self.app, said)
         self.do_reload()
+
+    def on_unmount(self) -> None:
+        for trial in self._begun:
+            if not trial.ended and self.trials.get(trial.row.place) is trial:
+                del self.trials[trial.row.place]  # nobody hears the rest of it
 
     def failed(self, group: str, error: Exception) -> None:
         trial = self.trials.get(group.removeprefix("test "))

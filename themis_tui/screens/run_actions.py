@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,10 +10,28 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from themis.core.errors import ThemisError
 from themis.core.options import redacted
 from themis_tui.screens.base import ThemisScreen
+from themis_tui.stays import Stays, tell_stays
 from themis_tui.text import tell
 
-Undo = Callable[[], str]
-"""Takes the last change back, off the loop, and says what is as it was."""
+Target = tuple[str | None, str]
+"""Storage name and run id."""
+
+
+class Undone(NamedTuple):
+    """What came of taking a change back."""
+
+    said: str
+    """What is as it was, in words; empty for nothing."""
+    staying: Sequence[Stays] = ()
+    """What could not be taken back."""
+    marks: Sequence[str] = ()
+    """Addresses of the runs that were marked, and are again."""
+    again: Undo | None = None
+    """Takes back what is left, where another try may help."""
+
+
+Undo = Callable[[], Undone]
+"""Takes the last change back; off the loop."""
 
 # What the actions need is loaded when one is done: the list is on the screen without it.
 if TYPE_CHECKING:
@@ -24,6 +42,7 @@ if TYPE_CHECKING:
     from themis.runs.watch import RunView
     from themis_tui.draft import Draft
     from themis_tui.screens.copying import Plan
+    from themis_tui.screens.pinning import Pinning
     from themis_tui.widgets.reader import Passage
     from themis_tui.widgets.table import Table
 
@@ -42,7 +61,7 @@ class RunActions(ThemisScreen):
     """Actions on the run that ``target`` names."""
 
     @property
-    def target(self) -> tuple[str | None, str] | None:
+    def target(self) -> Target | None:
         """Storage name and run id; ``None`` where there is no run to do anything to."""
         raise NotImplementedError
 
@@ -76,10 +95,10 @@ class RunActions(ThemisScreen):
 
     why_not_again = why_not_any
     why_not_log = why_not_copy_id = why_not_copy_command = why_not_any
-    why_not_annotate = why_not_tag = why_not_copy = why_not_any
+    why_not_annotate = why_not_tag = why_not_copy = why_not_pin = why_not_any
 
     @property
-    def targets(self) -> list[tuple[str | None, str]]:
+    def targets(self) -> list[Target]:
         """All that an action for several runs is for."""
         return [] if self.target is None else [self.target]
 
@@ -208,12 +227,32 @@ class RunActions(ThemisScreen):
                 self.work_beside(what, arguments, lambda work: copy_ended(app, target, work))
                 tell(app, f"{what[0].upper()}{what[1:]}; the list of runs shows how far it is.")
 
-        app.push_screen(CopyDialog(plan), copy)
+        self.show_here(CopyDialog(plan), copy)
 
     # What is said of runs
 
     def do_annotate(self) -> None:
         self._annotate("run-name")
+
+    def do_pin(self) -> None:
+        doors, targets = self.doors, self.targets
+
+        def work() -> Pinning:
+            from themis_tui.screens.pinning import pin
+
+            return pin(doors, targets)
+
+        self.ask("annotate", work, self._pinned)
+
+    def _pinned(self, done: Pinning) -> None:
+        from themis_tui.screens.pinning import pinned_said, unpinning
+
+        if done.changed:
+            self.last_undo = unpinning(self.doors, done)
+            tell(self.app, f"{pinned_said(done)}; z takes it back.")
+        tell_stays(self.app, done.staying)
+        if self.watcher is not None:
+            self.watcher.look_now()
 
     def do_tag(self) -> None:
         self._annotate("tags")
@@ -235,7 +274,7 @@ class RunActions(ThemisScreen):
             store, said, known = found
             self._show_form(store, run_id, said, None, "", first, known)
 
-        self.ask("annotate", work, show)
+        self.ask("annotate look", work, show)
 
     def _show_form(
         self,
@@ -256,7 +295,7 @@ class RunActions(ThemisScreen):
             if isinstance(answer, Said):
                 self._save(store, run_id, said, answer, first, known)
 
-        self.app.push_screen(form, answered)
+        self.show_here(form, answered)
 
     def _save(self, name: str, run_id: str, before: Said, typed: Said, first: str, known: list[str]) -> None:
         doors = self.doors
@@ -277,7 +316,7 @@ class RunActions(ThemisScreen):
 
         self.ask("annotate", work, told)
 
-    def _ask_tags(self, targets: list[tuple[str | None, str]]) -> None:
+    def _ask_tags(self, targets: list[Target]) -> None:
         doors, wanted = self.doors, set(targets)
 
         def work() -> tuple[list[str], list[str]]:
@@ -291,17 +330,16 @@ class RunActions(ThemisScreen):
                 if isinstance(answer, Retag):
                     self._tag(targets, answer.add, answer.remove)
 
-            self.app.push_screen(TagForm(len(targets), *found), answered)
+            self.show_here(TagForm(len(targets), *found), answered)
 
-        self.ask("annotate", work, show)
+        self.ask("annotate look", work, show)
 
-    def _tag(
-        self, targets: list[tuple[str | None, str]], add: tuple[str, ...], remove: tuple[str, ...]
-    ) -> None:
+    def _tag(self, targets: list[Target], add: tuple[str, ...], remove: tuple[str, ...]) -> None:
         doors = self.doors
 
         def work() -> list[tuple[str, Edits]]:
             from themis.runs.annotations import Edits, tag_runs
+            from themis.runs.delete import refusal
 
             done = []
             for storage in dict.fromkeys(storage for storage, _ in targets):
@@ -311,19 +349,16 @@ class RunActions(ThemisScreen):
                     store = doors.to(storage).open()
                     name = store.name
                     done.append((name, tag_runs(store, run_ids, add=add, remove=remove)))
-                except ThemisError as exc:  # a store that refuses keeps no other from it
-                    done.append((name, Edits([], dict.fromkeys(run_ids, exc))))
+                except Exception as exc:  # a store that refuses keeps no other from it
+                    done.append((name, Edits([], dict.fromkeys(run_ids, refusal(exc)))))
             return done
 
         def told(done: list[tuple[str, Edits]]) -> None:
             count = sum(len(edits.edited) for _, edits in done)
             if count:
                 tell(self.app, f"{count} run{'' if count == 1 else 's'} tagged; z takes it back.")
-            refused = [each for _, edits in done for each in edits.refused.items()]
-            for run_id, why in refused[:3]:
-                tell(self.app, f"{run_id} stays as it was: {why}", bad=True)
-            if len(refused) > 3:
-                tell(self.app, f"And {len(refused) - 3} more stay as they were.", bad=True)
+            refused = _staying(done)
+            tell_stays(self.app, refused)
             if not count and not refused:
                 tell(self.app, "They are tagged so already.")
             self._edited([(name, edits.edited) for name, edits in done])
@@ -333,15 +368,20 @@ class RunActions(ThemisScreen):
     def _edited(self, edited: list[tuple[str, list[Edited]]]) -> None:
         doors = self.doors
 
-        def undo() -> str:
-            from themis.runs.annotations import take_back
+        def undo() -> Undone:
+            from themis.runs.annotations import Edits, take_back
+            from themis.runs.delete import refusal
 
-            parts = [take_back(doors.open(name), edits) for name, edits in edited if edits]
-            refused = [why for part in parts for why in part.refused.values()]
-            if refused:
-                raise refused[0]
-            count = sum(len(part.edited) for part in parts)
-            return f"{count} run{'' if count == 1 else 's'} annotated as before."
+            parts = []
+            for name, edits in edited:
+                try:
+                    parts.append((name, take_back(doors.open(name), edits)))
+                except Exception as exc:  # as above
+                    why = refusal(exc)
+                    parts.append((name, Edits([], {each.run_id: why for each in edits})))
+            count = sum(len(part.edited) for _, part in parts)
+            said = f"{count} run{'' if count == 1 else 's'} annotated as before." if count else ""
+            return Undone(said, _staying(parts))
 
         if any(edits for _, edits in edited):
             self.last_undo = undo
@@ -359,9 +399,18 @@ class RunActions(ThemisScreen):
             return
         self.ask("undo", undo, self._undone)
 
-    def _undone(self, said: str) -> None:
-        tell(self.app, said)
+    def _undone(self, done: Undone) -> None:
+        self.app.clear_notifications()  # what was said of the change is so no more
+        if done.said:
+            tell(self.app, done.said)
+        tell_stays(self.app, done.staying)
+        if self.last_undo is None:
+            self.last_undo = done.again
         self.after_change()
+        self.mark_again(done.marks)
+
+    def mark_again(self, addresses: Sequence[str]) -> None:
+        """Mark runs that were marked before they went."""
 
     def do_log(self) -> None:
         assert self.target is not None
@@ -403,6 +452,12 @@ class RunActions(ThemisScreen):
             f" ({field} left out: {value[:100]})" for field, value in again.unconfirmed.items()
         )
         self.send_to_clipboard(again.spec.command(), f"Command{left_out}")
+
+
+def _staying(done: Sequence[tuple[str, Edits]]) -> list[Stays]:
+    return [
+        Stays(f"{name}:{run_id}", str(why)) for name, edits in done for run_id, why in edits.refused.items()
+    ]
 
 
 def annotated(store: Store, run_id: str, before: Said, typed: Said) -> Annotated:

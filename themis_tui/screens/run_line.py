@@ -12,10 +12,18 @@ from textual.content import Content
 from themis.core.options import redacted
 from themis.runs.row import RunRow
 from themis_tui import figures
-from themis_tui.glyphs import DOT, STATUS
-from themis_tui.text import Part, line, lines
+from themis_tui.glyphs import DOT, PIN, STATUS
+from themis_tui.text import Part, cut_middle, line, lines, plain
 from themis_tui.widgets.columns import Cell, Column, cell
-from themis_tui.words import MOST_LINES, MOST_NOTES, also_said, notes_said, tags_said
+from themis_tui.words import (
+    MOST_LINES,
+    MOST_NOTES,
+    also_said,
+    notes_said,
+    tags_said,
+    trash_said,
+    trashed_at,
+)
 
 TONES = {
     "running": "running",
@@ -29,6 +37,8 @@ TONES = {
     "cancelled": "dim",
 }
 SEP = f" {DOT} "
+MOST_NAME, MOST_ID = 30, 34
+"""Cells of a name and an id that stand on one line."""
 _MADE_ID = re.compile(r"\d{4}(\d{4})-(\d{4})\d{2}-.+-([a-z0-9]{4})")
 """Year, day, hour, second, benchmark, model, chance: see ``make_run_id``."""
 
@@ -94,9 +104,17 @@ def status_part(word: str) -> Part:
 
 def preview(row: RunRow, now: float, width: int, *, store: bool = False, also: Sequence[str] = ()) -> Content:
     """What is known of one run, in four lines. ``store``: also where it is; ``also``: who else has it."""
-    first: list[Part] = [(run_name(row), "bold $foreground"), "  ", status_part(row.status.word)]
+    first: list[Part] = [(run_name(row), "bold $foreground")]
+    if row.name:
+        first = [
+            (line(row.name).truncate(MOST_NAME, ellipsis=True).plain, "bold $foreground"),
+            (f"  {cut_middle(plain(row.run_id), MOST_ID)}", "$dim"),
+        ]
+    if row.pinned:
+        first.insert(0, (f"{PIN} ", "$accent"))
     if store:
-        first.insert(1, (f"  {redacted(row.store)}", "$dim"))
+        first.append((f"  {redacted(row.store)}", "$dim"))
+    first += ["  ", status_part(row.status.word)]
     if row.status.reason:
         first += [(f"  {row.status.reason}", f"${tone_of(row.status.word)}")]
     first.append((f"{SEP}{_ago(row, now)}", "$dim"))
@@ -106,7 +124,7 @@ def preview(row: RunRow, now: float, width: int, *, store: bool = False, also: S
         second += [SEP, (f"{figures.count(row.errors)} errors", "$bad")]
     if row.duration_s is not None:
         second += [SEP, f"took {figures.seconds(row.duration_s)}"]
-    rows = [line(*first), line(*second), _scores(row), _notes(row, also)]
+    rows = [line(*first), line(*second), _scores(row), _notes(row, now, also)]
     return lines(each.truncate(width, ellipsis=True) for each in rows)
 
 
@@ -114,7 +132,13 @@ def preview_beside(
     row: RunRow, now: float, width: int, *, store: bool = False, also: Sequence[str] = ()
 ) -> Content:
     """The same in a column beside the list, and every metric."""
-    rows = [line((run_name(row), "bold $foreground")), line(status_part(row.status.word))]
+    pin: list[Part] = [(f"{PIN} ", "$accent")] if row.pinned else []
+    rows = [line(*pin, (run_name(row), "bold $foreground"))]
+    if row.name:
+        rows.append(line((cut_middle(plain(row.run_id), width), "$dim")))
+    rows.append(line(status_part(row.status.word)))
+    if row.trashed:
+        rows.append(line((trash_said(row.annotations, now), "$accent")))
     if row.status.reason:
         rows.append(line((row.status.reason, f"${tone_of(row.status.word)}")))
     rows.append(line())
@@ -139,14 +163,11 @@ def preview_beside(
     rows += [line(), *(_metric(name, metric) for name, metric in list(metrics.items())[:12])]
     if row.notes:
         rows += [line(), *(line((each, "$dim")) for each in row.notes[:MOST_NOTES].splitlines()[:MOST_LINES])]
-    if run_name(row) != row.run_id:
-        rows += [line(), line((row.run_id, "$faint"))]
     return lines(each.truncate(width, ellipsis=True) for each in rows)
 
 
 def _ago(row: RunRow, now: float) -> str:
-    when = figures.age(None if row.created_at is None else now - row.created_at)
-    return when if when in ("now", figures.NONE) else f"{when} ago"
+    return figures.ago(None if row.created_at is None else now - row.created_at)
 
 
 def _fact(name: str, said: str, style: str = "$foreground") -> Content:
@@ -173,10 +194,13 @@ def _scores(row: RunRow) -> Content:
     return line(*parts)
 
 
-def _notes(row: RunRow, also: Sequence[str]) -> Content:
-    """What people say of it; where nobody said anything, where it ran."""
+def _notes(row: RunRow, now: float, also: Sequence[str]) -> Content:
+    """What people did to it and say of it; where nobody did, where it ran."""
     parts: list[Part] = []
+    if row.trashed:
+        parts.append((trash_said(row.annotations, now), "$accent"))
     if row.tags:
+        parts += [SEP] if parts else []
         parts.append((f"tags {tags_said(row.tags)}", "$accent"))
     if row.notes:
         parts += [SEP] if parts else []
@@ -191,9 +215,15 @@ def _notes(row: RunRow, also: Sequence[str]) -> Content:
     return line(*parts)
 
 
+def _status_shown(row: RunRow) -> tuple[str, str]:
+    """Its word and tone in the list; what lies in the trash says only that."""
+    word = "trashed" if row.trashed else row.status.word
+    return word, tone_of(word)
+
+
 def _status(row: RunRow) -> Cell:
-    word = row.status.word
-    return cell(f"{STATUS.get(word, '?')} {word}", tone_of(word))
+    word, tone = _status_shown(row)
+    return cell(f"{STATUS.get(word, '?')} {word}", tone)
 
 
 def _counted(row: RunRow) -> Cell:
@@ -213,8 +243,8 @@ def _score(row: RunRow) -> Cell:
 
 
 def _sign(row: RunRow) -> Cell:
-    word = row.status.word
-    return cell(STATUS.get(word, "?"), tone_of(word))
+    word, tone = _status_shown(row)
+    return cell(STATUS.get(word, "?"), tone)
 
 
 def _store(row: RunRow, also: Also) -> Cell:
@@ -235,7 +265,8 @@ def _store_key(row: RunRow) -> str:
 
 
 def _name(row: RunRow) -> Cell:
-    return cell(short_name(row))
+    name = cell(short_name(row))
+    return ((f"{PIN} ", "accent"), *name) if row.pinned else name
 
 
 def _done_key(row: RunRow) -> int | None:
@@ -279,4 +310,6 @@ def _errors(row: RunRow) -> Cell:
 
 
 def _age(row: RunRow, now: float) -> str:
-    return figures.age(None if row.created_at is None else now - row.created_at)
+    """Of a run in the trash, since it is there."""
+    since = trashed_at(row.annotations) if row.trashed else row.created_at
+    return figures.age(None if since is None else now - since)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import getters, on
 from textual.app import ComposeResult
@@ -13,15 +14,15 @@ from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from themis.core.errors import RunError
 from themis.core.options import redacted
 from themis_tui.actions import bindings
 from themis_tui.doors import FirstLook, wanted_stores
 from themis_tui.glyphs import RULE
 from themis_tui.screens.base import BROAD
-from themis_tui.screens.run_actions import RunActions, Undo
+from themis_tui.screens.run_actions import RunActions, Target
 from themis_tui.screens.run_line import columns, preview, preview_beside
 from themis_tui.screens.runs_head import badges, head, news_line, work_line
+from themis_tui.stays import tell_stays
 from themis_tui.text import line, lines, tell
 from themis_tui.watching import LookFailed, RunsListed, RunsWatcher
 from themis_tui.widgets.columns import Column
@@ -32,13 +33,15 @@ from themis_tui.widgets.table import Table
 
 if TYPE_CHECKING:
     from themis.runs.completion import Completion
-    from themis.runs.delete import Deleted, DeletePreview, Trashed
     from themis.runs.news import News
     from themis.runs.row import RunRow
     from themis.runs.status import Status
     from themis_tui.beside import Beside
+    from themis_tui.screens.deleting import Done, Plan
 
 AGES_EVERY_S = 5.0
+LEADS_ELSEWHERE = ("preview", "copy", "annotate look", "again", "open", "log")
+"""Questions whose answers come up over the list."""
 PREVIEW = 46
 """Cells of the preview where it stands beside the list; as in ``runs.tcss``."""
 
@@ -219,6 +222,7 @@ class RunsScreen(RunActions):
     def _age(self) -> None:
         if self.is_seen:
             self.table.redraw_changed()
+            self._draw_preview()
 
     def _draw(self) -> None:
         self._draw_head()
@@ -236,6 +240,9 @@ class RunsScreen(RunActions):
         stores, news = self._listed.stores, self._news()
         if len(stores) > 1:
             yield badges(stores, width)
+        reason = self._why_stale()
+        if reason is not None and rows.all:
+            yield line(("! ", "$bad"), (reason, "$dim")).truncate(width, ellipsis=True)
         for work in self._works:
             yield work_line(work, width)
         if news:
@@ -262,6 +269,11 @@ class RunsScreen(RunActions):
         if self._failure is not None or (len(stores) == 1 and stores[0].state == "failed"):
             return "! not refreshed"
         return "as last seen" if not stores or (len(stores) == 1 and not stores[0].verified) else None
+
+    def _why_stale(self) -> str | None:
+        """The reason, where no badge gives it."""
+        stores = self._listed.stores
+        return self._failure or (stores[0].reason if len(stores) == 1 else None)
 
     def _draw_empty(self) -> None:
         none = not self.table.rows.shown
@@ -314,12 +326,12 @@ class RunsScreen(RunActions):
     # What can be done
 
     @property
-    def target(self) -> tuple[str | None, str] | None:
+    def target(self) -> Target | None:
         row: RunRow | None = self.table.row
         return None if row is None else (row.store, row.run_id)
 
     @property
-    def targets(self) -> list[tuple[str | None, str]]:
+    def targets(self) -> list[Target]:
         return [(row.store, row.run_id) for row in self.table.targets]
 
     @property
@@ -352,6 +364,8 @@ class RunsScreen(RunActions):
         self.filter_bar.open()
 
     def do_clear(self) -> None:
+        if self.forget(*LEADS_ELSEWHERE):
+            return  # it was for what would have come over the list
         if self.filter_bar.words:
             self.filter_bar.clear()
         elif self.table.rows.marks or not self._news():
@@ -377,99 +391,81 @@ class RunsScreen(RunActions):
             self.watcher.look_now()
 
     def do_delete(self) -> None:
-        from themis.runs.delete import preview
+        doors, targets = self.doors, self.targets
 
-        doors, targets = self.doors, [(row.store, row.run_id) for row in self.table.targets]
+        def work() -> Plan:
+            from themis_tui.screens.deleting import plan
 
-        def work() -> list[Doomed]:
-            opened = [(doors.open(store), run_id) for store, run_id in targets]
-            return [Doomed(preview(store, run_id), store.protected) for store, run_id in opened]
+            return plan(doors, targets)
 
         self.ask("preview", work, self._confirm_delete)
 
-    def _confirm_delete(self, doomed: list[Doomed]) -> None:
-        if not doomed:
-            return
-        from themis_tui.screens.delete_facts import delete_facts
+    def _confirm_delete(self, plan: Plan) -> None:
+        from themis_tui.screens.deleting import facts
         from themis_tui.screens.dialogs import ConfirmDialog
 
-        for_good = all(each.preview.trashed for each in doomed)
-        protected = list(dict.fromkeys(each.preview.store for each in doomed if each.protected))
-        many = f"{len(doomed)} runs" if len(doomed) > 1 else "this run"
+        if not plan.going:
+            tell_stays(self.app, plan.staying)
+            return
+        count = len(plan.going)
+        many = f"{count:,} runs" if count > 1 else "this run" if not plan.staying else "1 run"
+        number = f" {count:,}" if count > 1 or plan.staying else ""
         dialog = ConfirmDialog(
-            f"Delete {many} for good?" if for_good else f"Move {many} to the trash?",
-            delete_facts([each.preview for each in doomed], for_good=for_good),
-            "Delete for good" if for_good else f"Delete {len(doomed) if len(doomed) > 1 else ''}".strip(),
-            typed=", ".join(protected) or None,
+            f"Delete {many} for good?" if plan.for_good else f"Move {many} to the trash?",
+            list(facts(plan)),
+            f"Delete{number} for good" if plan.for_good else f"Delete{number}",
+            typed=", ".join(plan.protected) or None,
         )
-        act = self._purge if for_good else self._delete
-        self.show_here(dialog, lambda yes: act(doomed) if yes else None)
+        act = self._purge if plan.for_good else self._delete
+        self.show_here(dialog, lambda yes: act(plan) if yes else None)
 
-    def _delete(self, doomed: list[Doomed]) -> None:
-        from themis.runs.delete import Deleted, delete_runs
+    def _delete(self, plan: Plan) -> None:
+        doors, marked = self.doors, bool(self.table.rows.marks)
 
-        doors = self.doors
+        def work() -> Done:
+            from themis_tui.screens.deleting import delete
 
-        def work() -> Deleted:
-            parts = [
-                delete_runs(doors.open(store), run_ids, confirm=store)
-                for store, run_ids in _by_store(doomed).items()
-            ]
-            return Deleted(
-                [each for part in parts for each in part.trashed],
-                {run_id: why for part in parts for run_id, why in part.refused.items()},
-            )
+            return delete(doors, plan)
 
-        self.ask("delete", work, self._deleted)
+        self.ask("delete", work, lambda done: self._deleted(done, marked))
 
-    def _deleted(self, done: Deleted) -> None:
+    def _deleted(self, done: Done, marked: bool) -> None:
+        from themis_tui.screens.deleting import runs_said, undoing
+
         if done.trashed:
-            self.last_undo = self._undoing(done.trashed)
-            many = "The run was" if len(done.trashed) == 1 else f"{len(done.trashed)} runs were"
-            tell(self.app, f"{many} moved to the trash; z brings {'it' if many[0] == 'T' else 'them'} back.")
-        for run_id, why in list(done.refused.items())[:3]:
-            tell(self.app, f"{run_id} stays: {why}", bad=True)
+            self.last_undo = undoing(self.doors, done.trashed, marked)
+            it = "it" if len(done.trashed) == 1 else "them"
+            tell(self.app, f"{runs_said(len(done.trashed))} moved to the trash; z brings {it} back.")
+        tell_stays(self.app, done.staying)
         self.after_change()
 
-    def _purge(self, doomed: list[Doomed]) -> None:
-        def work() -> str:
+    def _purge(self, plan: Plan) -> None:
+        from themis_tui.screens.deleting import purge_arguments, purge_ended, runs_said
+
+        app, protected = self.app, set(plan.protected)
+        for store, run_ids in plan.by_store.items():
             # Sweeping may take long: a process of its own does it, and goes on if the app is left.
-            return "\n".join(purge_beside(store, run_ids) for store, run_ids in _by_store(doomed).items())
-
-        self.ask("delete", work, self._purged)
-
-    def _purged(self, said: str) -> None:
-        tell(self.app, said)
-        self.after_change()
-
-    def _undoing(self, trashed: list[Trashed]) -> Undo:
-        doors = self.doors
-
-        def undo() -> str:
-            from themis.runs.delete import undo
-
-            stores = dict.fromkeys(each.store for each in trashed)
-            parts = [
-                undo(doors.open(store), [each for each in trashed if each.store == store]) for store in stores
-            ]
-            return _brought_back(sum(len(part.trashed) for part in parts))
-
-        return undo
+            self.work_beside(
+                f"deleting {runs_said(len(run_ids))} of {redacted(store)} for good",
+                purge_arguments(store, run_ids, protected=store in protected),
+                partial(purge_ended, app, store),
+            )
+        tell_stays(app, plan.staying)
+        self.table.clear_marks()
 
     def do_undo(self) -> None:
-        doors, chosen = self.doors, [(row.store, row.run_id) for row in self.table.targets if row.trashed]
+        from themis_tui.screens.deleting import restoring
 
-        def restored() -> str:
-            from themis.runs.delete import restore
-
-            return _brought_back(sum(restore(doors.open(store), run_id) for store, run_id in chosen))
-
-        if self.last_undo is None and chosen:
-            self.ask("undo", restored, self._undone)
-        elif self.last_undo is None:
-            tell(self.app, "There is nothing to undo. The filter is:trashed shows what lies in the trash.")
-        else:
+        chosen = [(row.store, row.run_id) for row in self.table.targets if row.trashed]
+        if self.last_undo is not None:
             super().do_undo()
+        elif chosen:
+            self.ask("undo", restoring(self.doors, chosen), self._undone)
+        else:
+            tell(self.app, "There is nothing to undo. The filter is:trashed shows what lies in the trash.")
+
+    def mark_again(self, addresses: Sequence[str]) -> None:
+        self.table.rows.mark_when_there(addresses)
 
     def after_change(self) -> None:
         self.table.clear_marks()
@@ -479,42 +475,3 @@ class RunsScreen(RunActions):
         super().failed(group, error)
         if group == "delete":
             self.do_reload()
-
-
-class Doomed(NamedTuple):
-    """A run that is to be deleted."""
-
-    preview: DeletePreview
-    protected: bool
-    """Whether its store wants its name typed."""
-
-
-def _brought_back(count: int) -> str:
-    return f"{count} run{'' if count == 1 else 's'} brought back from the trash."
-
-
-def _by_store(doomed: list[Doomed]) -> dict[str, list[str]]:
-    stores: dict[str, list[str]] = {}
-    for each in doomed:
-        stores.setdefault(each.preview.store, []).append(each.preview.run_id)
-    return stores
-
-
-def purge_beside(store: str, run_ids: list[str]) -> str:
-    """Delete runs of the trash for good, by ``themis runs purge`` in a process of its own; what it said."""
-    import subprocess
-    import sys
-
-    command = [sys.executable, "-P", "-m", "themis.cli.main", "runs", "purge", "--yes", "--storage", store]
-    done = subprocess.run(
-        [*command, "--confirm", store, "--", *run_ids],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RunError(done.stderr.strip() or f"themis runs purge ended with {done.returncode}.")
-    return done.stdout.strip()

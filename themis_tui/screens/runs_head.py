@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SIGNS = {"ready": "●", "looking": "○", "slow": "◌", "failed": "✗"}
 TONES = {"ready": "$running", "looking": "$dim", "slow": "$accent", "failed": "$bad"}
 APART = "   "
+TELLS = "  I tells all"
 LEAST_REASON = 12
 """Cells below which a reason says nothing."""
 
@@ -71,7 +72,7 @@ def badges(stores: Sequence[StoreState], width: int) -> Content:
         shown = rest if chosen is folded else list(stores)
         for place, each in enumerate(shown):
             if each.state == "failed" and each.reason:
-                chosen[place].append((_cut(f": {each.reason}", room), "$dim"))
+                chosen[place] += _reason(f": {each.reason}", room)
     parts = [part for place, badge in enumerate(chosen) for part in ([APART] if place else []) + badge]
     return line(*parts).truncate(width, ellipsis=True)
 
@@ -117,6 +118,15 @@ def _badge(store: StoreState, word: bool) -> list[Part]:
 def _length(badges: Sequence[Sequence[Part]]) -> int:
     parts = [part for badge in badges for part in badge]
     return line(*parts).cell_length + len(APART) * (len(badges) - 1)
+
+
+def _reason(said: str, room: int) -> list[Part]:
+    """Why it failed; where there is no room for all of it, the key that tells it."""
+    left = room - len(TELLS)
+    if line(said).cell_length <= room or left < 0:
+        return [(_cut(said, room), "$dim")]
+    began: list[Part] = [(_cut(said, left), "$dim")] if left >= LEAST_REASON else []
+    return [*began, (TELLS[:3], "$accent"), (TELLS[3:], "$dim")]
 
 
 def _cut(text: str, width: int) -> str:

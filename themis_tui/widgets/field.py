@@ -10,8 +10,24 @@ from textual.containers import Horizontal, Vertical
 from textual.suggester import SuggestFromList
 from textual.widgets import Input, Static
 
-from themis_tui.text import line, plain
+from themis_tui.text import cut, line, plain
 from themis_tui.widgets.typed import Typed
+
+
+class Hinted(Typed):
+    """Says what could stand in it, as far as there is room."""
+
+    def __init__(self, value: str, hint: str, offered: Sequence[str]) -> None:
+        super().__init__(
+            value,
+            compact=True,
+            select_on_focus=False,
+            suggester=SuggestFromList(offered) if offered else None,
+        )
+        self._hint = hint
+
+    def on_resize(self) -> None:
+        self.placeholder = cut(self._hint, max(1, self.content_size.width)).rstrip()
 
 
 class Field(Vertical):
@@ -43,13 +59,7 @@ class Field(Vertical):
     def compose(self) -> ComposeResult:
         with Horizontal():
             yield Static(line(self._title), classes="field-name")
-            yield Typed(
-                self._shown,
-                placeholder=plain(self._hint),
-                compact=True,
-                select_on_focus=False,
-                suggester=SuggestFromList(self._offered) if self._offered else None,
-            )
+            yield Hinted(self._shown, plain(self._hint), self._offered)
         yield Static(classes="field-problem")
 
     def on_descendant_focus(self) -> None:
@@ -69,6 +79,11 @@ class Field(Vertical):
         """Complete what is typed from now on to one of these."""
         for typed in self.query(Input):
             typed.suggester = SuggestFromList(names)
+
+    def mask(self, wanted: bool) -> None:
+        """Show dots for what is typed, or the text of it."""
+        for typed in self.query(Input):
+            typed.password = wanted
 
     def say(self, problem: str | None) -> None:
         """Show what is wrong, or that nothing is."""

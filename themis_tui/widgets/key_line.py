@@ -7,11 +7,12 @@ from collections.abc import Callable
 from textual.binding import Binding
 from textual.content import Content
 from textual.screen import Screen
+from textual.widgets import Input, TextArea
 
 from themis_tui.text import Part, line
 from themis_tui.widgets.steady import Steady
 
-_NAMES = {"escape": "esc", "question_mark": "?", "slash": "/", "plus": "+", "colon": ":"}
+_NAMES = {"escape": "esc", "question_mark": "?", "slash": "/", "plus": "+", "colon": ":", "asterisk": "*"}
 
 
 class KeyLine(Steady):
@@ -38,21 +39,29 @@ class KeyLine(Steady):
 
     def _renewed(self, screen: Screen[object]) -> None:
         if self.is_attached and self.size.width:
-            self.draw(_line(screen, self.size.width - 2))
+            if self.app.screen is not screen and self.app.screen.is_modal:
+                self.draw(line())  # the keys are those of the dialog above
+            else:
+                self.draw(_line(screen, self.size.width - 2))
 
 
 def _line(screen: Screen[object], width: int) -> Content:
     pairs: dict[str, tuple[str, str]] = {}
-    for active in screen.active_bindings.values():
+    typing = isinstance(screen.focused, Input | TextArea)
+    for key, active in screen.active_bindings.items():
         binding = active.binding
+        if typing and (key == "space" or len(_NAMES.get(key, key)) == 1):
+            continue  # it would be typed
         if (
             binding.show
             and binding.description
             and binding.action not in pairs
             and _possible(screen, binding)
         ):
-            key = binding.key_display or _NAMES.get(binding.key, binding.key)
-            pairs[binding.action] = (key, _word(screen, binding))
+            shown = binding.key_display
+            if shown is None or (typing and len(shown) == 1):
+                shown = _NAMES.get(key, key)
+            pairs[binding.action] = (shown, _word(screen, binding))
     chosen = list(pairs.values())
     last = [pair for pair in chosen if pair[1] == "help"]
     rest = [pair for pair in chosen if pair[1] != "help"]

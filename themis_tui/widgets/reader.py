@@ -29,6 +29,8 @@ class Passage(NamedTuple):
     note: str = ""
     """At the right end of the heading."""
     tone: str = "plain"
+    indent: int = 0
+    """Cells by which what is wrapped is set in."""
 
 
 class Reader(ScrollView, can_focus=True, inherit_bindings=False):
@@ -122,9 +124,20 @@ class Reader(ScrollView, can_focus=True, inherit_bindings=False):
                 self._lines.append(_heading(passage, width))
             tone = passage.tone
             for text in plain_block(passage.text).split("\n"):
-                self._lines += ([(part, tone)] for part in wrapped(text, width))
+                self._lines += ([(part, tone)] for part in _set_in(text, width, passage.indent))
         self.virtual_size = Size(self.size.width, len(self._lines))
         self.refresh()
+
+
+def _set_in(text: str, width: int, indent: int) -> Iterator[str]:
+    if not 0 < indent < width // 2:
+        yield from wrapped(text, width)
+        return
+    first = next(wrapped(text, width))
+    yield first
+    rest = text[len(first) :]
+    if rest:
+        yield from (" " * indent + part for part in wrapped(rest, width - indent))
 
 
 def wrapped(text: str, width: int) -> Iterator[str]:

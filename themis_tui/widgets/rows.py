@@ -17,6 +17,7 @@ class Rows(Generic[R]):
         self.all: list[R] = []
         self.shown: list[R] = []
         self.marks: set[str] = set()
+        self._to_mark: set[str] = set()
         self._test: Callable[[R], bool] | None = None
         self._order: Callable[[R], Any] | None = None
         self._down = False
@@ -24,9 +25,15 @@ class Rows(Generic[R]):
     def replace(self, rows: Iterable[R]) -> None:
         """Put other rows in place of all; marks of rows that are gone go with them."""
         self.all = list(rows)
-        if self.marks:
-            self.marks &= {self.key(row) for row in self.all}
+        if self.marks or self._to_mark:
+            keys = {self.key(row) for row in self.all}
+            self.marks = (self.marks | self._to_mark) & keys
+            self._to_mark -= keys
         self._show()
+
+    def mark_when_there(self, keys: Iterable[str]) -> None:
+        """Mark rows that are still to come."""
+        self._to_mark = set(keys)
 
     def filter(self, test: Callable[[R], bool] | None) -> None:
         """Show only rows that pass; ``None`` shows all."""

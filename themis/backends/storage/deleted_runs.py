@@ -10,6 +10,7 @@ from pathlib import Path
 
 from themis.backends.storage.files import sync_folder, translated
 from themis.core.errors import StorageError
+from themis.core.run_ids import is_run_id
 
 _OF_A_RUN = re.compile(r"(?:run|report)\.json|(?:gen|eval)-.+\.jsonl|lease-.+\.json|control|\..+\.tmp")
 _OF_PEOPLE = ("annotations.json", ".annotations.lock")
@@ -39,9 +40,10 @@ class DeletedRuns:
         except FileNotFoundError:
             return
         for name in names:
-            if _run_id(name) == run_id:
+            its_run = _run_id(name)
+            if its_run == run_id:
                 _remove(self._folder / name)
-            else:
+            elif its_run is not None:
                 with suppress(OSError):  # it may be somebody else's, and is not what was asked
                     _remove(self._folder / name)
 
@@ -50,8 +52,8 @@ class DeletedRuns:
         return [self._folder / name for name in self._names() if _run_id(name) == run_id]
 
     def run_ids(self) -> list[str]:
-        """Of which runs something is here."""
-        return sorted(set(map(_run_id, self._names())))
+        """Of which runs something is here; what others left (``.DS_Store``, ``.nfs123``) is of none."""
+        return sorted({run_id for name in self._names() if (run_id := _run_id(name)) is not None})
 
     def _names(self) -> list[str]:
         with translated(self._folder, "list"):
@@ -70,8 +72,10 @@ class DeletedRuns:
             )
 
 
-def _run_id(name: str) -> str:
-    return name.rpartition("-")[0]
+def _run_id(name: str) -> str | None:
+    """Of which run a folder here is; ``None`` for a name that :meth:`DeletedRuns.take` never gave."""
+    run_id, _, nonce = name.rpartition("-")
+    return run_id if nonce and is_run_id(run_id) else None
 
 
 def _check_ours(run: Path) -> None:

@@ -63,9 +63,14 @@ class LocalStorageBackend(StorageBackend, Annotations):
 
     def __init__(self, root: str | Path | None = None) -> None:
         """``root``: The folder; a place in the user's data directory if not given."""
-        chosen = data_dir() / "store" if root is None else Path(root)
-        self.root = Path(os.path.abspath(chosen.expanduser()))
+        self.root = self.folder(root)
         self._set_up()
+
+    @staticmethod
+    def folder(root: str | Path | None = None) -> Path:
+        """Where a store that is made with these options lies. Does not look there."""
+        chosen = data_dir() / "store" if root is None else Path(root)
+        return Path(os.path.abspath(chosen.expanduser()))
 
     def _set_up(self) -> None:
         self._runs = self.root / "runs"
