@@ -3,8 +3,8 @@
     python benchmarks/comparing.py [--pairs 100000] [--runs 5] [--samples 10000]
 
 Runs of three metrics are written to a local store in a temporary folder. Each comparison has a process of its
-own that has its libraries loaded; time is told as passed and as spent by this process, which is what counts on a
-machine that others use too.
+own that has its libraries loaded; time is told as passed and as spent by this process, which is what counts
+on a machine that others use too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from themis.core.entities import EvaluationRecord
 
 MEASURE = """
 import resource, sys, time
-import scipy.stats, statsmodels.regression.linear_model
+import scipy.stats
 from themis.backends import LocalStorageBackend
 from themis.compare.entry import compare_runs
 from themis.compare.flips import Flips

@@ -133,6 +133,17 @@ def test_clusters_make_it_less_sure():
     assert found.high - found.low > 2 * (plain.high - plain.low)
 
 
+def test_unequal_clusters_by_leaving_out_one_after_the_other():
+    random = np.random.default_rng(6)
+    groups = np.repeat(np.arange(12), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 30])
+    one, other = random.random(len(groups)), random.random(len(groups))
+    without = np.array([(other - one)[groups != group].mean() for group in range(12)])
+    found = compared(one, other, groups)
+    stderr = np.sqrt(11 / 12 * ((without - found.difference) ** 2).sum())
+    assert found.stderr == pytest.approx(stderr)
+    assert found.p == pytest.approx(2 * stats.t.sf(abs(found.difference) / stderr, 11))
+
+
 def test_a_sample_of_no_cluster_is_its_own_and_clusters_of_one_are_none():
     one, other = np.array([0.0, 0.2, 0.4, 0.1, 0.9, 0.3]), np.array([0.1, 0.5, 0.1, 0.2, 0.3, 0.8])
     assert compared(one, other, np.array([0, 0, -1, -1, 1, 1])).groups == 4

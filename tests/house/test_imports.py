@@ -36,6 +36,7 @@ DRIVERS = {
     "rouge_score",
     "sacrebleu",
     "scipy",
+    "statsmodels",
     "sympy",
     "tomlkit",
 }
@@ -66,6 +67,8 @@ def packages_after(code: str) -> set[str]:
         "from themis.benchmarks.presets import arc, gsm8k, hellaswag, ifeval, math_500, mmlu, truthfulqa",
         "import themis.cli.main",
         "import themis.runs.catalog, themis.runs.launch, themis.runs.watch, themis.runs.delete",
+        "import themis.compare.entry, themis.compare.report, themis.compare.flips, themis.compare.gate",
+        "import themis.cli.compare, themis.cli.gate",
         "import themis_tui.main",
     ],
 )

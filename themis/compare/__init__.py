@@ -1,7 +1,7 @@
 """Comparing runs: paired by sample, guarded, corrected, and "cannot tell" where that is so.
 
-:func:`compare_runs` is the whole of it for most. What needs scipy and statsmodels (the extra ``compare``)
-imports them when it is called.
+:func:`compare_runs` is the whole of it for most. What needs scipy (the extra ``compare``) imports
+it when it is called.
 """
 
 from __future__ import annotations

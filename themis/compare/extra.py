@@ -9,7 +9,7 @@ from themis.core.errors import MissingExtra
 
 
 def needed(module: str) -> Any:
-    """A module of numpy, scipy or statsmodels.
+    """A module of numpy or scipy.
 
     Raises :class:`MissingExtra` with the command that installs it.
     """
