@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -29,12 +29,18 @@ from themis.compare.single import single
 from themis.compare.source import Run, Source, sources
 from themis.compare.verdict import NOT_COMPARABLE, Evidence, Verdict, judged, summed_up
 from themis.core.codec import paused_gc
+from themis.core.entities import EvaluationRecord
 from themis.core.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
     from themis.compare.columns import Floats
 
 MOST_RUNS = 20
+TOLD_EVERY = 1_000
+"""Records after which it is told how far the reading is."""
+
+Told = Callable[[str, int, int | None], object]
+"""What is being done, how far it is, and of how much if that is known."""
 
 
 def compare_runs(
@@ -48,6 +54,8 @@ def compare_runs(
     force: bool = False,
     seed: int = 0,
     storage: str | None = None,
+    told: Told | None = None,
+    read: Mapping[str, Columns] | None = None,
 ) -> Comparison:
     """Compare two to :data:`MOST_RUNS` runs over the samples they share.
 
@@ -62,6 +70,9 @@ def compare_runs(
         force: Compare metrics of different versions too, and say so.
         seed: Of the bootstrap: the same figures for the same seed.
         storage: The store of addresses that name none.
+        told: Called again and again with what is being done, how far it is, and of how much if that is
+            known; what it raises ends the comparison.
+        read: The columns of runs that were read for a comparison before, by address.
 
     Raises:
         UsageError: Fewer than two runs, one of them twice, an option outside its range.
@@ -76,11 +87,15 @@ def compare_runs(
         raise UsageError(f"{len(named)} runs were named; a comparison is of 2 to {MOST_RUNS}.")
     found = sources(named, storage)
     against = found[named.index(baseline)] if baseline is not None else found[0]
-    sides = {each.address: _read(each) for each in found}
+    sides = {each.address: _read(each, told, read or {}) for each in found}
     wanted = _metric_names(list(sides.values()), against.address, metrics)
     asked = _Asked(errors, confidence, force, seed, wanted)
     chosen = list(combinations(found, 2)) if all_pairs else [(against, o) for o in found if o is not against]
-    drafts = [_compared(sides[one.address], sides[other.address], asked) for one, other in chosen]
+    drafts = []
+    for number, (one, other) in enumerate(chosen):
+        if told is not None:
+            told("comparing", number, len(chosen))
+        drafts.append(_compared(sides[one.address], sides[other.address], asked))
     pairs, tests = _corrected(drafts, asked)
     return Comparison(
         verdict=summed_up([(each.baseline, each.candidate, each.verdict) for each in pairs]),
@@ -145,11 +160,25 @@ def _check(errors: str, confidence: float) -> None:
         raise UsageError(f"confidence={confidence!r} has to be from 0.5 to below 1, such as 0.95.")
 
 
-def _read(source: Source) -> _Side:
+def _read(source: Source, told: Told | None, read: Mapping[str, Columns]) -> _Side:
     metadata = source.metadata()
-    with paused_gc():
-        columns = read_columns(source.backend.iter_evaluation_records(source.run_id))
+    columns = read.get(source.address)
+    if columns is None:
+        records = source.backend.iter_evaluation_records(source.run_id)
+        with paused_gc():
+            columns = read_columns(records if told is None else _telling(records, source, metadata, told))
     return _Side(source, metadata, columns)
+
+
+def _telling(
+    records: Iterable[EvaluationRecord], source: Source, metadata: Mapping[str, Any], told: Told
+) -> Iterator[EvaluationRecord]:
+    summary = metadata.get("summary")
+    total = summary.get("done") if isinstance(summary, Mapping) else None
+    for number, record in enumerate(records):
+        if number % TOLD_EVERY == 0:
+            told(f"reading {source.run_id}", number, total if isinstance(total, int) else None)
+        yield record
 
 
 def _metric_names(sides: list[_Side], baseline: str, metrics: Sequence[str] | None) -> list[str]:
