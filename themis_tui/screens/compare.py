@@ -18,7 +18,8 @@ from textual.widgets import Static
 from textual.worker import get_current_worker
 
 from themis.compare.comparison import ZERO, Comparison, PairComparison
-from themis.compare.flips import Flip, texts
+from themis.compare.flips import Flip, Flips, texts
+from themis.core.errors import RunError
 from themis_tui import figures
 from themis_tui.actions import bindings
 from themis_tui.glyphs import BACK, DOT, RULE
@@ -27,14 +28,16 @@ from themis_tui.screens.compare_line import (
     LABEL,
     flip_columns,
     guard_lines,
-    many_guard_line,
+    many_guard_lines,
     metric_lines,
     pair_columns,
+    pair_rows,
     pairing_lines,
     power_lines,
     spent_line,
     tag_columns,
     verdict_lines,
+    whole_verdict,
 )
 from themis_tui.screens.compare_pages import config_page, errors_page, figures_page
 from themis_tui.screens.comparing import (
@@ -44,9 +47,11 @@ from themis_tui.screens.comparing import (
     Request,
     command,
     compare,
-    export,
+    export_arguments,
+    export_ended,
     faults,
     flipped,
+    free_path,
     places,
     settings,
 )
@@ -61,6 +66,7 @@ from themis_tui.widgets.table import Table
 
 if TYPE_CHECKING:
     from themis.compare.verdict import Verdict
+    from themis_tui.beside import Beside
 
 PAIRS, FLIPS, TAGS, FIGURES, CONFIG, ERRORS = "pairs", "flips", "by tag", "figures", "config", "errors"
 READ = (FIGURES, CONFIG, ERRORS)
@@ -126,11 +132,7 @@ class CompareScreen(ThemisScreen):
         yield Steady(id="pages")
         yield FilterBar("words in id or tags")
         with Horizontal(id="body"):
-            yield Table(
-                pair_columns(lambda: self.comparison, lambda: self.metric, lambda: self.labels),
-                str,
-                id="pairs",
-            )
+            yield Table(pair_columns(all_pairs=False), lambda row: str(row.place), id="pairs")
             yield Table(flip_columns(self._flip), str, id="flips")
             yield Table(tag_columns(), lambda row: row.tag, id="tags")
             yield Reader(id="page")
@@ -196,6 +198,12 @@ class CompareScreen(ThemisScreen):
         self.ask("compare", lambda: compare(doors, stores, asked, told, before), self._compared)
         self._draw()
 
+    def _list_pairs(self) -> None:
+        made = self.comparison
+        self.pairs_table.show(
+            pair_rows(made, self.metric, self.labels) if made is not None and self.many else []
+        )
+
     def _comparing(self) -> bool:
         return not self._group_free("compare")
 
@@ -215,7 +223,8 @@ class CompareScreen(ThemisScreen):
         if self.metric not in comparison.metrics:
             self.metric = next(iter(comparison.metrics), None)
         self.flipped = None
-        self.pairs_table.show(list(range(len(comparison.pairs))) if self.many else [])
+        self.pairs_table.use(pair_columns(all_pairs=comparison.baseline is None))
+        self._list_pairs()
         if self.page == PAIRS and not self.many:
             self.page = FLIPS
         elif first and self.many:
@@ -273,9 +282,14 @@ class CompareScreen(ThemisScreen):
         """Choose the samples that are listed."""
         if self.flipped is not None:
             flips, show, tag, words = self.flipped.flips, self._show, self._tag, self.filter_bar.words
-            self.ask("rows", lambda: (flips, places(flips, show, tag, words)), self._have_rows)
 
-    def _have_rows(self, found: tuple[Any, list[int]]) -> None:
+            def work() -> tuple[Flips, list[int]]:
+                worker = get_current_worker()
+                return flips, places(flips, show, tag, words, lambda: not worker.is_cancelled)
+
+            self.ask("rows", work, self._have_rows)
+
+    def _have_rows(self, found: tuple[Flips, list[int]]) -> None:
         if self.flipped is not None and self.flipped.flips is found[0]:
             self.table.show(found[1])
         self._draw()
@@ -406,7 +420,8 @@ class CompareScreen(ThemisScreen):
             return
         width, low = max(20, self.size.width - 2), self.size.height < LOW
         if self.page == PAIRS:
-            made = [*_all_verdict(comparison, width, 3), *many_guard_line(comparison, width)]
+            verdict = whole_verdict(comparison, self.labels)
+            made = [*verdict_lines(verdict, width, 3), *many_guard_lines(comparison, width)]
             made.append(
                 line(
                     (f"{'by':<{LABEL}}", "$dim"),
@@ -419,10 +434,10 @@ class CompareScreen(ThemisScreen):
             made = verdict_lines(self._verdict(pair), width, 3)
             made += guard_lines(pair, forced=comparison.forced, width=width, most=2 if low else 6)
             made += pairing_lines(pair, comparison.errors, width)
-            if self.page != FIGURES:
+            if self.page not in READ:
                 made.append(line())
                 made += metric_lines(pair, metric, width, 3 if low else 8)
-                made += power_lines(pair, metric, width, 1 if low else 3)
+                made += power_lines(pair, metric, width, 1 if low else 2)
                 made += spent_line(pair, width)
         self.panel.draw(lines(made))
 
@@ -542,8 +557,26 @@ class CompareScreen(ThemisScreen):
         """Why nothing can be done yet."""
         return "The runs are not compared yet." if self.made is None else None
 
-    why_not_figures = why_not_config = why_not_errors = why_not_flips = why_not_tags = why_not_any
     why_not_copy_command = why_not_export = why_not_any
+
+    def _why_not_page(self, page: str) -> str | None:
+        return self.why_not_any() or ("This is what is shown." if self.page == page else None)
+
+    def why_not_flips(self) -> str | None:
+        """Why there is nothing to turn to; as for the other pages."""
+        return self._why_not_page(FLIPS)
+
+    def why_not_tags(self) -> str | None:
+        return self._why_not_page(TAGS)
+
+    def why_not_figures(self) -> str | None:
+        return self._why_not_page(FIGURES)
+
+    def why_not_config(self) -> str | None:
+        return self._why_not_page(CONFIG)
+
+    def why_not_errors(self) -> str | None:
+        return self._why_not_page(ERRORS)
 
     def why_not_show(self) -> str | None:
         """Why the samples cannot be narrowed down now."""
@@ -623,7 +656,7 @@ class CompareScreen(ThemisScreen):
         now = self.metric if self.page == PAIRS else self._metric_here()
         if names:
             self.metric = names[(names.index(now) + 1) % len(names)] if now in names else names[0]
-            self.pairs_table.refresh()
+            self._list_pairs()
             self._ask_flips()
 
     def do_next_pair(self) -> None:
@@ -669,11 +702,24 @@ class CompareScreen(ThemisScreen):
 
         def chosen(ending: str | None) -> None:
             if ending is not None:
-                self.ask(
-                    "export", lambda: export(made, ending), lambda path: tell(self.app, f"Written to {path}")
-                )
+                self.ask("export", lambda: free_path(made, ending), self._export)
 
         self.app.push_screen(ExportMenu(), chosen)
+
+    def _export(self, path: str) -> None:
+        """Have it written by a process of its own: of very many samples that takes long."""
+        app = self.app
+        if self.made is None:
+            return
+
+        def ended(work: Beside) -> None:
+            try:
+                tell(app, export_ended(work, path))
+            except RunError as exc:
+                tell(app, exc, bad=True)
+
+        self.work_beside("writing a comparison", export_arguments(self.made, path), ended)
+        tell(app, f"Writing {path}")
 
     def do_copy_command(self) -> None:
         assert self.made is not None
@@ -704,9 +750,3 @@ def _runs(pair: PairComparison) -> tuple[str, str]:
 
 def _name(label: str) -> str:
     return label if len(label) <= MOST_NAME else f"{label[: MOST_NAME - 8]}…{label[-7:]}"
-
-
-def _all_verdict(comparison: Comparison, width: int, most: int) -> list[Content]:
-    from themis.compare.verdict import Verdict
-
-    return verdict_lines(Verdict("", comparison.verdict), width, most)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from rich.cells import cell_len
 from textual.content import Content
@@ -11,7 +12,17 @@ from themis.compare import figures as said
 from themis.compare.comparison import Comparison, MetricComparison, PairComparison
 from themis.compare.flips import BOTH_RIGHT, BOTH_WRONG, BROKEN, FIXED, Flip, TagFlips
 from themis.compare.guard import Unlike
-from themis.compare.verdict import BETTER, CANNOT_TELL, NOT_COMPARABLE, SAME, WORSE, Verdict, p_value
+from themis.compare.verdict import (
+    BETTER,
+    CANNOT_TELL,
+    NOT_COMPARABLE,
+    SAME,
+    WORSE,
+    Verdict,
+    amount,
+    p_value,
+    rounded,
+)
 from themis_tui import figures
 from themis_tui.glyphs import DOT, NONE, STATUS, TO
 from themis_tui.text import Part, cut, line, plain
@@ -25,7 +36,8 @@ KIND_TONES = {FIXED: "running", BROKEN: "bad", BOTH_RIGHT: "dim", BOTH_WRONG: "p
 KIND_SIGNS = {FIXED: STATUS["completed"], BROKEN: STATUS["failed"], BOTH_RIGHT: DOT, BOTH_WRONG: DOT}
 DRAWN = 31
 """Cells that a drawn interval takes at most."""
-DRAWN_IN_LIST = 21
+LEAST_DRAWN = 9
+DRAWN_IN_LIST = 17
 MOST_SAID = 2_000
 MOST_VALUE = 300
 GAP = "  "
@@ -35,7 +47,7 @@ Labels = Mapping[str, str]
 
 
 def verdict_lines(verdict: Verdict, width: int, most: int) -> list[Content]:
-    """The verdict in words; its first one stands out."""
+    """The verdict in words; its own word stands out."""
     tone = TONES.get(verdict.word, "plain")
     text = plain(verdict.text, MOST_SAID)
     word = verdict.word if text.startswith(verdict.word) else ""
@@ -81,7 +93,15 @@ def pairing_lines(pair: PairComparison, errors: str, width: int) -> list[Content
     return list(_labelled("paired", text, width, 2, "$dim"))
 
 
-def many_guard_line(comparison: Comparison, width: int) -> Iterator[Content]:
+def whole_verdict(comparison: Comparison, labels: Labels) -> Verdict:
+    """That on all pairs, with the runs as they are called here."""
+    text = comparison.verdict
+    for address in sorted(labels, key=len, reverse=True):
+        text = text.replace(address, labels[address])
+    return Verdict("", text)
+
+
+def many_guard_lines(comparison: Comparison, width: int) -> Iterator[Content]:
     """In how many pairs what differs, where there are several pairs."""
     counts: dict[str, int] = {}
     for pair in comparison.pairs:
@@ -108,20 +128,22 @@ def metric_lines(pair: PairComparison, chosen: str | None, width: int, most: int
     if not metrics:
         yield line(_label(""), ("The runs have no metric in common.", "$bad"))
         return
-    name = max(8, min(24 if width >= 110 else 14, max(cell_len(plain(each.metric)) for each in metrics)))
-    counted = any(each.n != pair.pairing.pairs for each in metrics) and width >= 88
-    fixed = 2 + name + 9 + 10 + 7 + 16 + 7 + (8 if counted else 0) + 2 * (6 if counted else 5)
+    room = max(cell_len(plain(each.metric)) for each in metrics)
+    name = max(8, min(24 if width >= 110 else 12, room))
+    means = (("BASELINE", "CANDIDATE") if width >= 90 else ("BASE", "CAND")), (9 if width >= 90 else 5)
+    counted = width >= 90 and any(each.n != pair.pairing.pairs for each in metrics)
+    fixed = 2 + name + 2 * (2 + means[1]) + 2 + 6 + 2 + 14 + 2 + 7 + (2 + 7 if counted else 0)
     drawn = min(DRAWN, width - fixed - 2)
-    heads = [(_pad("METRIC", name), 0), ("BASELINE", 9), ("CANDIDATE", 10)]
-    heads += [(" " * drawn, drawn)] if drawn >= 7 else []
-    heads += [("DIFF", 7), ("INTERVAL", 16), ("P (HOLM)" if width >= 84 else "P", 7)]
-    heads += [("N", 8)] if counted else []
-    yield line(
-        "  ", (GAP.join(text if not wide else _pad(text, wide, right=True) for text, wide in heads), "$faint")
-    )
+    drawn = drawn if drawn >= LEAST_DRAWN else 0
+    heads = [_pad("METRIC", name), *(_pad(each, means[1], right=True) for each in means[0])]
+    heads += [" " * drawn] if drawn else []
+    heads += [_pad("DIFF", 6, right=True), _pad("INTERVAL", 14), _pad("P", 7, right=True)]
+    heads += [_pad("N", 7, right=True)] if counted else []
+    yield line("  ", (GAP.join(heads), "$faint"))
     for metric in metrics:
+        reach = _reach(pair.metrics, metric)
         yield _metric_line(
-            metric, metric.metric == chosen, name, drawn, counted, _reach(pair.metrics, metric)
+            metric, (name, means[1], drawn), reach, chosen=metric.metric == chosen, counted=counted
         )
     hidden = len(pair.metrics) - len(metrics)
     if hidden:
@@ -129,21 +151,22 @@ def metric_lines(pair: PairComparison, chosen: str | None, width: int, most: int
 
 
 def _metric_line(
-    metric: MetricComparison, chosen: bool, name: int, drawn: int, counted: bool, reach: float
+    metric: MetricComparison, widths: tuple[int, int, int], reach: float, *, chosen: bool, counted: bool
 ) -> Content:
+    name, mean, drawn = widths
     tone = _style(TONES.get(metric.verdict.word, "plain"))
     parts: list[Part] = ["  ", (_pad(metric.metric, name), "bold" if chosen else "$foreground")]
-    parts.append(GAP + _pad(figures.score(metric.baseline_mean), 9, right=True))
-    parts.append(GAP + _pad(figures.score(metric.candidate_mean), 10, right=True))
-    if drawn >= 7:
+    means = (metric.baseline_mean, metric.candidate_mean)
+    parts += [GAP + _pad(figures.score(each), mean, right=True) for each in means]
+    if drawn:
         before, within, after = figures.difference(metric.difference, metric.low, metric.high, reach, drawn)
         blank = drawn - len(before + within + after)
         parts += [GAP, (before, "$faint"), (within, tone), (after + " " * blank, "$faint")]
-    parts.append((GAP + _pad(figures.signed(metric.difference), 7, right=True), f"bold {tone}"))
-    parts.append((GAP + _pad(ends(metric.low, metric.high), 16, right=True), "$dim"))
+    parts.append((GAP + _pad(figures.signed(metric.difference), 6, right=True), f"bold {tone}"))
+    parts.append((GAP + _pad(ends(metric.low, metric.high), 14), "$dim"))
     parts.append(GAP + _pad(p_said(metric.p_holm), 7, right=True))
     if counted:
-        parts.append((GAP + _pad(figures.count(metric.n), 8, right=True), "$dim"))
+        parts.append((GAP + _pad(figures.count(metric.n), 7, right=True), "$dim"))
     return line(*parts)
 
 
@@ -152,20 +175,34 @@ def power_lines(pair: PairComparison, chosen: str | None, width: int, most: int)
     metric = next((each for each in pair.metrics if each.metric == chosen), None)
     if metric is None:
         return
-    yield from _labelled("shown", said.power_line(metric), width, most, "$dim")
+    yield from _labelled("power", "; ".join(_power(metric)), width, most, "$dim")
     if metric.other is not None and said.has_other(metric):
         yield from _labelled("", said.other_line(metric, metric.other), width, 1, "$dim")
+
+
+def _power(metric: MetricComparison) -> Iterator[str]:
+    """As :func:`said.power_line`, what matters most first: its end may be cut off."""
+    if metric.detectable is not None:
+        yield f"can show {amount(metric.detectable, metric.points).removeprefix('+')} or more"
+    if metric.needed is not None:
+        yield f"about {rounded(metric.needed)} samples needed to tell"
+    if metric.effect is not None:
+        yield f"{metric.effect_name} {metric.effect:.2f}"
+    yield f"by {metric.test}" if metric.test else "not tested"
+    if metric.interval:
+        yield f"interval by {metric.interval}"
+    if metric.groups is not None:
+        yield f"{metric.groups:,} groups"
 
 
 def spent_line(pair: PairComparison, width: int) -> Iterator[Content]:
     """What a sample took in each run."""
     rows = said.resource_rows(pair)
     if rows:
-        parts: list[Part] = [_label("spent")]
+        parts: list[Part] = [_label("a sample")]
         for number, (name, baseline, candidate, change, _, _) in enumerate(rows):
             parts += [(f" {DOT} ", "$faint")] if number else []
             parts += [(f"{name} ", "$dim"), f"{baseline} {TO} {candidate}", (f" ({change})", "$dim")]
-        parts.append((" a sample", "$dim"))
         yield line(*parts).truncate(width, ellipsis=True)
 
 
@@ -179,70 +216,90 @@ def p_said(p: float | None) -> str:
     return NONE if p is None else p_value(p).removeprefix("p ")
 
 
-def pair_columns(
-    comparison: Callable[[], Comparison | None],
-    metric: Callable[[], str | None],
-    labels: Callable[[], Labels],
-) -> list[Column[int]]:
-    """The columns of the list of pairs, whose rows are places in it."""
+class PairRow(NamedTuple):
+    """A pair of runs by one metric."""
 
-    def pair_at(place: int) -> PairComparison:
-        made = comparison()
-        assert made is not None
-        return made.pairs[place]
+    place: int
+    """Among the pairs of the comparison."""
+    pair: PairComparison
+    candidate: str
+    baseline: str
+    """What they are called."""
+    metric: MetricComparison | None
+    reach: float
+    """Of the scale that all drawn differences share."""
 
-    def figure(place: int) -> MetricComparison | None:
-        return next((each for each in pair_at(place).metrics if each.metric == metric()), None)
 
-    def of(place: int, shown: Callable[[MetricComparison], Cell]) -> Cell:
-        found = figure(place)
-        return cell(NONE, "faint") if found is None else shown(found)
-
-    def verdict(place: int) -> Cell:
-        return of(place, lambda m: cell(m.verdict.word, TONES.get(m.verdict.word, "plain")))
-
-    def drawn(place: int) -> Cell:
-        made, found = comparison(), figure(place)
-        assert made is not None
-        if found is None:
-            return cell("")
-        alike = [each for pair in made.pairs for each in pair.metrics if each.metric == found.metric]
-        before, within, after = figures.difference(
-            found.difference, found.low, found.high, _reach(alike, found), DRAWN_IN_LIST
-        )
-        tone = TONES.get(found.verdict.word, "plain")
-        return ((before, "faint"), (within, tone), (after, "faint"))
-
+def pair_rows(comparison: Comparison, metric: str | None, labels: Labels) -> list[PairRow]:
+    """A row for each pair."""
+    found = [next((m for m in pair.metrics if m.metric == metric), None) for pair in comparison.pairs]
+    alike = [each for each in found if each is not None]
     return [
-        Column(
-            "CANDIDATE", lambda p: cell(labels()[pair_at(p).candidate]), 10, grow=True, most=30, tail=True
-        ),
-        Column(
-            "BASELINE",
-            lambda p: cell(labels()[pair_at(p).baseline], "dim"),
-            10,
-            grow=True,
-            most=30,
-            tail=True,
-        ),
-        Column("VERDICT", verdict, 14),
-        Column(
-            "MEAN", lambda p: of(p, lambda m: cell(figures.score(m.candidate_mean))), 5, right=True, rank=3
-        ),
-        Column("DIFF", lambda p: of(p, lambda m: cell(figures.signed(m.difference))), 6, right=True),
-        Column("", drawn, DRAWN_IN_LIST, rank=1),
-        Column(
-            "INTERVAL", lambda p: of(p, lambda m: cell(ends(m.low, m.high), "dim")), 15, right=True, rank=4
-        ),
-        Column("P", lambda p: of(p, lambda m: cell(p_said(m.p_holm))), 7, right=True),
-        Column(
-            "PAIRS", lambda p: cell(figures.count(pair_at(p).pairing.pairs), "dim"), 7, right=True, rank=2
-        ),
-        Column("DIFFERS", lambda p: cell(_what(pair_at(p)), "dim"), 10, grow=True, most=60, rank=5),
+        PairRow(
+            place,
+            pair,
+            labels[pair.candidate],
+            labels[pair.baseline],
+            each,
+            _reach(alike, each) if each is not None else 0.0,
+        )
+        for place, (pair, each) in enumerate(zip(comparison.pairs, found, strict=True))
     ]
 
 
-def flip_columns(flip: Callable[[int], Flip], groups: bool = True) -> list[Column[int]]:
+def pair_columns(*, all_pairs: bool) -> list[Column[PairRow]]:
+    """The columns of the list of pairs; one baseline for all is named above it."""
+    baseline = Column[PairRow](
+        "BASELINE", lambda row: cell(row.baseline, "dim"), 10, grow=True, most=30, tail=True
+    )
+    return [
+        Column("CANDIDATE", lambda row: cell(row.candidate), 10, grow=True, most=30, tail=True),
+        *([baseline] if all_pairs else []),
+        Column("VERDICT", _verdict, 14),
+        Column("MEAN", _mean, 5, right=True, rank=2),
+        Column("DIFF", _difference, 6, right=True),
+        Column("", _drawn, DRAWN_IN_LIST, rank=1),
+        Column("INTERVAL", _ends, 14, rank=4),
+        Column("P", _p, 7, right=True),
+        Column(
+            "PAIRS", lambda row: cell(figures.count(row.pair.pairing.pairs), "dim"), 7, right=True, rank=3
+        ),
+        Column("DIFFERS", lambda row: cell(_what(row.pair), "dim"), 10, grow=True, most=60, rank=5),
+    ]
+
+
+def _verdict(row: PairRow) -> Cell:
+    verdict = row.pair.verdict if row.metric is None else row.metric.verdict
+    return cell(verdict.word, TONES.get(verdict.word, "plain"))
+
+
+def _mean(row: PairRow) -> Cell:
+    return cell(figures.score(None if row.metric is None else row.metric.candidate_mean))
+
+
+def _difference(row: PairRow) -> Cell:
+    return cell(figures.signed(None if row.metric is None else row.metric.difference))
+
+
+def _drawn(row: PairRow) -> Cell:
+    metric = row.metric
+    if metric is None:
+        return cell("")
+    before, within, after = figures.difference(
+        metric.difference, metric.low, metric.high, row.reach, DRAWN_IN_LIST
+    )
+    return ((before, "faint"), (within, TONES.get(metric.verdict.word, "plain")), (after, "faint"))
+
+
+def _ends(row: PairRow) -> Cell:
+    return cell(NONE if row.metric is None else ends(row.metric.low, row.metric.high), "dim")
+
+
+def _p(row: PairRow) -> Cell:
+    return cell(p_said(None if row.metric is None else row.metric.p_holm))
+
+
+def flip_columns(flip: Callable[[int], Flip]) -> list[Column[int]]:
     """The columns of the list of samples, whose rows are places of ``flip``."""
     return [
         Column("SAMPLE", lambda place: cell(flip(place).sample_id, "dim"), 14, grow=True, most=40, tail=True),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import NamedTuple
 
 from themis.compare.comparison import LEFT_OUT, ZERO, Comparison, PairComparison
@@ -13,9 +14,12 @@ from themis.compare.entry import Told, compare_runs
 from themis.compare.error_clusters import ErrorCluster, error_clusters
 from themis.compare.flips import BOTH_RIGHT, BOTH_WRONG, BROKEN, FIXED, Flips, TagFlips
 from themis.compare.guard import Unlike, config_diff
-from themis.compare.report import written
 from themis.compare.source import Source
+from themis.core.errors import RunError
 from themis.core.options import redacted
+from themis.runs import exit_codes
+from themis.runs.catalog import Store
+from themis_tui.beside import Beside
 from themis_tui.doors import Doors, wanted_stores
 
 SHOWS: dict[str, tuple[str, ...]] = {
@@ -27,8 +31,8 @@ SHOWS: dict[str, tuple[str, ...]] = {
     "all": (),
 }
 """What ``f`` goes through, and the kinds it shows; none are all."""
-MOST_FILES = 1_000
-"""Names that are tried for a file before it is given up."""
+LOOK_EVERY = 2_000
+"""Samples after which it is looked whether anybody still waits."""
 
 
 class Wanted(NamedTuple):
@@ -63,6 +67,8 @@ class Compared(NamedTuple):
     comparison: Comparison
     addresses: list[str]
     """Of the runs, in the order of the request."""
+    stores: list[str]
+    """Their names; an address has them without what is secret in them."""
 
 
 class Flipped(NamedTuple):
@@ -79,10 +85,12 @@ def compare(
 
     ``stores``: where runs are looked for that name none. What ``told`` raises ends it.
     """
-    found = []
+    found, names = [], []
     for number, run in enumerate(request.runs):
         told(f"opening {run.run_id}", number, len(request.runs))
-        found.append(_source(doors, stores, run))
+        store = _store(doors, stores, run)
+        names.append(store.name)
+        found.append(Source(f"{redacted(store.name)}:{run.run_id}", run.run_id, store.backend))
     comparison = compare_runs(
         found,
         baseline=found[request.baseline],
@@ -92,17 +100,15 @@ def compare(
         told=told,
         read=before.columns if before is not None else None,
     )
-    return Compared(request, comparison, [each.address for each in found])
+    return Compared(request, comparison, [each.address for each in found], names)
 
 
-def _source(doors: Doors, stores: Sequence[str], run: Wanted) -> Source:
+def _store(doors: Doors, stores: Sequence[str], run: Wanted) -> Store:
     if run.store is not None:
-        store = doors.open(run.store)
-    else:
-        from themis.runs.stores import only_store_with
+        return doors.open(run.store)
+    from themis.runs.stores import only_store_with
 
-        store = only_store_with(run.run_id, wanted_stores(stores), opener=doors.open)
-    return Source(f"{redacted(store.name)}:{run.run_id}", run.run_id, store.backend)
+    return only_store_with(run.run_id, wanted_stores(stores), opener=doors.open)
 
 
 def flipped(comparison: Comparison, pair: PairComparison, metric: str) -> Flipped:
@@ -111,13 +117,23 @@ def flipped(comparison: Comparison, pair: PairComparison, metric: str) -> Flippe
     return Flipped(flips, flips.by_tag())
 
 
-def places(flips: Flips, shown: str, tag: str | None, words: str) -> list[int]:
-    """The places of the samples of the kinds shown that carry a tag, if one is given, and hold all words."""
+def places(
+    flips: Flips, shown: str, tag: str | None, words: str, go_on: Callable[[], bool] = lambda: True
+) -> list[int]:
+    """The places of the samples of the kinds shown that carry a tag, if one is given, and hold all words.
+
+    What it is asked while it reads words: whether to ``go_on``; if not, what it has found is all.
+    """
     found: list[int] = flips.where(*SHOWS[shown], tag=tag).tolist()
     wanted = words.casefold().split()
-    if wanted:
-        found = [place for place in found if _holds(flips, place, wanted)]
-    return found
+    if not wanted:
+        return found
+    held: list[int] = []
+    for start in range(0, len(found), LOOK_EVERY):
+        if not go_on():
+            break
+        held += (place for place in found[start : start + LOOK_EVERY] if _holds(flips, place, wanted))
+    return held
 
 
 def _holds(flips: Flips, place: int, wanted: list[str]) -> bool:
@@ -138,29 +154,38 @@ def faults(comparison: Comparison) -> list[ErrorCluster]:
 
 def command(made: Compared) -> str:
     """The shell's command for the same."""
-    request, addresses = made.request, list(made.addresses)
-    first = addresses.pop(request.baseline)
-    said = ["themis", "compare", first, *addresses]
+    return shlex.join(["themis", *_arguments(made.request, made.addresses)])
+
+
+def export_arguments(made: Compared, path: str) -> list[str]:
+    """What ``themis`` is told to write the comparison to a new file, in the format of its ending.
+
+    Of two runs the samples that changed are in it.
+    """
+    addresses = [f"{store}:{run.run_id}" for store, run in zip(made.stores, made.request.runs, strict=True)]
+    flips = ["--flips"] if len(made.comparison.pairs) == 1 else []
+    return [*_arguments(made.request, addresses), *flips, "--output", path]
+
+
+def free_path(made: Compared, ending: str) -> str:
+    """A name of a file that is not there yet, in the folder where the app was started."""
+    stem = "compare-" + "-".join(run.run_id[:60] for run in made.request.runs[:2])
+    names = (f"{stem}{'' if number == 1 else f'-{number}'}.{ending}" for number in count(1))
+    return next(path for name in names if not os.path.lexists(path := os.path.abspath(name)))
+
+
+def export_ended(work: Beside, path: str) -> str:
+    """What is said of it. Raises :class:`RunError` with why it could not be written."""
+    if work.code in (exit_codes.DONE, exit_codes.CANNOT_TELL):
+        return f"Written to {path}"
+    raise RunError(work.problem or f"themis compare ended with {work.code}.")
+
+
+def _arguments(request: Request, addresses: Sequence[str]) -> list[str]:
+    others = list(addresses)
+    first = others.pop(request.baseline)
+    said = ["compare", first, *others]
     said += ["--all-pairs"] if request.all_pairs else []
     said += ["--errors", "zero"] if request.errors == ZERO else []
     said += ["--force"] if request.force else []
-    return shlex.join(said)
-
-
-def export(made: Compared, ending: str) -> str:
-    """Write the comparison to a new file here, in the format of that ending; its path.
-
-    Of two runs the samples that changed are in it. Raises ``OSError``.
-    """
-    comparison = made.comparison
-    text = written(comparison, ending, flips=len(comparison.pairs) == 1)
-    stem = "compare-" + "-".join(run.run_id[:60] for run in made.request.runs[:2])
-    for number in range(1, MOST_FILES):
-        path = os.path.abspath(f"{stem}{'' if number == 1 else f'-{number}'}.{ending}")
-        try:
-            with open(path, "x", encoding="utf-8") as file:
-                file.write(text)
-        except FileExistsError:
-            continue
-        return path
-    raise FileExistsError(f"There are {MOST_FILES} files named {stem} here already.")
+    return said

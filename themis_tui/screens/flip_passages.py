@@ -52,15 +52,24 @@ def stacked(found: Texts, names: tuple[str, str]) -> list[Passage]:
     for number, pair in enumerate(pairs):
         epoch = f" {DOT} epoch {number + 1}" if len(pairs) > 1 else ""
         made += _answers(pair, tuple(f"{name}{epoch}" for name in names))
-        both = [list(_scored(whole)) for whole in pair]
-        if [each.text for each in both[0]] == [each.text for each in both[1]]:
-            made += both[0]
-        else:
-            for name, passages in zip(names, both, strict=True):
-                made += [each._replace(heading=f"{each.heading} {DOT} {name}") for each in passages]
+        made += _scores_of_both(pair, names)
     first, second = _prompts(pairs[0])
     made += first if _texts(first) == _texts(second) else [*first, *second]
     return made
+
+
+def _scores_of_both(pair: Sequence[Whole | None], names: tuple[str, str]) -> Iterator[Passage]:
+    """Reference and scores; once, as far as both runs have the same."""
+    both = [list(_scored(whole)) for whole in pair]
+    if not all(both):
+        yield from (each for passages in both for each in passages)
+        return
+    for one, other in zip(*both, strict=True):
+        if one.text == other.text:
+            yield one
+        else:
+            for name, passage in zip(names, (one, other), strict=True):
+                yield passage._replace(heading=f"{passage.heading} {DOT} {name}")
 
 
 def _answers(pair: Sequence[Whole | None], headings: Sequence[str]) -> list[Passage]:
