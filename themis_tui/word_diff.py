@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 import re
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
@@ -9,6 +10,8 @@ from difflib import SequenceMatcher
 MOST_WORDS = 2_000
 """Words of each text, less what both begin and end with, that are compared one by one; more count
 as one change. The time grows with the square of them."""
+MOST_CHARACTERS = 200_000
+"""Of longer texts, all counts as one change from the first character on that is another."""
 
 Span = tuple[int, int]
 """From which character to before which."""
@@ -18,6 +21,9 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 
 def differing(one: str, other: str) -> tuple[list[Span], list[Span]]:
     """The stretches of each text that the other does not have there. Equal spacing is not asked for."""
+    if max(len(one), len(other)) > MOST_CHARACTERS:
+        alike = len(os.path.commonprefix([one, other]))
+        return [(alike, len(one))] * (alike < len(one)), [(alike, len(other))] * (alike < len(other))
     first, second = list(_WORD.finditer(one)), list(_WORD.finditer(other))
     begun = _alike(zip(first, second, strict=False))
     ended = _alike(zip(reversed(first[begun:]), reversed(second[begun:]), strict=False))

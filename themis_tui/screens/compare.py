@@ -123,6 +123,10 @@ class CompareScreen(ThemisScreen):
         self._tag: str | None = None
         self._moved = "looking"
         self._failure: str | None = None
+        self._busy = False
+        """Whether a comparison is being made."""
+        self._choosing = False
+        """Whether the samples to list are still being chosen."""
         self._beside: object = None
         self._beside_timer: Timer | None = None
 
@@ -194,7 +198,7 @@ class CompareScreen(ThemisScreen):
                 of = f" of {figures.count(total)}" if total else ""
                 self.post_message(ComparingMoved(f"{what}   {figures.count(done)}{of}"))
 
-        self._failure, self._moved = None, "looking"
+        self._failure, self._moved, self._busy = None, "looking", True
         self.ask("compare", lambda: compare(doors, stores, asked, told, before), self._compared)
         self._draw()
 
@@ -203,9 +207,6 @@ class CompareScreen(ThemisScreen):
         self.pairs_table.show(
             pair_rows(made, self.metric, self.labels) if made is not None and self.many else []
         )
-
-    def _comparing(self) -> bool:
-        return not self._group_free("compare")
 
     @on(ComparingMoved)
     def _got_further(self, event: ComparingMoved) -> None:
@@ -216,7 +217,7 @@ class CompareScreen(ThemisScreen):
 
     def _compared(self, made: Compared) -> None:
         first, before = self.made is None, self.pair
-        self.made, self.request, self._failure = made, made.request, None
+        self.made, self.request, self._failure, self._busy = made, made.request, None, False
         comparison = made.comparison
         same = [n for n, each in enumerate(comparison.pairs) if before and _runs(each) == _runs(before)]
         self._place = same[0] if same else 0
@@ -235,6 +236,7 @@ class CompareScreen(ThemisScreen):
     def failed(self, group: str, error: Exception) -> None:
         if isinstance(error, Left):
             return
+        self._busy = self._busy and group != "compare"
         if group == "compare" and self.made is None:
             self._failure = str(error) or type(error).__name__
             self._draw()
@@ -287,9 +289,11 @@ class CompareScreen(ThemisScreen):
                 worker = get_current_worker()
                 return flips, places(flips, show, tag, words, lambda: not worker.is_cancelled)
 
+            self._choosing = True
             self.ask("rows", work, self._have_rows)
 
     def _have_rows(self, found: tuple[Flips, list[int]]) -> None:
+        self._choosing = False
         if self.flipped is not None and self.flipped.flips is found[0]:
             self.table.show(found[1])
         self._draw()
@@ -404,7 +408,7 @@ class CompareScreen(ThemisScreen):
         self.query_one("#head", Steady).draw(spread(line(*left), right, self.size.width - 2))
 
     def _state(self) -> tuple[str, str]:
-        if self._comparing():
+        if self._busy:
             return self._moved, "$running"
         if self._failure is not None:
             return "not compared", "$bad"
@@ -504,7 +508,7 @@ class CompareScreen(ThemisScreen):
     def _no_flips(self) -> list[Content]:
         if self._metric_here() is None:
             return [line(("No metric was scored in both runs.", "$dim"))]
-        if self.flipped is None or not self._group_free("rows"):
+        if self.flipped is None or self._choosing:
             return [line(("Looking at the samples …", "$dim"))]
         if self.filter_bar.words or self._tag is not None:
             return [

@@ -29,7 +29,7 @@ from themis_tui.text import Part, cut, line, plain
 from themis_tui.widgets.columns import Cell, Column, cell
 from themis_tui.widgets.reader import wrapped
 
-LABEL = 9
+LABEL = 10
 """Cells of the word that says what a line is."""
 TONES = {BETTER: "running", WORSE: "bad", SAME: "plain", CANNOT_TELL: "accent", NOT_COMPARABLE: "bad"}
 KIND_TONES = {FIXED: "running", BROKEN: "bad", BOTH_RIGHT: "dim", BOTH_WRONG: "plain"}

@@ -154,7 +154,8 @@ def faults(comparison: Comparison) -> list[ErrorCluster]:
 
 def command(made: Compared) -> str:
     """The shell's command for the same."""
-    return shlex.join(["themis", *_arguments(made.request, made.addresses)])
+    addresses = _baseline_first(made.request, made.addresses)
+    return shlex.join(["themis", "compare", *addresses, *_options(made.request)])
 
 
 def export_arguments(made: Compared, path: str) -> list[str]:
@@ -164,7 +165,8 @@ def export_arguments(made: Compared, path: str) -> list[str]:
     """
     addresses = [f"{store}:{run.run_id}" for store, run in zip(made.stores, made.request.runs, strict=True)]
     flips = ["--flips"] if len(made.comparison.pairs) == 1 else []
-    return [*_arguments(made.request, addresses), *flips, "--output", path]
+    options = [*_options(made.request), *flips, f"--output={path}"]
+    return ["compare", *options, "--", *_baseline_first(made.request, addresses)]
 
 
 def free_path(made: Compared, ending: str) -> str:
@@ -181,11 +183,13 @@ def export_ended(work: Beside, path: str) -> str:
     raise RunError(work.problem or f"themis compare ended with {work.code}.")
 
 
-def _arguments(request: Request, addresses: Sequence[str]) -> list[str]:
+def _baseline_first(request: Request, addresses: Sequence[str]) -> list[str]:
     others = list(addresses)
-    first = others.pop(request.baseline)
-    said = ["compare", first, *others]
-    said += ["--all-pairs"] if request.all_pairs else []
-    said += ["--errors", "zero"] if request.errors == ZERO else []
+    return [others.pop(request.baseline), *others]
+
+
+def _options(request: Request) -> list[str]:
+    said = ["--all-pairs"] if request.all_pairs else []
+    said += ["--errors=zero"] if request.errors == ZERO else []
     said += ["--force"] if request.force else []
     return said
