@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os.path
 import re
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
@@ -22,7 +21,8 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 def differing(one: str, other: str) -> tuple[list[Span], list[Span]]:
     """The stretches of each text that the other does not have there. Equal spacing is not asked for."""
     if max(len(one), len(other)) > MOST_CHARACTERS:
-        alike = len(os.path.commonprefix([one, other]))
+        pairs = enumerate(zip(one, other, strict=False))
+        alike = next((n for n, (a, b) in pairs if a != b), min(len(one), len(other)))
         return [(alike, len(one))] * (alike < len(one)), [(alike, len(other))] * (alike < len(other))
     first, second = list(_WORD.finditer(one)), list(_WORD.finditer(other))
     begun = _alike(zip(first, second, strict=False))

@@ -24,7 +24,7 @@ from themis.runs.spec import RunSpec
 from themis_tui.app import ThemisApp
 from themis_tui.screens import new_run
 from themis_tui.screens.base import ThemisScreen
-from themis_tui.screens.compare import CompareScreen
+from themis_tui.screens.compare import FLIPS, CompareScreen
 from themis_tui.screens.dialogs import ConfirmDialog
 from themis_tui.screens.flip import FlipScreen
 from themis_tui.screens.help import HelpPage
@@ -149,6 +149,8 @@ async def _to(pilot: Any, until: Any, place: str) -> None:
         await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen) and pilot.app.screen.made)
         if place == "flip":
             await _press(pilot, ["enter"])
+            await until(pilot, lambda: pilot.app.screen.page == FLIPS)
+            await _press(pilot, ["f", "f", "f"])
             await until(pilot, lambda: pilot.app.screen.table.rows.shown)
             await _press(pilot, ["enter"])
             await until(pilot, lambda: isinstance(pilot.app.screen, FlipScreen))

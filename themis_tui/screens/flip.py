@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import getters
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -20,9 +21,12 @@ from themis_tui.glyphs import BACK, TO
 from themis_tui.screens.base import MOST_COPIED, WIDE, ThemisScreen
 from themis_tui.screens.compare_line import KIND_SIGNS, KIND_TONES
 from themis_tui.screens.flip_passages import Sides, sides, stacked
-from themis_tui.text import Part, line, spread, tell
+from themis_tui.text import Part, cut, line, plain, spread, tell
 from themis_tui.widgets.key_line import KeyLine
 from themis_tui.widgets.reader import Passage, Reader
+
+LEAST_ID, BESIDE_ID = 12, 60
+"""Cells that a sample's id has at least, and that are for what stands beside it."""
 
 Shown = tuple[Sides, list[Passage]]
 """Side by side, and one above the other."""
@@ -131,7 +135,10 @@ class FlipScreen(ThemisScreen):
     def _draw_head(self) -> None:
         flip = self.flip
         where = f"   {figures.count(self.number + 1)} of {figures.count(len(self._places))}"
-        left: list[Part] = [(f"{BACK} ", "$accent"), (flip.sample_id, "bold"), (where, "$dim")]
+        name = plain(flip.sample_id)
+        room = max(LEAST_ID, self.size.width - 2 - BESIDE_ID)
+        name = cut(name, room).rstrip() if cell_len(name) > room else name
+        left: list[Part] = [(f"{BACK} ", "$accent"), (name, "bold"), (where, "$dim")]
         tone = KIND_TONES[flip.kind]
         style = "$foreground" if tone == "plain" else f"${tone}"
         scores = f"   {self._flips.metric} {flip.baseline:.4g} {TO} {flip.candidate:.4g}"
