@@ -10,6 +10,7 @@ import pytest
 from tests.compare.stored import save_run
 from themis.backends import open_storage
 from themis.compare import entry
+from themis.compare import reading as reading_of
 from themis.core.errors import MissingExtra
 from themis_tui import main
 from themis_tui.screens.compare import CONFIG, ERRORS, FIGURES, FLIPS, PAIRS, TAGS, CompareScreen
@@ -261,7 +262,7 @@ async def test_what_is_missing_is_said_with_the_command(stored, opened, until, r
 
 async def test_it_can_be_left_at_once_while_runs_are_read(stored, opened, until, read, monkeypatch):
     reading, go_on, ended = threading.Event(), threading.Event(), threading.Event()
-    real = entry.read_columns
+    real = reading_of.read_columns
 
     def slow(records):
         reading.set()
@@ -271,7 +272,7 @@ async def test_it_can_be_left_at_once_while_runs_are_read(stored, opened, until,
         finally:
             ended.set()
 
-    monkeypatch.setattr(entry, "read_columns", slow)
+    monkeypatch.setattr(reading_of, "read_columns", slow)
     async with opened() as pilot:
         await listed(pilot, until, "plain", "cot-2")
         await pilot.press("c")
@@ -296,7 +297,7 @@ async def test_how_far_it_is_is_told(stored, opened, until, read, monkeypatch):
     async with opened() as pilot:
         await listed(pilot, until, "plain", "cot-2")
         await pilot.press("c")
-        await until(pilot, lambda: "comparing 0 of 1" in said(read, pilot))
+        await until(pilot, lambda: "reading local:cot-2 60" in said(read, pilot))
         assert "esc leaves at once." in said(read, pilot)
         go_on.set()
         await until(pilot, lambda: pilot.app.screen.made is not None)

@@ -65,10 +65,26 @@ def test_every_flip_as_csv(themis, two):
     assert rows[0]["kind"] == "fixed"
 
 
+def test_one_sample_side_by_side(themis, two):
+    ran = themis("compare", *two, "--sample", "s000")
+    assert ran.code == 0
+    assert "── prompt\nquestion 0\n" in ran.out
+    assert "── baseline, epoch 1: ExactMatch 0.000\nanswer 0\n" in ran.out
+    assert "── [-baseline-] {+candidate+}\nanswer 0\n" in ran.out
+    assert themis("compare", *two, "--sample", "s999").code == 2
+
+
 def test_hostile_runs_are_shown_and_not_obeyed(themis, hostile, two, assert_harmless):
-    for words in ([], ["--flips"], ["--format", "md"], ["--format", "html"], ["--format", "csv"]):
+    for words in (
+        [],
+        ["--flips"],
+        ["--format", "md"],
+        ["--format", "html"],
+        ["--format", "csv"],
+        ["--sample", hostile],
+    ):
         ran = themis("compare", "hostile", "plain", *words)
-        assert ran.code == 3  # nothing in common
+        assert ran.code == (0 if "--sample" in words else 3)  # nothing in common
         assert_harmless(ran.out + ran.err)
     assert_harmless(themis("gate", "hostile", "--baseline", "plain").out)
 

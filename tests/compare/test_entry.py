@@ -122,6 +122,14 @@ def test_errors_left_out_and_errors_as_zero_are_both_there(store):
     assert (side.metrics["ExactMatch"]["left out"].mean, side.metrics["ExactMatch"]["zero"].mean) == (1, 0.8)
 
 
+def test_a_verdict_that_errors_turn_around_says_so(store):
+    more = {"b": {"errors": [number for number in range(300) if number % 3]}}
+    comparison = both(store, [0, 1, 1] * 100, [1, 1, 1] * 100, more=more)
+    assert comparison.verdict.startswith("better: +")
+    assert comparison.verdict.endswith(" points with errors counted as zero")
+    assert "; but -" in comparison.verdict
+
+
 def test_an_answer_without_a_score_is_no_error(store):
     (metric,) = both(store, [1, None, 1, 0], [1, 1, None, 0]).pairs[0].metrics
     assert (metric.n, metric.unscored, metric.left_out, metric.other.n) == (2, 2, 0, 2)
@@ -207,6 +215,32 @@ def test_runs_that_share_no_sample(store):
     (metric,) = comparison.pairs[0].metrics
     assert (metric.n, metric.verdict.word) == (0, "cannot tell")
     assert "dataset" in comparison.pairs[0].guard.unknown
+
+
+def test_progress_is_told_and_may_end_it(store):
+    told = []
+    both(store, HALF * 6, BETTER * 6, progress=lambda address, count: told.append((address, count)))
+    assert told == [("a", 0), ("a", 1_000), ("a", 1_200), ("b", 0), ("b", 1_000), ("b", 1_200)]
+
+    def stop(address: str, count: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compare_runs([(store, "a"), (store, "b")], progress=stop)
+
+
+def test_what_was_read_is_not_read_again(store):
+    first = both(store, HALF, BETTER)
+    sources = list(first.sources.values())
+    told = []
+    again = compare_runs(
+        sources, errors="zero", known=first, progress=lambda address, count: told.append(address)
+    )
+    assert told == []
+    assert again.pairs[0].metrics[0].difference == first.pairs[0].metrics[0].difference
+    save_run(store, "c", HALF)
+    compare_runs([*sources, (store, "c")], known=first, progress=lambda address, count: told.append(address))
+    assert set(told) == {"c"}
 
 
 def test_what_cannot_be_meant_is_refused(store):

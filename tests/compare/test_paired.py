@@ -152,12 +152,16 @@ def test_a_sample_of_no_cluster_is_its_own_and_clusters_of_one_are_none():
 
 def test_equal_runs_are_equal_and_not_an_error():
     graded = compared([0.5, 0.25, 1.0], [0.5, 0.25, 1.0])
-    assert (graded.difference, graded.p, graded.low) == (0, 1.0, None)
-    binary = compared([0, 1, 1, 0], [0, 1, 1, 0])
-    assert (binary.difference, binary.p) == (0, 1.0)
-    assert binary.low < 0 < binary.high
-    clustered = compared([0, 1, 1, 0], [0, 1, 1, 0], np.array([0, 0, 1, 1]))
-    assert (clustered.difference, clustered.p, clustered.low) == (0, 1.0, None)
+    binary = compared([0, 1, 1], [0, 1, 1])
+    groups = np.array([0, 0, 1, 1, 2, 2])
+    clustered = compared([0, 1, 1, 0, 1, 0.5], [0, 1, 1, 0, 1, 0.5], groups)
+    for found in (graded, binary, clustered):
+        assert (found.difference, found.p, found.identical) == (0, 1.0, True)
+        # Three equal ones are no proof that all are.
+        assert (found.low, found.high) == pytest.approx((-0.392, 0.392), abs=1e-3)
+    beyond = compared([5.0, 7.0], [5.0, 7.0])
+    assert (beyond.p, beyond.low) == (1.0, None)
+    assert not compared([0.1, 0.2, 0.3], [0.2, 0.1, 0.3]).identical
 
 
 def test_all_pairs_differ_by_the_same():

@@ -9,16 +9,20 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from themis.cli import output
 from themis.cli.export import new_file
+from themis.cli.show import prompt_text
 from themis.compare import figures
 from themis.compare.baselines import baselines
 from themis.compare.comparison import Comparison, PairComparison
 from themis.compare.entry import compare_runs
-from themis.compare.flips import BROKEN, FIXED, Flips
+from themis.compare.error_clusters import error_clusters
+from themis.compare.flips import BROKEN, FIXED, Flips, texts
 from themis.compare.report import written
 from themis.compare.source import Source, sources
 from themis.compare.verdict import NOT_COMPARABLE
+from themis.compare.word_diff import marked, word_diff
+from themis.core.entities import GenerationRecord
 from themis.core.errors import UsageError
-from themis.core.safe_text import safe_line
+from themis.core.safe_text import safe_line, safe_text
 from themis.runs import exit_codes
 
 WIDTH = 80
@@ -39,6 +43,10 @@ def compare(given: argparse.Namespace) -> int:
         force=given.force,
         seed=given.seed,
     )
+    if given.sample is not None:
+        for text in sample_lines(comparison, given.sample):
+            output.say(text)
+        return exit_codes.DONE
     wanted = _format(given)
     if given.output != "-":
         text = written(comparison, wanted or "md", flips=given.flips)
@@ -110,6 +118,10 @@ def lines(comparison: Comparison, *, flips: bool = False) -> Iterator[str]:
     yield from table(figures.RUN_HEADER, rows, (26, 14, 9, 6, 7, 10, 7))
     for pair in comparison.pairs:
         yield from _pair_lines(comparison, pair, flips)
+    if flips and any(each.errors for each in comparison.runs):
+        yield ""
+        for kind, message, often in figures.error_rows(error_clusters(comparison)):
+            yield from wrapped("errors   ", f"{often}: {kind}: {message}")
     yield ""
     yield from wrapped("", figures.footing(comparison))
 
@@ -126,6 +138,7 @@ def _pair_lines(comparison: Comparison, pair: PairComparison, flips: bool) -> It
         yield from wrapped("differs  ", f"{what}: {one} → {other}")
     if not differing:
         yield "differs  in nothing that was asked"
+    yield from wrapped("same     ", figures.same_line(pair) or "nothing")
     if pair.guard.unknown:
         yield from wrapped("unknown  ", ", ".join(pair.guard.unknown))
     yield from wrapped("paired   ", figures.pairing_line(pair))
@@ -155,6 +168,41 @@ def _flip_lines(flips: Flips, listed: bool) -> Iterator[str]:
         more = flips.counts[kind] - MOST_FLIPS
         if more > 0:
             yield f"  {kind:<7} … and {more:,} more; --format csv --flips has all"
+
+
+def sample_lines(comparison: Comparison, sample_id: str) -> Iterator[str]:
+    """One sample as the runs of each pair answered it, with what differs between the answers.
+
+    Raises :class:`UsageError` if no run has it.
+    """
+    if not any(sample_id in each.places for each in comparison.columns.values()):
+        raise UsageError(f"No run has a sample {sample_id!r:.100}. --flips lists what changed.")
+    for pair in comparison.pairs:
+        found = texts(comparison, pair, sample_id)
+        yield from wrapped("", f"{pair.candidate} against {pair.baseline} (baseline)")
+        first = next((whole for side in (found.baseline, found.candidate) for whole in side), None)
+        if first is not None:
+            yield f"\n── prompt\n{safe_text(prompt_text(first[0].prompt))}"
+        reference = first[1].reference if first is not None and first[1] is not None else None
+        if reference is not None:
+            said = reference if isinstance(reference, str) else output.to_json(reference)
+            yield f"\n── reference\n{safe_text(said)}"
+        for name, side in (("baseline", found.baseline), ("candidate", found.candidate)):
+            for generation, evaluation in side:
+                scores = evaluation.scores if evaluation is not None else {}
+                scored = ", ".join(f"{metric} {output.number(score)}" for metric, score in scores.items())
+                yield f"\n── {name}, epoch {generation.epoch}: {output.cut(scored, 200) or 'no scores'}"
+                yield safe_text(_answer(generation))
+        if found.baseline and found.candidate:
+            pieces = word_diff(_answer(found.baseline[0][0]), _answer(found.candidate[0][0]))
+            yield f"\n── [-baseline-] {{+candidate+}}\n{safe_text(marked(pieces))}"
+
+
+def _answer(generation: GenerationRecord) -> str:
+    error = generation.error
+    if error is not None:
+        return f"{error.get('kind')}: {error.get('message')}"
+    return generation.response or ""
 
 
 def wrapped(head: str, text: str, *, indent: int | None = None) -> list[str]:

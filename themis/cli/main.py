@@ -140,6 +140,8 @@ def make_parser() -> argparse.ArgumentParser:
     _command(commands, "compare", _compare, what, "compare:compare")
     what = "whether a run is surely no worse than a baseline, for scripts"
     _command(commands, "gate", _gate, what, "gate:gate_run")
+    what = "bring logs of Inspect AI and results of lm-eval into a store"
+    _command(commands, "import", _import, what, "import_runs:import_runs")
     what = "where records can live and how work can be spread"
     _command(commands, "backends", _backends, what, "backends:list_backends")
     _command(commands, "profiles", _profiles, "named storages, executors and endpoints of models")
@@ -198,7 +200,8 @@ def _compare(parser: _Parser) -> None:
     option("--baseline", metavar="RUN", help="what the others are compared with")
     option("--all-pairs", action="store_true", help="compare each with each")
     _add_comparing(parser, errors="left-out")
-    option("--flips", action="store_true", help="list the samples that were fixed and broken")
+    option("--flips", action="store_true", help="list what was fixed and broken, and which errors there were")
+    option("--sample", metavar="ID", help="one sample whole, as each run answered it, with what differs")
     option("--format", choices=("md", "html", "csv", "json"), help="a document instead of lines")
     option(
         "-o", "--output", metavar="FILE", default="-", help="a file; by its ending if there is no --format"
@@ -218,6 +221,13 @@ def _gate(parser: _Parser) -> None:
     what = "remember this run for its benchmark, if it passes or there is none yet"
     option("--make-baseline", action="store_true", help=what)
     _add_common(parser)
+
+
+def _import(parser: _Parser) -> None:
+    what = "a .eval or .json log of Inspect AI, or results_….json of lm-eval --log_samples"
+    parser.add_argument("file", nargs="+", metavar="FILE", help=what)
+    parser.add_argument("--storage", metavar="NAME", help="where to: a name, path or URI")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_comparing(parser: _Parser, *, errors: str) -> None:

@@ -36,7 +36,17 @@ def baselines() -> dict[str, str]:
 
 
 def remember(benchmark: str, address: str) -> None:
-    """Make a run the baseline of a benchmark from now on. Raises ``OSError``."""
+    """Make a run the baseline of a benchmark from now on, wherever it is asked for.
+
+    Raises :class:`UsageError` for an address that cannot be written down, ``OSError``.
+    """
+    store, _, run_id = address.rpartition(":")
+    if "***" in store:
+        raise UsageError(
+            f"{address} holds a password, which is not remembered. Make the store a profile and name that."
+        )
+    if store.startswith((".", "~")):  # it depends on where it is asked for
+        address = f"{Path(store).expanduser().absolute()}:{run_id}"
     path = baselines_path()
     make_private(path.parent)
     text = json.dumps({**baselines(), benchmark: address}, indent=2, sort_keys=True) + "\n"

@@ -49,8 +49,8 @@ def clustered(values: Floats, clusters: Ints, confidence: float) -> Clustered:
 
     The squared standard error is (G-1)/G times the sum over clusters of (mean without the cluster - mean)²:
     the jackknife that leaves out one cluster at a time (MacKinnon, Nielsen and Webb 2023, J. Applied
-    Econometrics 38:671). With clusters of one size it is √(G/(G-1)) times the formula of Miller (2024, arXiv 2411.00640,
-    section 2.2); with few and unequal ones that formula raises too many false alarms, and this does not.
+    Econometrics 38:671). With clusters of one size it is √(G/(G-1)) times the formula of Miller (2024, arXiv
+    2411.00640, section 2.2); with few and unequal ones that formula raises too many false alarms.
     """
     np = needed("numpy")
     groups, n = int(clusters.max()) + 1, len(values)

@@ -34,7 +34,7 @@ class Scores:
     """Mean over the epochs that were scored."""
     as_zero: Floats
     """The same, an epoch that ended in an error counting zero."""
-    versions: list[str]
+    versions: list[str] = field(default_factory=list)
     """The versions by which it was scored; more than one means that a rescoring was left half done."""
 
 
@@ -47,6 +47,8 @@ class Columns:
     """Sample id to its place in the arrays."""
     hashes: Ints = field(init=False)
     """Of the sample's input and reference, good in this process only; 0 is unknown."""
+    hashed_by: str = ""
+    """The tool that made the hashes, of an imported run: those of two tools say nothing of each other."""
     groups: Ints = field(init=False)
     """Number of the cluster in ``group_names``; -1 is none."""
     group_names: list[str] = field(default_factory=list)
@@ -94,6 +96,8 @@ def read_columns(records: Iterable[EvaluationRecord]) -> Columns:
         place = places.setdefault(sample, len(ids))
         if place == len(ids):
             ids.append(sample)
+            if len(ids) == 1 and isinstance(record.sample_hash, str):
+                columns.hashed_by = record.sample_hash.rpartition(":")[0]
             hashes.append(0 if record.sample_hash is None else hash(record.sample_hash) or 1)
             groups.append(_numbered(group_numbers, record.group))
             tags.append(tag_numbers.setdefault(_tags(record.tags), len(tag_numbers)))
@@ -119,26 +123,27 @@ def read_columns(records: Iterable[EvaluationRecord]) -> Columns:
     columns.hashes, columns.groups, columns.tags = (_ints(np, each) for each in (hashes, groups, tags))
     columns.group_names, columns.tag_sets = list(group_numbers), list(tag_numbers)
     columns.error_kinds = dict(kinds.most_common())
-    rows = _ints(np, row_places)
-    errors = np.frombuffer(failed, dtype=np.uint8) if failed else np.zeros(0, dtype=np.uint8)
-    size = len(ids)
-    columns.epochs = np.bincount(rows, minlength=size)
-    columns.errors = np.bincount(rows, weights=errors, minlength=size).astype(np.int64)
+    rows, errors = _ints(np, row_places), np.array(failed, dtype=np.int64)
+    columns.epochs = np.bincount(rows, minlength=len(ids))
+    columns.errors = np.bincount(rows[errors == 1], minlength=len(ids))
     for name, column in raw.items():
         column.extend([_NAN] * (len(rows) - len(column)))
-        scores = _finite(np, column)
-        answered = np.where(errors == 1, np.nan, scores)
-        columns.scores[name] = Scores(
-            _means(np, rows, answered, size),
-            _means(np, rows, np.where(errors == 1, 0.0, scores), size),
-            sorted({str(v) for each in versions for metric, v in each if metric == name}),
+        columns.scores[name] = _scores(np, rows, _finite(np, column), errors, len(ids))
+        columns.scores[name].versions += sorted(
+            {v for each in versions for metric, v in each if metric == name}
         )
     for name, column in spent.items():
         values = _finite(np, column)
         known = ~np.isnan(values)
-        columns.resources[name] = _means(np, rows, values, size)
+        columns.resources[name] = _means(np, rows, values, len(ids))
         columns.totals[name] = float(values[known].sum()) if known.any() else None
     return columns
+
+
+def _scores(np: Any, rows: Ints, scores: Floats, errors: Ints, size: int) -> Scores:
+    answered = np.where(errors == 1, np.nan, scores)
+    as_zero = np.where(errors == 1, 0.0, scores)
+    return Scores(_means(np, rows, answered, size), _means(np, rows, as_zero, size))
 
 
 def _means(np: Any, rows: Ints, values: Floats, size: int) -> Floats:

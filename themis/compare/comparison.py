@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from themis.compare.columns import Columns
-from themis.compare.guard import Guard
+from themis.compare.guard import Guard, Unlike
 from themis.compare.pairing import Pairing, Pairs
 from themis.compare.single import Single
 from themis.compare.source import Source
@@ -131,6 +131,8 @@ class PairComparison:
     pairing: Pairing
     metrics: list[MetricComparison]
     resources: list[Resource]
+    config: list[Unlike]
+    """Every field of what was asked and of where it ran that differs, by its dotted path."""
     pairs: Pairs = field(repr=False, compare=False)
     """The places of the pairs in the columns; not part of the JSON."""
 

@@ -5,14 +5,17 @@ Names in them are a store's; whoever prints them makes them harmless.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from themis.compare.comparison import Comparison, MetricComparison, PairComparison, Resource, RunSide, Treated
+from themis.compare.error_clusters import ErrorCluster
 from themis.compare.verdict import amount, p_value, rounded
 
 UNKNOWN = "–"
 METRIC_HEADER = ("METRIC", "BASELINE", "CANDIDATE", "DIFFERENCE", "INTERVAL", "P (HOLM)", "N")
+MOST_FAULTS = 20
+"""Kinds of error that a document lists."""
 MOST_VALUE = 120
 """Characters of a configuration's value."""
 
@@ -56,6 +59,8 @@ def power_line(metric: MetricComparison) -> str:
         said.append(f"interval by {metric.interval}")
     if metric.effect is not None:
         said.append(f"{metric.effect_name} {metric.effect:.2f}")
+    if metric.correlation is not None:
+        said.append(f"correlation {metric.correlation:.2f}")
     if metric.groups is not None:
         said.append(f"{metric.groups:,} groups")
     if metric.detectable is not None:
@@ -71,6 +76,23 @@ def differing(pair: PairComparison) -> Iterator[tuple[str, str, str]]:
     for unlike in pair.guard.differs:
         mark = " (blocks)" if unlike.metric is not None else ""
         yield f"{unlike.what}{mark}", value(unlike.baseline), value(unlike.candidate)
+
+
+def same_line(pair: PairComparison) -> str:
+    """What the runs have in common; of metrics, those that have all of it."""
+    same = pair.guard.same
+    facts = [each for each in same if " of " not in each]
+    metrics = [each.metric for each in pair.metrics if each.metric not in pair.guard.blocked]
+    alike = [name for name in metrics if f"version of {name}" in same]
+    return ", ".join(facts + ([f"rules of {', '.join(alike)}"] if alike else []))
+
+
+def error_rows(clusters: Sequence[ErrorCluster]) -> list[tuple[str, ...]]:
+    """The faults that errors come down to: kind, message, and how often in which run."""
+    return [
+        (each.kind, each.message, ", ".join(f"{count:,} in {run}" for run, count in each.counts.items()))
+        for each in clusters[:MOST_FAULTS]
+    ]
 
 
 def pairing_line(pair: PairComparison) -> str:

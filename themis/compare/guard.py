@@ -129,7 +129,7 @@ def config_diff(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> li
     for part in ("asked", "where"):
         first, second = dict(_flat(_part(baseline, part), part)), dict(_flat(_part(candidate, part), part))
         differing += [
-            Unlike(path, first.get(path), second.get(path))
+            Unlike(path, _short(first.get(path)), _short(second.get(path)))
             for path in dict.fromkeys([*first, *second])
             if first.get(path) != second.get(path)
         ]

@@ -51,6 +51,8 @@ class Paired:
     broken: int | None = None
     groups: int | None = None
     """Clusters, where samples belong to some."""
+    identical: bool = False
+    """Whether no pair differs."""
     effect: float | None = None
     effect_name: str | None = None
     """``odds ratio`` (fixed to broken) for 0/1 scores; else ``Cohen's dz``, mean over spread of differences.
@@ -101,6 +103,7 @@ def paired_difference(
         "effect": effect,
         "effect_name": effect_name,
         "correlation": _correlation(np, baseline, candidate),
+        "identical": not differences.any(),
     }
     clusters = clusters_in(groups)
     if clusters is not None:
@@ -109,14 +112,18 @@ def paired_difference(
         if by_group.stderr is not None:
             interval = (by_group.low, by_group.high, by_group.method, by_group.stderr)
             return Paired(**common, **_named(interval), p=by_group.p, test="clustered t")
-        return Paired(**common, p=None if differences.any() else 1.0)
+        if not common["identical"]:
+            return Paired(**common)
+        return Paired(**common, **_unchanged(baseline, by_group.groups, confidence), p=1.0)
     if fixed is not None and broken is not None:
         found = agresti_min(fixed, broken, n, confidence)
         return Paired(**common, **_named(found), p=mcnemar_exact(fixed, broken), test="exact McNemar")
     if n < 2:
         return Paired(**common)
+    if common["identical"]:
+        return Paired(**common, **_unchanged(baseline, n, confidence), p=1.0, test="sign")
     if np.ptp(differences) < _NOISE:
-        return Paired(**common, p=_sign_p(difference, n), test="sign")
+        return Paired(**common, p=_sign_p(n), test="sign")
     bootstrapped = FEWEST_BOOTSTRAPPED <= n <= MOST_BOOTSTRAPPED
     graded = _bootstrap(np, differences, confidence, seed, resamples) if bootstrapped else None
     p = float(needed("scipy.stats").ttest_1samp(differences, 0.0).pvalue)
@@ -213,9 +220,18 @@ def _bootstrap(
     return _Interval(low, high, "BCa bootstrap", float(differences.std(ddof=1)) / math.sqrt(n))
 
 
-def _sign_p(difference: float, n: int) -> float:
+def _unchanged(scores: Floats, units: int, confidence: float) -> dict[str, Any]:
+    """Where no pair differs: of scores from 0 to 1, how much may be hidden, as if they were 0/1.
+
+    So many equal pairs are no proof that all are; the fewer, the less.
+    """
+    bounded = scores.min() >= 0 and scores.max() <= 1
+    return _named(agresti_min(0, 0, units, confidence)) if bounded and units > 1 else {}
+
+
+def _sign_p(n: int) -> float:
     """Where all pairs differ by the same: the sign test, two-sided."""
-    return min(1.0, 2.0 * 0.5**n) if difference else 1.0
+    return min(1.0, 2.0 * 0.5**n)
 
 
 def _effect(

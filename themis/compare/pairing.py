@@ -54,7 +54,7 @@ def paired(baseline: Columns, candidate: Columns) -> Pairs:
     ours = np.flatnonzero(partner >= 0)
     theirs = partner[ours]
     first, second = baseline.hashes[ours], candidate.hashes[theirs]
-    known = (first != 0) & (second != 0)
+    known = (first != 0) & (second != 0) & (baseline.hashed_by == candidate.hashed_by)
     differ = known & (first != second)
     keep = ~differ
     return Pairs(

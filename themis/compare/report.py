@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from themis.compare.comparison import Comparison
+from themis.compare.error_clusters import error_clusters
 from themis.compare.flips import Flips
 from themis.compare.report_csv import as_csv
 from themis.compare.report_html import as_html
@@ -16,8 +17,11 @@ from themis.core.errors import UsageError
 
 
 def as_object(comparison: Comparison, *, flips: bool = False) -> dict[str, Any]:
-    """The comparison as JSON values, with the counts of flips; with ``flips``, every sample too."""
+    """The comparison as JSON values, with the counts of flips; with ``flips``, every sample and what errors
+    come down to, too."""
     made = comparison.to_dict()
+    if flips:
+        made["error_clusters"] = [asdict(each) for each in error_clusters(comparison)]
     for pair, said in zip(comparison.pairs, made["pairs"], strict=True):
         each = [Flips(comparison, pair, metric.metric) for metric in pair.metrics]
         said["flips"] = [asdict(one.summary()) for one in each]

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from themis.compare import figures
 from themis.compare.comparison import Comparison, MetricComparison, PairComparison
+from themis.compare.error_clusters import error_clusters
 from themis.compare.flips import BROKEN, FIXED, Flips
 from themis.core.safe_text import safe_line
 
@@ -57,6 +58,9 @@ def _body(comparison: Comparison, flips: bool) -> Iterator[str]:
     yield from table(figures.RUN_HEADER, (figures.run_row(each) for each in comparison.runs))
     for pair in comparison.pairs:
         yield from _pair(comparison, pair, flips)
+    if flips and any(each.errors for each in comparison.runs):
+        yield "<h2>Errors</h2>"
+        yield from table(("KIND", "MESSAGE", "HOW OFTEN"), figures.error_rows(error_clusters(comparison)))
     yield "<h2>Each run by itself</h2>"
     yield from table(("RUN", "METRIC", "MEAN", "INTERVAL", "BY", "N"), figures.mean_rows(comparison))
     yield f'<p class="note">{text(figures.footing(comparison))}.</p>'
@@ -69,8 +73,7 @@ def _pair(comparison: Comparison, pair: PairComparison, flips: bool) -> Iterator
     differing = list(figures.differing(pair))
     if differing:
         yield from table(("DIFFERS", "BASELINE", "CANDIDATE"), differing)
-    if pair.guard.same:
-        yield f'<p class="note">The same: {text(", ".join(pair.guard.same))}.</p>'
+    yield f'<p class="note">The same: {text(figures.same_line(pair)) or "nothing"}.</p>'
     if pair.guard.unknown:
         yield f'<p class="note">Not known of both: {text(", ".join(pair.guard.unknown))}.</p>'
     yield f"<p>{text(figures.pairing_line(pair))}.</p>"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from themis.compare import figures
 from themis.compare.comparison import Comparison, PairComparison
+from themis.compare.error_clusters import error_clusters
 from themis.compare.flips import BROKEN, FIXED, Flips
 from themis.core.safe_text import safe_line
 
@@ -31,6 +32,11 @@ def _lines(comparison: Comparison, flips: bool) -> Iterator[str]:
     yield from table(figures.RUN_HEADER, (figures.run_row(each) for each in comparison.runs))
     for pair in comparison.pairs:
         yield from _pair(comparison, pair, flips)
+    if flips and any(each.errors for each in comparison.runs):
+        yield ""
+        yield "## Errors"
+        yield ""
+        yield from table(("KIND", "MESSAGE", "HOW OFTEN"), figures.error_rows(error_clusters(comparison)))
     yield ""
     yield f"*{prose(figures.footing(comparison))}.*"
 
@@ -45,8 +51,7 @@ def _pair(comparison: Comparison, pair: PairComparison, flips: bool) -> Iterator
     if differing:
         yield from table(("DIFFERS", "BASELINE", "CANDIDATE"), differing)
         yield ""
-    if pair.guard.same:
-        yield f"The same: {', '.join(code(each) for each in pair.guard.same)}."
+    yield f"The same: {prose(figures.same_line(pair)) or 'nothing'}."
     if pair.guard.unknown:
         yield f"Not known of both: {', '.join(code(each) for each in pair.guard.unknown)}."
     yield f"{prose(figures.pairing_line(pair))}."

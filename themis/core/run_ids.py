@@ -33,9 +33,10 @@ def make_run_id(benchmark: str, model: str, *, now: float | None = None) -> str:
     """A new id ``YYYYMMDD-HHMMSS-<benchmark>-<model>-<4 random>`` in UTC, at most 80 characters."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
     chance = "".join(_LETTERS[byte % len(_LETTERS)] for byte in os.urandom(4))
-    return f"{stamp}-{_slug(benchmark, 24)}-{_slug(model, 30)}-{chance}"
+    return f"{stamp}-{slug(benchmark, 24)}-{slug(model, 30)}-{chance}"
 
 
-def _slug(name: str, length: int) -> str:
+def slug(name: str, length: int) -> str:
+    """``name`` as a part of a run id, at most ``length`` characters of its last part."""
     words = re.sub(r"[^A-Za-z0-9._]+", "-", name.rsplit("/", 1)[-1]).strip("-._")
     return words[:length].strip("-._") or "x"

@@ -53,7 +53,6 @@ from themis_tui.screens.comparing import (
     flipped,
     free_path,
     places,
-    settings,
 )
 from themis_tui.screens.flip_passages import stacked
 from themis_tui.screens.run_line import short_id
@@ -190,13 +189,12 @@ class CompareScreen(ThemisScreen):
         doors, stores, before = self.doors, self._stores, None if again else self.comparison
         last = [0.0]
 
-        def told(what: str, done: int, total: int | None) -> None:
+        def told(what: str, done: int) -> None:
             if get_current_worker().is_cancelled:
                 raise Left
             if (now := time.monotonic()) - last[0] > MOVED_EVERY_S:
                 last[0] = now
-                of = f" of {figures.count(total)}" if total else ""
-                self.post_message(ComparingMoved(f"{what}   {figures.count(done)}{of}"))
+                self.post_message(ComparingMoved(f"{what}   {figures.count(done)}"))
 
         self._failure, self._moved, self._busy = None, "looking", True
         self.ask("compare", lambda: compare(doors, stores, asked, told, before), self._compared)
@@ -365,7 +363,8 @@ class CompareScreen(ThemisScreen):
         if self.page == FIGURES:
             self.page_reader.show(figures_page(comparison, pair, labels))
         elif self.page == CONFIG:
-            work = lambda: list(config_page(settings(comparison, pair), pair.guard.same))  # noqa: E731
+            # Words are compared for it.
+            work = lambda: list(config_page(pair.config, pair.guard.same))  # noqa: E731
             self.ask("page", work, self._have_page(CONFIG))
         else:
             self.ask(

@@ -10,10 +10,9 @@ from itertools import count
 from typing import NamedTuple
 
 from themis.compare.comparison import LEFT_OUT, ZERO, Comparison, PairComparison
-from themis.compare.entry import Told, compare_runs
+from themis.compare.entry import compare_runs
 from themis.compare.error_clusters import ErrorCluster, error_clusters
 from themis.compare.flips import BOTH_RIGHT, BOTH_WRONG, BROKEN, FIXED, Flips, TagFlips
-from themis.compare.guard import Unlike, config_diff
 from themis.compare.source import Source
 from themis.core.errors import RunError
 from themis.core.options import redacted
@@ -33,6 +32,10 @@ SHOWS: dict[str, tuple[str, ...]] = {
 """What ``f`` goes through, and the kinds it shows; none are all."""
 LOOK_EVERY = 2_000
 """Samples after which it is looked whether anybody still waits."""
+
+
+Told = Callable[[str, int], None]
+"""What is being done, and how far it is."""
 
 
 class Wanted(NamedTuple):
@@ -87,7 +90,7 @@ def compare(
     """
     found, names = [], []
     for number, run in enumerate(request.runs):
-        told(f"opening {run.run_id}", number, len(request.runs))
+        told(f"opening {run.run_id}", number)
         store = _store(doors, stores, run)
         names.append(store.name)
         found.append(Source(f"{redacted(store.name)}:{run.run_id}", run.run_id, store.backend))
@@ -97,8 +100,8 @@ def compare(
         all_pairs=request.all_pairs,
         errors=request.errors,
         force=request.force,
-        told=told,
-        read=before.columns if before is not None else None,
+        known=before,
+        progress=lambda address, count: told(f"reading {address}", count),
     )
     return Compared(request, comparison, [each.address for each in found], names)
 
@@ -140,11 +143,6 @@ def _holds(flips: Flips, place: int, wanted: list[str]) -> bool:
     flip = flips.at(place)
     text = "\n".join((flip.sample_id, *flip.tags)).casefold()
     return all(word in text for word in wanted)
-
-
-def settings(comparison: Comparison, pair: PairComparison) -> list[Unlike]:
-    """Every setting in which the runs of a pair differ."""
-    return config_diff(*(comparison.sources[each].metadata() for each in (pair.baseline, pair.candidate)))
 
 
 def faults(comparison: Comparison) -> list[ErrorCluster]:

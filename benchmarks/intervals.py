@@ -1,6 +1,6 @@
 """Whether the intervals and tests of ``themis compare`` keep what they promise, by simulation.
 
-    python benchmarks/statistics.py [--datasets 10000] [--bootstrapped 1000] [--resamples 1000] [--seed 1]
+    python benchmarks/intervals.py [--datasets 10000] [--bootstrapped 1000] [--resamples 1000] [--seed 1]
 
 Worlds whose true difference is known are sampled again and again, and the functions that comparisons use
 are asked for their 95 % intervals: how many hold the truth? The share of right answers is drawn anew for each
