@@ -17,6 +17,7 @@ from themis_tui.screens.compare import CONFIG, ERRORS, FIGURES, FLIPS, PAIRS, TA
 from themis_tui.screens.compare_menus import BaselineMenu, ExportMenu, OtherMenu
 from themis_tui.screens.comparing import Request, Wanted, command, places
 from themis_tui.screens.flip import FlipScreen
+from themis_tui.screens.run import RunScreen
 from themis_tui.screens.runs import RunsScreen
 
 COUNT = 60
@@ -345,3 +346,16 @@ def test_a_filter_that_nobody_waits_for_ends():
 def test_the_other_treatment_of_errors():
     request = Request((Wanted("local", "a"), Wanted("local", "b")))
     assert request.other_errors == "zero"
+
+
+async def test_a_run_is_compared_from_its_own_screen(stored, opened, until, read):
+    async with opened() as pilot:
+        await listed(pilot, until)
+        assert pilot.app.screen.table.go_to_key("local:cot-2")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen) and pilot.app.screen.view)
+        await pilot.press("c")
+        await until(pilot, lambda: isinstance(pilot.app.screen, OtherMenu))
+        await pilot.press("j", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen) and pilot.app.screen.made)
+        assert pilot.app.screen.made.addresses == ["local:plain", "local:cot-2"]
