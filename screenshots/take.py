@@ -38,6 +38,10 @@ RUNS: tuple[tuple[str, str, float, dict[str, Any]], ...] = (
 )
 
 
+COMPARED = ("cot-1", "cot-2", "few-shot-4", "nightly-0521")
+"""The first two with each other, then each with each."""
+
+
 def make_world(root: Path) -> None:
     """Evaluate the demo a few times, then give the runs their places in time."""
     os.environ.update(
@@ -113,6 +117,12 @@ def _steady_records(store: Any, run_id: str) -> None:
         record.attempt += 1
         steady.append(record)
     store.save_generation_records(run_id, steady)
+    if run_id in COMPARED[:2]:
+        evaluated = list(store.iter_evaluation_records(run_id))
+        for number, record in enumerate(evaluated):
+            record.latency_s = 0.3 + number * 37 % (90 + 40 * COMPARED.index(run_id)) / 100
+            record.attempt += 1
+        store.save_evaluation_records(run_id, evaluated)
 
 
 PROFILES = """\
@@ -207,6 +217,24 @@ async def take_profiles(pilot: Any, folder: Path) -> None:
     await _picture(pilot, folder / "profile_form.svg")
 
 
+async def take_comparisons(pilot: Any, folder: Path) -> None:
+    """Two runs with a verdict, and four, each with each."""
+    from themis_tui.screens.compare import CompareScreen
+
+    app, runs = pilot.app, pilot.app.screen
+    for marked, name in ((COMPARED[:2], "compare"), (COMPARED[2:], "compare_many")):
+        for run_id in marked:
+            runs.table.go_to_key(f"local:{run_id}")
+            await pilot.press("space")
+        await pilot.press("c")
+        await _until(pilot, lambda: isinstance(app.screen, CompareScreen) and app.screen.table.rows.shown)
+        if app.screen.many:
+            await pilot.press("p")
+            await _until(pilot, lambda: len(app.screen.pairs_table.rows.shown) == 6)
+        await _picture(pilot, folder / f"{name}.svg")
+        await pilot.press("escape")
+
+
 async def take(folder: Path, size: tuple[int, int], theme: str) -> None:
     """One picture of each screen."""
     from themis_tui.app import ThemisApp
@@ -227,7 +255,9 @@ async def take(folder: Path, size: tuple[int, int], theme: str) -> None:
         await pilot.press("enter")
         await _until(pilot, lambda: isinstance(app.screen, SampleScreen) and app.screen.reader.plain_text)
         await _picture(pilot, folder / "sample.svg")
-        await pilot.press("escape", "escape", "plus")
+        await pilot.press("escape", "escape")
+        await take_comparisons(pilot, folder)
+        await pilot.press("ctrl+backslash", "g", "plus")
         await _until(pilot, lambda: isinstance(app.screen, NewRunScreen) and app.screen.checked)
         await pilot.press("tab", "tab", *"{question} Think first.", "tab", "tab", "tab", *"50")
         await _until(pilot, lambda: app.screen.checked.spec.limit == 50 and app.screen.checked.preview)

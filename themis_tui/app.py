@@ -71,6 +71,7 @@ class ThemisApp(App[None]):
         stores: Sequence[str] = (),
         run_id: str | None = None,
         draft: Draft | None = None,
+        compared: Sequence[str] = (),
         first_look: FirstLook | None = None,
         doors: Doors | None = None,
         theme: str | None = None,
@@ -80,7 +81,8 @@ class ThemisApp(App[None]):
 
         ``stores``: whose runs are listed; if not given, those of ``storage``, else of all there are.
         ``run_id``: open this run first, in ``storage`` or else in the one store that has it.
-        ``draft``: open the form first, filled in.
+        ``draft``: open the form first, filled in. ``compared``: compare these runs first, ids or
+        ``STORE:ID``; the first is the baseline.
         """
         super().__init__()
         self.storage = storage
@@ -99,6 +101,7 @@ class ThemisApp(App[None]):
         self._held: list[Key | Paste] = []
         self._first_run = run_id
         self._first_draft = draft
+        self._first_compared = compared
         for each in OURS:
             self.register_theme(each)
         asked = theme or os.environ.get("TEXTUAL_THEME")
@@ -123,6 +126,18 @@ class ThemisApp(App[None]):
             from themis_tui.screens.new_run import NewRunScreen
 
             self.push_screen(NewRunScreen(self._first_draft))
+
+        if self._first_compared:
+            self._compare_first(self._first_compared)
+
+    def _compare_first(self, runs: Sequence[str]) -> None:
+        from themis.runs.catalog import split_address
+        from themis_tui.screens.compare import CompareScreen
+        from themis_tui.screens.comparing import Request, Wanted
+
+        alone = self.stores[0] if len(self.stores) == 1 else None
+        found = [(store or alone, run_id) for store, run_id in map(split_address, runs)]
+        self.push_screen(CompareScreen(Request(tuple(Wanted(*each) for each in found)), self.stores))
 
     def _open_first(self, run_id: str) -> None:
         from themis_tui.screens.run import RunScreen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from themis_tui.glyphs import EMPTY, FULL, LEFT_END, POINT, RIGHT_END, RULE, SPARKS
+from themis_tui.glyphs import EMPTY, FULL, LEFT_END, POINT, RIGHT_END, RULE, SPARKS, ZERO
 from themis_tui.glyphs import NONE as NONE
 
 Z = 1.96
@@ -136,6 +136,33 @@ def interval(mean: float, low: float | None, high: float | None, width: int) -> 
     places[left], places[right], places[middle] = LEFT_END, RIGHT_END, POINT
     drawn = "".join(places)
     return drawn[:left], drawn[left : right + 1], drawn[right + 1 :]
+
+
+def difference(
+    found: float | None, low: float | None, high: float | None, reach: float, width: int
+) -> tuple[str, str, str]:
+    """As :func:`interval`, on a scale from ``-reach`` to ``reach`` on which no difference is marked.
+
+    Empty where one of them is unknown.
+    """
+    if found is None or low is None or high is None or reach <= 0 or width < 7:
+        return "", "", ""
+    width -= 1 - width % 2  # no difference lies in the middle
+    left, middle, right = (
+        round((min(reach, max(-reach, each)) / reach + 1) / 2 * (width - 1)) for each in (low, found, high)
+    )
+    places = [RULE] * width
+    places[width // 2] = ZERO
+    places[left], places[right], places[middle] = LEFT_END, RIGHT_END, POINT
+    drawn = "".join(places)
+    return drawn[:left], drawn[left : right + 1], drawn[right + 1 :]
+
+
+def signed(value: float | None) -> str:
+    """``+.035``, ``−.012``; with the sign that a keyboard has, so that it can be searched for."""
+    if value is None:
+        return NONE
+    return ("-" if value < 0 else "+") + score(abs(value))
 
 
 def _rough(value: float) -> str:

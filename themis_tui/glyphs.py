@@ -33,10 +33,13 @@ UP, DOWN = "▴", "▾"
 FULL, EMPTY = "━", "─"
 SPARKS = "▁▂▃▄▅▆▇█"
 LEFT_END, RIGHT_END, POINT = "├", "┤", "●"
+ZERO = "┼"
+"""Where a difference is none."""
+TO = "→"
 
 _PAIRS = (
     "▽v ★* ○o ●* ◌~ ‖= ✓+ ✗x †! ⊘/ "
-    "◐% ·. –- ▌> ◆# ‹< ─- ━= █# ■# ▁_ ▂_ ▃. ▄- ▅- ▆= ▇+ ├[ ┤] ±~ …~ ×x ⏎\\ ▾v ▴^"
+    "◐% ·. –- ▌> ◆# ‹< ─- ━= █# ■# ┼| →> ▁_ ▂_ ▃. ▄- ▅- ▆= ▇+ ├[ ┤] ±~ …~ ×x ⏎\\ ▾v ▴^"
 )
 _TWINS = str.maketrans({pair[0]: pair[1] for pair in _PAIRS.split()})
 

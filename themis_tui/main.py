@@ -50,6 +50,8 @@ def _app(asked: argparse.Namespace, **given: Any) -> Any:
         if store is not None:
             return ThemisApp(store, run_id=run_id, **given)
         return ThemisApp(_storage(asked), stores=asked.stores, run_id=run_id, **given)
+    if asked.command == "compare":
+        return ThemisApp(_storage(asked), stores=asked.stores, compared=asked.run, **given)
     if asked.command == "launch":
         from themis_tui.draft import Draft
 
@@ -65,7 +67,11 @@ def _app(asked: argparse.Namespace, **given: Any) -> Any:
 
 def parsed(arguments: list[str] | None) -> argparse.Namespace:
     """What was asked for. Options count before the command as well as after it."""
-    return _parser().parse_args(arguments, argparse.Namespace(stores=[], no_mouse=False, theme=None))
+    parser = _parser()
+    asked = parser.parse_args(arguments, argparse.Namespace(stores=[], no_mouse=False, theme=None))
+    if asked.command == "compare" and len(asked.run) < 2:
+        parser.error("a comparison is of two runs or more: themis-tui compare BASELINE RUN")
+    return asked
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -91,6 +97,10 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("runs", parents=[shared], help="the list of runs, which is also the default")
     run = commands.add_parser("run", parents=[shared], help="one run")
     run.add_argument("run_id", metavar="RUN_ID", help="its id; STORE:ID if several stores have it")
+    compare = commands.add_parser("compare", parents=[shared], help="two runs or more, compared")
+    compare.add_argument(
+        "run", metavar="RUN_ID", nargs="+", help="an id, or STORE:ID; the first is the baseline"
+    )
     launch = commands.add_parser("launch", parents=[shared], help="the form that launches a run, filled in")
     for name, said in (
         ("benchmark", "a name, or the path of a JSONL file"),

@@ -84,3 +84,18 @@ def test_every_sign_has_an_ascii_twin(monkeypatch):
     assert glyphs.drawn("漢", True) == "?"
     monkeypatch.setenv("THEMIS_ASCII", "1")
     assert glyphs.ascii_wanted()
+
+
+def test_a_difference_is_drawn_on_a_scale_with_none_in_its_middle():
+    assert figures.difference(0.5, 0.25, 0.75, 1.0, 17) == ("────────┼─", "├─●─┤", "──")
+    assert figures.difference(-0.5, -1.0, 0.5, 1.0, 9) == ("", "├─●─┼─┤", "──")
+    assert figures.difference(0.0, 0.0, 0.0, 1.0, 9) == ("────", "●", "────")
+    assert figures.difference(5.0, 4.0, 6.0, 1.0, 9) == ("────┼───", "●", ""), (
+        "what lies beyond is at the end"
+    )
+    assert figures.difference(None, None, None, 1.0, 9) == ("", "", "")
+    assert figures.difference(0.1, 0.0, 0.2, 0.0, 9) == ("", "", "")
+    assert len("".join(figures.difference(0.1, 0.0, 0.2, 1.0, 12))) == 11
+    assert figures.signed(0.035) == "+.035"
+    assert figures.signed(-0.0351) == "-.035"
+    assert figures.signed(None) == figures.NONE

@@ -16,7 +16,9 @@ from themis.profiles import profiles_path
 from themis.runs.profiles import ProfileRow
 from themis_tui import text
 from themis_tui.app import ThemisApp
+from themis_tui.screens.compare import CompareScreen
 from themis_tui.screens.dialogs import ConfirmDialog
+from themis_tui.screens.flip import FlipScreen
 from themis_tui.screens.profile_form import ProfileFormScreen
 from themis_tui.screens.profiles import ProfilesScreen
 from themis_tui.screens.run import RunScreen
@@ -118,6 +120,44 @@ async def test_hostile_texts_reach_no_terminal_by_any_screen(hostile_world, open
             harmless(pilot)
             await pilot.press("r", "r", "j")
             harmless(pilot)
+        assert pilot.app.is_running
+
+
+def make_twin() -> None:
+    """The same samples in another run, answered otherwise."""
+    store = open_storage()
+    store.save_run_metadata("twin-run", {**store.load_run_metadata("hostile-run"), "run_id": "twin-run"})
+    for record in list(store.iter_generation_records("hostile-run")):
+        record.response = None if record.error else f"{record.response} {HOSTILE[0]} {HOSTILE[5]}"
+        store.save_generation_record("twin-run", record)
+    for evaluation in list(store.iter_evaluation_records("hostile-run")):
+        evaluation.scores = {HOSTILE[0]: 1, **dict.fromkeys(evaluation.scores, 1)}
+        store.save_evaluation_record("twin-run", evaluation)
+    store.close()
+
+
+@pytest.mark.parametrize("size", [(80, 24), (150, 40)])
+async def test_hostile_texts_reach_no_terminal_by_a_comparison(size, hostile_world, opened, until):
+    make_twin()
+    async with opened(size=size) as pilot:
+        await until(pilot, lambda: len(pilot.app.screen.table.rows.all) == 2)
+        await pilot.press("space", "space", "c")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen) and pilot.app.screen.flipped)
+        screen = pilot.app.screen
+        for _ in range(len(screen.comparison.metrics)):
+            await until(pilot, lambda: screen.flipped is not None and not screen._choosing)
+            for key in ("2", "3", "4", "5", "1", "f", "f", "f", "f", "f", "f"):
+                await pilot.press(key)
+                await until(pilot, lambda: all(each.is_finished for each in pilot.app.workers))
+                harmless(pilot)
+            if screen.table.rows.shown:
+                await pilot.press("enter")
+                await until(
+                    pilot, lambda: isinstance(pilot.app.screen, FlipScreen) and pilot.app.screen._shown
+                )
+                harmless(pilot)
+                await pilot.press("escape")
+            await pilot.press("m")
         assert pilot.app.is_running
 
 

@@ -24,7 +24,9 @@ from themis.runs.spec import RunSpec
 from themis_tui.app import ThemisApp
 from themis_tui.screens import new_run
 from themis_tui.screens.base import ThemisScreen
+from themis_tui.screens.compare import FLIPS, CompareScreen
 from themis_tui.screens.dialogs import ConfirmDialog
+from themis_tui.screens.flip import FlipScreen
 from themis_tui.screens.help import HelpPage
 from themis_tui.screens.new_run import NewRunScreen
 from themis_tui.screens.profile_form import LEAVE_TITLE, ProfileFormScreen
@@ -52,7 +54,7 @@ SIZES = [(80, 24), (60, 20), (200, 50), (20, 5), (110, 30)]
 AT_A_TIME = 25
 """Keys after which the monkey is put back to where it was meant to play."""
 BURST = 5
-PLACES = ("runs", "run", "sample", "new_run", "profiles", "profile_form")
+PLACES = ("runs", "run", "sample", "new_run", "profiles", "profile_form", "compare", "flip")
 
 
 @pytest.fixture
@@ -138,6 +140,20 @@ async def _to(pilot: Any, until: Any, place: str) -> None:
         if place == "profile_form":
             await _press(pilot, ["e"])
             await until(pilot, lambda: isinstance(pilot.app.screen, ProfileFormScreen))
+    elif place in ("compare", "flip"):
+        await _press(pilot, ["ctrl+backslash"])
+        for run_id in ("ended-0", "ended-1", "ended-2"):
+            await until(pilot, lambda run_id=run_id: screen.table.go_to_key(f"local:{run_id}"))
+            await _press(pilot, ["space"])
+        await _press(pilot, ["c"])
+        await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen) and pilot.app.screen.made)
+        if place == "flip":
+            await _press(pilot, ["enter"])
+            await until(pilot, lambda: pilot.app.screen.page == FLIPS)
+            await _press(pilot, ["f", "f", "f"])
+            await until(pilot, lambda: pilot.app.screen.table.rows.shown)
+            await _press(pilot, ["enter"])
+            await until(pilot, lambda: isinstance(pilot.app.screen, FlipScreen))
     elif place != "runs":
         await until(pilot, lambda: screen.table.go_to_key("local:live-run"))
         await _press(pilot, ["enter"])

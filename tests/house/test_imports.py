@@ -72,6 +72,7 @@ def packages_after(code: str) -> set[str]:
         "import themis.compare.entry, themis.compare.report, themis.compare.flips, themis.compare.gate",
         "import themis.cli.compare, themis.cli.gate",
         "import themis_tui.main",
+        "import themis_tui.screens.compare, themis_tui.screens.flip",
     ],
 )
 def test_importing_brings_in_no_driver(code: str):

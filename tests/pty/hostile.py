@@ -250,9 +250,22 @@ class World:
             store.save_generation_records(run_id, map(self._generation, numbers))
             store.save_evaluation_records(run_id, map(self._evaluation, numbers))
             self._save_log(run_id, place)
+        self._save_twin(store)
         store.flush()
         store.close()
         self._save_profiles()
+
+    def _save_twin(self, store: LocalStorageBackend) -> None:
+        """Let the last run have the samples of the first, answered otherwise, to be compared with it."""
+        numbers = range(min(self.per_run, len(self)))
+        generations = [self._generation(number) for number in numbers]
+        evaluations = [self._evaluation(number) for number in numbers]
+        for number, generation, evaluation in zip(numbers, generations, evaluations, strict=True):
+            generation.response = None if generation.error else self._text(number, 4)
+            if evaluation.scores["hits"] is not None:
+                evaluation.scores["hits"] = 1 - evaluation.scores["hits"]
+        store.save_generation_records(self.runs[-1], generations)
+        store.save_evaluation_records(self.runs[-1], evaluations)
 
     def _save_profiles(self) -> None:
         texts = [storable(each)[:300] for each in self._texts[:PROFILES]]

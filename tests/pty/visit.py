@@ -20,6 +20,7 @@ def visit(terminal: PtyTerminal, world: World, *, pastes: list[str], answers_wit
 
     until(rf"^▌[^\n]*{world.runs[0]}")
     _look_at_list(terminal, world, until)
+    _look_at_comparison(terminal, world, until)
     for place, run_id in enumerate(world.opened):
         until(rf"^▌[^\n]*{run_id}")
         terminal.press("enter")
@@ -58,6 +59,37 @@ def _look_at_list(terminal: PtyTerminal, world: World, until: Callable[[str], No
     terminal.press("C")
     until("Copy this run to")
     terminal.press("esc", "y", "Y", "g")
+    until(rf"^▌[^\n]*{world.runs[0]}")
+
+
+def _look_at_comparison(terminal: PtyTerminal, world: World, until: Callable[[str], None]) -> None:
+    """The first run with the last, which has its samples too."""
+    ids = [each for number, each in enumerate(world.sample_ids(0)) if number % 3 != 2]
+    terminal.press(" ", "G")
+    until(rf"^▌[^\n]*{world.runs[-1]}")
+    terminal.press(" ", "c")
+    until(rf"\A ‹ .* verdict .*── flips .*^▌  {ids[0]}")
+    terminal.press("2")
+    until(r"── flips ─ by tag .*^▌")
+    terminal.press("3", "G", "4")
+    until("── asked")
+    terminal.press("G", "5", "G", "1", "o")
+    until(rf"; errors as zero.*^▌  {ids[0]}")
+    terminal.press("f", "f", "f", "f", "f")
+    until("^[▌ ]  S00002")
+    terminal.press("g")
+    until(rf"^▌  {ids[0]}.*^   S00002")  # an error counts as zero now, and is among all of them
+    terminal.press("enter")
+    for number in range(6):
+        until(rf"‹ S{number:05}.* {number + 1} of")
+        terminal.press("G", "g", "j")
+        if number + 1 == len(world.sample_ids(0)):
+            break
+    terminal.press("esc")
+    until(r"\A ‹ .* verdict .*── flips")
+    terminal.press("esc")
+    until(rf"^▌[^\n]*{world.runs[-1]}")
+    terminal.press("g", " ", "G", " ", "g")
     until(rf"^▌[^\n]*{world.runs[0]}")
 
 

@@ -20,6 +20,8 @@ _NAMES = {
     "ctrl+backslash": "ctrl+\\",
     "pagedown": "pgdn",
     "pageup": "pgup",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
 }
 
 
@@ -64,6 +66,8 @@ _TITLES = {
     "runs": "this screen",
     "run": "this screen",
     "sample": "this screen",
+    "compare": "this screen",
+    "flip": "this screen",
     "new_run": "this screen",
     "profiles": "this screen",
     "profile_form": "this screen",

@@ -13,6 +13,9 @@ from themis_tui.screens.base import ThemisScreen
 from themis_tui.stays import Stays, tell_stays
 from themis_tui.text import tell
 
+MOST_COMPARED = 20
+"""Runs; see ``themis.compare.entry.MOST_RUNS``, which is not loaded for it."""
+
 Target = tuple[str | None, str]
 """Storage name and run id."""
 
@@ -37,6 +40,7 @@ Undo = Callable[[], Undone]
 if TYPE_CHECKING:
     from themis.runs.annotations import Edited, Edits, Said
     from themis.runs.catalog import Store
+    from themis.runs.row import RunRow
     from themis.runs.spec import Again
     from themis.runs.status import Status
     from themis.runs.watch import RunView
@@ -95,7 +99,7 @@ class RunActions(ThemisScreen):
 
     why_not_again = why_not_any
     why_not_log = why_not_copy_id = why_not_copy_command = why_not_any
-    why_not_annotate = why_not_tag = why_not_copy = why_not_pin = why_not_any
+    why_not_annotate = why_not_tag = why_not_copy = why_not_pin = why_not_compare = why_not_any
 
     @property
     def targets(self) -> list[Target]:
@@ -434,6 +438,48 @@ class RunActions(ThemisScreen):
     def do_copy_id(self) -> None:
         if self.target is not None:
             self.send_to_clipboard(self.target[1], "Id")
+
+    def do_compare(self) -> None:
+        """Compare what is marked, the oldest as the baseline; of one run, choose the other."""
+        targets = self.targets
+        if len(targets) > MOST_COMPARED:
+            tell(self.app, f"{len(targets)} runs are marked; {MOST_COMPARED} can be compared.", bad=True)
+        elif len(targets) > 1:
+            self._show_comparison(targets)
+        elif targets:
+            self._choose_other(targets[0])
+
+    def _choose_other(self, target: Target) -> None:
+        from themis_tui.screens.compare_menus import OtherMenu, others
+
+        row = self._row_of(target)
+        offered = others(row, self.doors.listed) if row is not None else []
+        if row is None or not offered:
+            tell(self.app, "There is no other run to compare it with.")
+            return
+
+        def chosen(other: RunRow | None) -> None:
+            if other is not None:
+                self._show_comparison([target, (other.store, other.run_id)])
+
+        several = len({each.store for each in (row, *offered)}) > 1
+        self.show_here(OtherMenu(row, offered, self.clock(), stores=several), chosen)
+
+    def _show_comparison(self, targets: Sequence[Target]) -> None:
+        from themis_tui.screens.compare import CompareScreen
+        from themis_tui.screens.comparing import Request, Wanted
+
+        found = [(target, self._row_of(target)) for target in targets]
+        found.sort(key=lambda each: (each[1].created_at or 0.0) if each[1] is not None else 0.0)
+        runs = [Wanted(*target, name=(row.name or "") if row is not None else "") for target, row in found]
+        self.show_here(CompareScreen(Request(tuple(runs))))
+
+    def _row_of(self, target: Target) -> RunRow | None:
+        """The run as the list has it; without the name of a store, any of its id."""
+        store, run_id = target
+        return next(
+            (row for row in self.doors.listed if row.run_id == run_id and store in (None, row.store)), None
+        )
 
     def do_copy_command(self) -> None:
         looked, storage = self.looking(), self._storage

@@ -85,10 +85,13 @@ def run_name(row: RunRow) -> str:
 
 def short_name(row: RunRow) -> str:
     """The name a person gave, else what tells a made id from others; benchmark and model stand beside it."""
-    if row.name:
-        return row.name
-    made = _MADE_ID.fullmatch(row.run_id)
-    return f"{made[1]}-{made[2]}-{made[3]}" if made is not None else row.run_id
+    return row.name or short_id(row.run_id)
+
+
+def short_id(run_id: str) -> str:
+    """What tells a made id from others; another one whole."""
+    made = _MADE_ID.fullmatch(run_id)
+    return f"{made[1]}-{made[2]}-{made[3]}" if made is not None else run_id
 
 
 def tone_of(word: str) -> str:

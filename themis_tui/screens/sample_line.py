@@ -79,16 +79,16 @@ def next_wrong(rows: Sequence[SampleRow], place: int, step: int) -> int | None:
 
 def passages(generation: GenerationRecord, evaluation: EvaluationRecord | None) -> list[Passage]:
     """One sample whole."""
-    found = [*_prompt(generation.prompt)]
+    found = [*prompted(generation.prompt)]
     if generation.error is not None:
         error = generation.error
         kind, stage = error.get("kind"), error.get("stage")
         found.append(Passage(str(error.get("message") or kind), f"error: {kind}", f"while: {stage}", "bad"))
     if generation.response is not None:
-        found.append(Passage(generation.response or "(an empty answer)", "response", _answered(generation)))
+        found.append(Passage(generation.response or "(an empty answer)", "response", answered(generation)))
     if evaluation is not None:
-        found.append(_wanted(evaluation))
-        found.append(Passage(_scored(evaluation), "scores", f"attempt {evaluation.attempt}"))
+        found.append(wanted_passage(evaluation))
+        found.append(Passage(scored(evaluation), "scores", f"attempt {evaluation.attempt}"))
     found.append(Passage(_timing(generation), "timing", tone="dim"))
     return found
 
@@ -112,7 +112,8 @@ def _json(value: Any) -> str:
     return json.dumps(value, indent=2, default=str)
 
 
-def _prompt(prompt: Any) -> list[Passage]:
+def prompted(prompt: Any) -> list[Passage]:
+    """What was asked, message by message."""
     if isinstance(prompt, str):
         return [Passage(prompt, "prompt")]
     messages = prompt if isinstance(prompt, list) else [prompt]
@@ -124,7 +125,8 @@ def _prompt(prompt: Any) -> list[Passage]:
     ]
 
 
-def _answered(generation: GenerationRecord) -> str:
+def answered(generation: GenerationRecord) -> str:
+    """What an answer took, and why it ended."""
     usage, timing = generation.usage or {}, generation.timing or {}
     said = []
     if usage.get("output_tokens") is not None:
@@ -139,7 +141,7 @@ def _answered(generation: GenerationRecord) -> str:
     return " · ".join(said)
 
 
-def _wanted(evaluation: EvaluationRecord) -> Passage:
+def wanted_passage(evaluation: EvaluationRecord) -> Passage:
     """The reference; above it what each metric took for the answer, so that the two can be compared."""
     reference = as_text(evaluation.reference)
     taken = [(f"read by {name}", text) for name, text in extracted(evaluation).items()]
@@ -163,7 +165,8 @@ def extracted(evaluation: EvaluationRecord) -> dict[str, str]:
     }
 
 
-def _scored(evaluation: EvaluationRecord) -> str:
+def scored(evaluation: EvaluationRecord) -> str:
+    """Metrics, one on each line."""
     wide = max((len(name) for name in evaluation.scores), default=0)
     shown = extracted(evaluation)
     said = []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from operator import itemgetter
 from typing import ClassVar, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
@@ -31,6 +33,8 @@ class Passage(NamedTuple):
     tone: str = "plain"
     indent: int = 0
     """Cells by which what is wrapped is set in."""
+    marks: tuple[tuple[int, int], ...] = ()
+    """Stretches that stand out, in order, as places in a text that is harmless already."""
 
 
 class Reader(ScrollView, can_focus=True, inherit_bindings=False):
@@ -38,7 +42,7 @@ class Reader(ScrollView, can_focus=True, inherit_bindings=False):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("reader", direct=True)]
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        f"reader--{tone}" for tone in ("plain", "dim", "faint", "bad", "running", "accent", "heading")
+        f"reader--{tone}" for tone in ("plain", "dim", "faint", "bad", "running", "accent", "heading", "mark")
     }
     DEFAULT_CSS = """
     Reader {
@@ -59,6 +63,7 @@ class Reader(ScrollView, can_focus=True, inherit_bindings=False):
         & > .reader--running { color: $running; }
         & > .reader--accent { color: $accent; }
         & > .reader--heading { color: $accent; }
+        & > .reader--mark { color: $accent; text-style: bold underline; }
     }
     """
 
@@ -122,11 +127,34 @@ class Reader(ScrollView, can_focus=True, inherit_bindings=False):
                 if self._lines:
                     self._lines.append([])
                 self._lines.append(_heading(passage, width))
-            tone = passage.tone
+            tone, start = passage.tone, 0
             for text in plain_block(passage.text).split("\n"):
-                self._lines += ([(part, tone)] for part in _set_in(text, width, passage.indent))
+                parts = _set_in(text, width, passage.indent)
+                if passage.marks:
+                    self._lines += _marked(parts, start, passage)
+                    start += len(text) + 1
+                else:
+                    self._lines += ([(part, tone)] for part in parts)
         self.virtual_size = Size(self.size.width, len(self._lines))
         self.refresh()
+
+
+def _marked(parts: Iterable[str], start: int, passage: Passage) -> Iterator[list[tuple[str, str]]]:
+    """Pieces of one line, the first of which begins at ``start`` of the passage's text."""
+    for part in parts:
+        end = start + len(part)
+        pieces, place = [], start
+        for first, last in passage.marks[bisect_right(passage.marks, start, key=itemgetter(1)) :]:
+            if first >= end:
+                break
+            first, last = max(first, place), min(last, end)
+            pieces += [(part[place - start : first - start], passage.tone)] if first > place else []
+            pieces.append((part[first - start : last - start], "mark"))
+            place = last
+        if place < end or not pieces:
+            pieces.append((part[place - start :], passage.tone))
+        yield pieces
+        start = end
 
 
 def _set_in(text: str, width: int, indent: int) -> Iterator[str]:
