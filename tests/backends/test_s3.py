@@ -567,7 +567,6 @@ def test_a_bucket_removed_under_a_store_is_an_error_and_no_empty_one(
     for key in keys(s3, bucket):
         s3.client().delete_object(Bucket=bucket, Key=key)
     s3.client().delete_bucket(Bucket=bucket)
-    store.save_generation_record(RUN, generation("b"))
     for ask in (
         lambda: store.run_exists(RUN),
         lambda: store.load_run_metadata(RUN),
@@ -578,13 +577,25 @@ def test_a_bucket_removed_under_a_store_is_an_error_and_no_empty_one(
         lambda: store.save_report(RUN, ExperimentReport(run_id=RUN)),
         lambda: store.delete_run("another"),
         lambda: store.list_runs(),
-        lambda: store.flush(),
     ):
         with pytest.raises(StorageError, match="no such bucket") as raised:
             ask()
         assert not isinstance(raised.value, RunNotFound)
-    assert store.set_aside() == []  # they wait, and are not taken for those of a deleted run
-    s3.client().create_bucket(Bucket=bucket)
+
+
+def test_records_wait_for_a_bucket_that_was_removed(proxy: S3Proxy, behind: S3StorageBackend):
+    """They are not taken for those of a deleted run. (This server would make the bucket anew.)"""
+    behind.save_run_metadata(RUN, {"run_id": RUN})
+    behind.save_generation_record(RUN, generation("a"))
+    for method in ("PUT", "HEAD"):  # removed before a segment is written, or just after it
+        proxy.rule = lambda asked, path, method=method: "404 NoSuchBucket" if asked == method else None
+        with pytest.raises(StorageError, match="no such bucket") as raised:
+            behind.flush()
+        assert not isinstance(raised.value, RunNotFound)
+    proxy.rule = lambda method, path: None
+    behind.flush()
+    assert behind.set_aside() == []
+    assert ids(behind) == ["a"]
 
 
 # Gathering
