@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,11 @@ class S3Server:
         session = boto3.Session(access_key, secret_key, region_name="us-east-1")
         config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}, read_timeout=20)
         return session.client("s3", endpoint_url=url, config=config)
+
+    @cached_property
+    def bucket(self) -> str:
+        """One for all who keep to a prefix of their own."""
+        return self.make_bucket()
 
     def make_bucket(self) -> str:
         """A new one, empty."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -43,10 +44,11 @@ class TestS3(StorageBackendSuite):
     @pytest.fixture(autouse=True)
     def server(self, s3: S3Server, s3_keys: None, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(s3_bucket, "PAGE", 25)
-        self.at, self.bucket = s3.url, s3.make_bucket()
+        # In one bucket: the first write to a new one takes this server a second.
+        self.at, self.bucket, self.prefix = s3.url, s3.bucket, secrets.token_hex(6)
 
     def make(self) -> S3StorageBackend:
-        return S3StorageBackend(self.bucket, endpoint_url=self.at)
+        return S3StorageBackend(self.bucket, self.prefix, endpoint_url=self.at)
 
 
 @pytest.mark.long  # each save is a request of its own; tests/backends/far.py stands for it every day
@@ -54,7 +56,7 @@ class TestS3WithoutJournal(TestS3):
     runs_listed = 60
 
     def make(self) -> S3StorageBackend:
-        return S3StorageBackend(self.bucket, endpoint_url=self.at, journal=False)
+        return S3StorageBackend(self.bucket, self.prefix, endpoint_url=self.at, journal=False)
 
 
 RUN = "run-1"

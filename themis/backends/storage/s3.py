@@ -203,8 +203,9 @@ class S3StorageBackend(JournalledStorage, Annotations):
         key = self._layout.report(run_id)
         for _ in range(MOST_RACES):
             # Before too: a later run of this id may have a report there.
+            asked = self._pool().submit(self._bucket.head, key, doing, sure=False)
             self._check_held(run_id, self._bucket.head(self._layout.meta(run_id), doing), opening)
-            seen = self._bucket.head(key, doing, sure=False)
+            seen = asked.result()
             match = None if seen is None else seen.etag
             try:
                 self._bucket.put(key, body, doing, run=opening.run, if_absent=seen is None, if_match=match)
