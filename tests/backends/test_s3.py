@@ -64,7 +64,10 @@ RUN = "run-1"
 
 @pytest.fixture
 def bucket(s3: S3Server, s3_keys: None) -> str:
-    return s3.make_bucket()
+    """An empty one."""
+    for key in keys(s3, s3.bucket):
+        s3.client().delete_object(Bucket=s3.bucket, Key=key)
+    return s3.bucket
 
 
 @pytest.fixture
@@ -550,18 +553,21 @@ def test_a_server_that_deletes_only_one_by_one(
 
 
 def test_it_says_that_the_bucket_keeps_versions(
-    s3: S3Server, bucket: str, store: S3StorageBackend, caplog: pytest.LogCaptureFixture
+    s3: S3Server, s3_keys: None, caplog: pytest.LogCaptureFixture
 ):
+    bucket = s3.make_bucket()
+    store = S3StorageBackend(bucket, endpoint_url=s3.url)
     s3.client().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     assert "keeps versions" in {each.name: each.message for each in store.check()}["bucket"]
     store.save_generation_record(RUN, generation("a"))
     store.delete_run(RUN)
     assert caplog.text.count("keeps versions") == 1
+    store.close()
 
 
-def test_a_bucket_removed_under_a_store_is_an_error_and_no_empty_one(
-    s3: S3Server, bucket: str, store: S3StorageBackend
-):
+def test_a_bucket_removed_under_a_store_is_an_error_and_no_empty_one(s3: S3Server, s3_keys: None):
+    bucket = s3.make_bucket()
+    store = S3StorageBackend(bucket, endpoint_url=s3.url)
     store.save_run_metadata(RUN, {"run_id": RUN})
     store.save_generation_record(RUN, generation("a"))
     store.flush()

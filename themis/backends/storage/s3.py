@@ -495,7 +495,7 @@ class S3StorageBackend(JournalledStorage, Annotations):
             with self._pool_lock:
                 threads, self._threads = self._threads, None
             if threads is not None:
-                threads.shutdown(wait=False)
+                threads.shutdown()  # what is still asked would make a client that nobody closes
             self._connection.close()
 
     def __getstate__(self) -> dict[str, Any]:
