@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ ACCESS_KEY, SECRET_KEY = "testkey", "testsecret123"
 READER_KEY, READER_SECRET = "readerkey", "readersecret123"
 """Of one who may read and list, and nothing else."""
 PORTS = 5
-"""In a row, for its five services. Each has a second one for gRPC, ten thousand above."""
+"""In a row, for its five services. Each has a second one for gRPC, ten thousand above; both lie below the
+ports that the system gives to connections, of which the tests make thousands."""
 GRPC = 10_000
+STARTS = 3
 
 
 def program() -> str | None:
@@ -43,6 +46,8 @@ class S3Server:
         self.folder = Path(tempfile.mkdtemp(prefix="themis-s3-"))
         self.port = _free_ports()
         self._process: subprocess.Popen[bytes] | None = None
+        self._started = False
+        self._clients: dict[tuple[str, str, str], Any] = {}
         (self.folder / "s3.json").write_text(json.dumps({"identities": [_ALL, _READER]}))
 
     @property
@@ -50,7 +55,18 @@ class S3Server:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Return when it answers."""
+        """Return when it answers. One that was not started before looks for other ports if its were taken."""
+        for left in reversed(range(STARTS)):
+            try:
+                self._start()
+                return
+            except RuntimeError:
+                if self._started or not left:
+                    raise
+                self.stop()
+                self.port = _free_ports()
+
+    def _start(self) -> None:
         # As small as it goes; and by itself it would tell its makers that it runs.
         names = ("s3", "master", "volume", "filer", "admin")
         ports = {name: self.port + number for number, name in enumerate(names)}
@@ -89,6 +105,7 @@ class S3Server:
                 client.put_object(Bucket=probe, Key="x", Body=b"x")
                 client.delete_object(Bucket=probe, Key="x")
                 client.delete_bucket(Bucket=probe)
+                self._started = True
                 return
             except Exception as exc:  # it is starting: whatever it says, it is asked again
                 if self._process is None or self._process.poll() is not None:
@@ -114,13 +131,24 @@ class S3Server:
         return (self.folder / "log").read_text(errors="replace")[-2_000:]
 
     def client(self, access_key: str = ACCESS_KEY, secret_key: str = SECRET_KEY, url: str = "") -> Any:
-        """A client that knows nothing of the machine's configuration."""
+        """A client that knows nothing of the machine's configuration; one for the same keys and address."""
+        key = access_key, secret_key, url or self.url
+        if key not in self._clients:  # a tenth of a second each, and every test wants one
+            self._clients[key] = self._made_client(*key)
+        return self._clients[key]
+
+    def _made_client(self, access_key: str, secret_key: str, url: str) -> Any:
         import boto3
         from botocore.config import Config
 
         session = boto3.Session(access_key, secret_key, region_name="us-east-1")
         config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}, read_timeout=20)
-        return session.client("s3", endpoint_url=url or self.url, config=config)
+        return session.client("s3", endpoint_url=url, config=config)
+
+    @cached_property
+    def bucket(self) -> str:
+        """One for all who keep to a prefix of their own."""
+        return self.make_bucket()
 
     def make_bucket(self) -> str:
         """A new one, empty."""
@@ -141,7 +169,7 @@ _READER = _identity("reader", READER_KEY, READER_SECRET, "Read", "List")
 def _free_ports() -> int:
     """The first of :data:`PORTS` free ports in a row."""
     for _ in range(200):
-        first = 20_000 + 10 * secrets.randbelow(2_500)
+        first = 12_000 + 10 * secrets.randbelow(1_000)
         if all(_is_free(port) and _is_free(port + GRPC) for port in range(first, first + PORTS)):
             return first
     raise RuntimeError("no free ports")

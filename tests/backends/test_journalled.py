@@ -117,6 +117,51 @@ def test_a_flush_does_not_wait_for_what_time_alone_will_not_mend(store: FarStora
     assert ids(store) == ["before", "waits"]
 
 
+def test_a_flush_sends_all_runs_side_by_side(store: FarStorage, monkeypatch: pytest.MonkeyPatch):
+    """Each sending waits for all the others to have begun."""
+    runs = [f"run-{n}" for n in range(4)]
+    store.segment_age_s = 1e6
+    for run_id in runs:
+        store.save_generation_record(run_id, generation("a"))
+    begun = threading.Barrier(len(runs), timeout=WITHIN_S)
+    send = store._send
+
+    def together(run_id: str, *rest) -> None:
+        begun.wait()
+        send(run_id, *rest)
+
+    monkeypatch.setattr(store, "_send", together)
+    store.flush()
+    assert [len(store.far.load_generation_records(each)) for each in runs] == [1] * len(runs)
+
+
+def test_a_store_that_is_away_is_waited_for_once_however_many_runs_are_open(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    store = FarStorage(root, patience_s=0.3)
+    runs = [f"run-{n}" for n in range(3)]
+    for run_id in runs:
+        store.save_generation_record(run_id, generation("a"))
+    store.flush()
+    store.cut()
+    for run_id in runs:
+        store.save_generation_record(run_id, generation("b"))
+    given = []
+    flush = drain.Drain.flush
+
+    def noted(self, patience_s, *rest) -> None:
+        given.append(patience_s)
+        flush(self, patience_s, *rest)
+
+    monkeypatch.setattr(drain.Drain, "flush", noted)
+    with pytest.raises(StoreUnreachable, match="no route"):
+        store.flush()
+    assert given == [0.3, 0.0, 0.0]
+    store.mend()
+    store.close()
+    assert all(len(store.far.load_generation_records(each)) == 2 for each in runs)
+
+
 def test_a_run_that_cannot_be_made_is_an_error_at_once(store: FarStorage):
     store.cut()
     with pytest.raises(StoreUnreachable):
@@ -181,6 +226,35 @@ def test_recovering_sends_it_too_and_says_what(store: FarStorage, root: Path):
     assert (sent.run_id, sent.segments, sent.set_aside) == (RUN, 2, [])
     assert store.recover() == []
     assert ids(store) == [f"s-{n}" for n in range(5)]
+
+
+def test_recovering_waits_for_a_store_that_is_away_for_a_moment(
+    store: FarStorage, root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    killed_writer(root)
+    store.cut()
+    send, tries = store._send, []
+
+    def mended_by_and_by(*given) -> None:
+        tries.append(given)
+        if len(tries) == 3:
+            store.mend()
+        send(*given)
+
+    monkeypatch.setattr(store, "_send", mended_by_and_by)
+    (sent,) = store.recover()
+    assert (sent.segments, sent.set_aside) == (2, [])
+    assert ids(store) == [f"s-{n}" for n in range(5)]
+
+
+def test_recovering_gives_up_after_its_patience_and_keeps_all(store: FarStorage, root: Path):
+    killed_writer(root)
+    store.cut()
+    store.patience_s = 0.3
+    before = kept()
+    with pytest.raises(StoreUnreachable, match="no route"):
+        store.recover()
+    assert kept() == before
 
 
 def test_a_torn_line_is_left_out(store: FarStorage, root: Path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,9 +18,10 @@ from tests.backends.s3_proxy import S3Proxy, once, proxied
 from tests.backends.s3_server import ACCESS_KEY, READER_KEY, READER_SECRET, SECRET_KEY, S3Server
 from themis.backends import S3StorageBackend, open_storage
 from themis.backends.settings import settings_of
-from themis.backends.storage import s3_client, s3_segments
+from themis.backends.storage import s3 as s3_module
+from themis.backends.storage import s3_bucket, s3_client, s3_segments
 from themis.backends.storage.s3_bucket import Bucket
-from themis.core.entities import GenerationRecord
+from themis.core.entities import ExperimentReport, GenerationRecord
 from themis.core.errors import (
     AccessDenied,
     Conflict,
@@ -37,22 +39,24 @@ from themis.testing.storage.writers import in_threads
 
 
 class TestS3(StorageBackendSuite):
-    runs_listed = 1_100  # more than a page
+    runs_listed = 110  # more than four pages of the size that is asked for here
 
     @pytest.fixture(autouse=True)
-    def server(self, s3: S3Server, s3_keys: None) -> None:
-        self.at, self.bucket = s3.url, s3.make_bucket()
+    def server(self, s3: S3Server, s3_keys: None, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(s3_bucket, "PAGE", 25)
+        # In one bucket: the first write to a new one takes this server a second.
+        self.at, self.bucket, self.prefix = s3.url, s3.bucket, secrets.token_hex(6)
 
     def make(self) -> S3StorageBackend:
-        return S3StorageBackend(self.bucket, endpoint_url=self.at)
+        return S3StorageBackend(self.bucket, self.prefix, endpoint_url=self.at)
 
 
 @pytest.mark.long  # each save is a request of its own; tests/backends/far.py stands for it every day
 class TestS3WithoutJournal(TestS3):
-    runs_listed = 20
+    runs_listed = 60
 
     def make(self) -> S3StorageBackend:
-        return S3StorageBackend(self.bucket, endpoint_url=self.at, journal=False)
+        return S3StorageBackend(self.bucket, self.prefix, endpoint_url=self.at, journal=False)
 
 
 RUN = "run-1"
@@ -60,7 +64,10 @@ RUN = "run-1"
 
 @pytest.fixture
 def bucket(s3: S3Server, s3_keys: None) -> str:
-    return s3.make_bucket()
+    """An empty one."""
+    for key in keys(s3, s3.bucket):
+        s3.client().delete_object(Bucket=s3.bucket, Key=key)
+    return s3.bucket
 
 
 @pytest.fixture
@@ -202,6 +209,108 @@ def test_late_records_of_a_deleted_run_never_come_into_a_new_one(s3: S3Server, b
         each.close()
 
 
+@pytest.fixture
+def other(s3: S3Server, bucket: str) -> Iterator[S3StorageBackend]:
+    """Another opening of the same store."""
+    backend = S3StorageBackend(bucket, endpoint_url=s3.url)
+    yield backend
+    backend.close()
+
+
+def test_an_old_runner_never_takes_a_new_run_for_its_own(store: S3StorageBackend, other: S3StorageBackend):
+    store.save_generation_record(RUN, generation("old"))
+    store.flush()
+    other.delete_run(RUN)
+    other.save_generation_record(RUN, generation("new"))
+    other.flush()
+    with pytest.raises(RunNotFound):
+        store.update_run_metadata(RUN, {"run_id": RUN, "of": "the old one"})
+    with pytest.raises(RunNotFound):
+        other.load_run_metadata(RUN)
+    other.update_run_metadata(RUN, {"run_id": RUN, "of": "the new one"})
+    with pytest.raises(RunNotFound):
+        store.update_run_metadata(RUN, {"run_id": RUN, "of": "the old one"})
+    assert other.load_run_metadata(RUN)["of"] == "the new one"
+    other.save_generation_record(RUN, generation("newer"))
+    assert ids(other) == ["new", "newer"]
+
+
+def test_runs_of_one_id_and_the_same_bytes_are_not_taken_for_one(
+    store: S3StorageBackend, other: S3StorageBackend
+):
+    """What is known of the old one, by its ETag, says nothing of the new one, whose records stay."""
+    for metadata in ({}, {"run_id": RUN}):
+        if metadata:
+            store.save_run_metadata(RUN, metadata)
+        store.save_generation_record(RUN, generation("old"))
+        store.flush()
+        other.delete_run(RUN)
+        if metadata:
+            other.save_run_metadata(RUN, metadata)
+        other.save_generation_record(RUN, generation("new"))
+        other.flush()
+        store.save_run_metadata(RUN, {"run_id": RUN, "n": 1})
+        other.save_generation_record(RUN, generation("newer"))
+        other.flush()
+        assert ids(other) == ids(store) == ["new", "newer"]
+        store.delete_run(RUN)
+        other.delete_run(RUN)
+
+
+def test_an_old_runners_report_leaves_that_of_a_new_run(
+    s3: S3Server, bucket: str, store: S3StorageBackend, other: S3StorageBackend
+):
+    store.save_run_metadata(RUN, {"run_id": RUN})
+    other.delete_run(RUN)
+    other.save_run_metadata(RUN, {"run_id": RUN})
+    other.save_report(RUN, ExperimentReport(run_id=RUN, status="of the new one"))
+    with pytest.raises(RunNotFound):
+        store.save_report(RUN, ExperimentReport(run_id=RUN, status="of the old one"))
+    assert other.load_report(RUN).status == "of the new one"
+    other.save_report(RUN, ExperimentReport(run_id=RUN, status="again"))
+    assert other.load_report(RUN).status == "again"
+
+
+def test_what_comes_too_late_is_taken_back_only_if_it_is_ones_own(
+    store: S3StorageBackend, other: S3StorageBackend, monkeypatch: pytest.MonkeyPatch
+):
+    """The run is deleted and made anew between the old runner's write and its look."""
+    store.save_run_metadata(RUN, {"run_id": RUN})
+    put = store._bucket.put
+
+    def then_made_again(*args: Any, **wanted: Any) -> str:
+        etag = put(*args, **wanted)
+        other.delete_run(RUN)
+        other.save_run_metadata(RUN, {"run_id": RUN})
+        other.save_report(RUN, ExperimentReport(run_id=RUN, status="of the new one"))
+        return etag
+
+    monkeypatch.setattr(store._bucket, "put", then_made_again)
+    with pytest.raises(RunNotFound):
+        store.save_report(RUN, ExperimentReport(run_id=RUN, status="of the old one"))
+    assert other.load_report(RUN).status == "of the new one"
+
+
+def test_saving_progress_asks_one_thing_of_the_server(store: S3StorageBackend):
+    store.save_run_metadata(RUN, {"run_id": RUN})
+    store.update_run_metadata(RUN, {"run_id": RUN, "n": -1})
+    asked = asked_of(store)
+    for n in range(10):
+        store.update_run_metadata(RUN, {"run_id": RUN, "n": n})
+    assert asked == {"PutObject": 10}
+
+
+def test_progress_is_refused_while_a_deletion_that_was_cut_short_hides_the_run(
+    store: S3StorageBackend, other: S3StorageBackend, monkeypatch: pytest.MonkeyPatch
+):
+    store.save_run_metadata(RUN, {"run_id": RUN})
+    assert deletion_killed_at(other, 8, monkeypatch)
+    assert other.unswept() == [RUN]
+    monkeypatch.setattr(s3_module, "LOOK_EVERY_S", 0.0)
+    with pytest.raises(RunNotFound):
+        store.update_run_metadata(RUN, {"run_id": RUN})
+
+
 # The index
 
 
@@ -269,6 +378,25 @@ def test_a_line_of_the_index_counts_only_for_the_run_as_it_is(
     other = S3StorageBackend(bucket, endpoint_url=s3.url)
     assert listed(other) == listed(store) == expected(9, "failed")
     other.close()
+
+
+def test_a_run_that_changes_while_it_is_listed_is_known_by_what_was_read(
+    s3: S3Server, bucket: str, store: S3StorageBackend, monkeypatch: pytest.MonkeyPatch
+):
+    """The ETag that was listed may come back, with the bytes that it stands for."""
+    put_metadata(s3, bucket, 1)
+    asked = store._bucket.listed
+
+    def then_changed(*args: Any, **wanted: Any) -> Any:
+        found = list(asked(*args, **wanted))
+        put_metadata(s3, bucket, 1, status="failed")
+        return iter(found)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store._bucket, "listed", then_changed)
+        assert listed(store) == expected(1, "failed")
+    put_metadata(s3, bucket, 1)
+    assert listed(store) == expected(1)
 
 
 def test_a_line_that_is_no_summary_is_read_from_the_run(s3: S3Server, bucket: str, store: S3StorageBackend):
@@ -425,13 +553,57 @@ def test_a_server_that_deletes_only_one_by_one(
 
 
 def test_it_says_that_the_bucket_keeps_versions(
-    s3: S3Server, bucket: str, store: S3StorageBackend, caplog: pytest.LogCaptureFixture
+    s3: S3Server, s3_keys: None, caplog: pytest.LogCaptureFixture
 ):
+    bucket = s3.make_bucket()
+    store = S3StorageBackend(bucket, endpoint_url=s3.url)
     s3.client().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     assert "keeps versions" in {each.name: each.message for each in store.check()}["bucket"]
     store.save_generation_record(RUN, generation("a"))
     store.delete_run(RUN)
     assert caplog.text.count("keeps versions") == 1
+    store.close()
+
+
+def test_a_bucket_removed_under_a_store_is_an_error_and_no_empty_one(s3: S3Server, s3_keys: None):
+    bucket = s3.make_bucket()
+    store = S3StorageBackend(bucket, endpoint_url=s3.url)
+    store.save_run_metadata(RUN, {"run_id": RUN})
+    store.save_generation_record(RUN, generation("a"))
+    store.flush()
+    assert store.run_exists(RUN)
+    for key in keys(s3, bucket):
+        s3.client().delete_object(Bucket=bucket, Key=key)
+    s3.client().delete_bucket(Bucket=bucket)
+    for ask in (
+        lambda: store.run_exists(RUN),
+        lambda: store.load_run_metadata(RUN),
+        lambda: store.load_annotations(RUN),
+        lambda: store.save_annotations(RUN, {}, ""),
+        lambda: store.save_run_metadata(RUN, {"run_id": RUN}),
+        lambda: store.update_run_metadata(RUN, {"run_id": RUN}),
+        lambda: store.save_report(RUN, ExperimentReport(run_id=RUN)),
+        lambda: store.delete_run("another"),
+        lambda: store.list_runs(),
+    ):
+        with pytest.raises(StorageError, match="no such bucket") as raised:
+            ask()
+        assert not isinstance(raised.value, RunNotFound)
+
+
+def test_records_wait_for_a_bucket_that_was_removed(proxy: S3Proxy, behind: S3StorageBackend):
+    """They are not taken for those of a deleted run. (This server would make the bucket anew.)"""
+    behind.save_run_metadata(RUN, {"run_id": RUN})
+    behind.save_generation_record(RUN, generation("a"))
+    for method in ("PUT", "HEAD"):  # removed before a segment is written, or just after it
+        proxy.rule = lambda asked, path, method=method: "404 NoSuchBucket" if asked == method else None
+        with pytest.raises(StorageError, match="no such bucket") as raised:
+            behind.flush()
+        assert not isinstance(raised.value, RunNotFound)
+    proxy.rule = lambda method, path: None
+    behind.flush()
+    assert behind.set_aside() == []
+    assert ids(behind) == ["a"]
 
 
 # Gathering
@@ -510,6 +682,49 @@ def test_a_reader_does_not_notice_that_segments_are_gathered_under_it(
     assert sorted(each.id for each in read) == sorted(each.id for each in before)
     listed_before = store._segments(RUN, "").of(GenerationRecord)
     assert len(listed_before) == 1
+
+
+def test_segments_are_kept_if_the_server_only_says_that_it_has_them_gathered(
+    s3: S3Server, bucket: str, proxy: S3Proxy, behind: S3StorageBackend
+):
+    behind.save_run_metadata(RUN, {"run_id": RUN, "status": "running"})
+    many_segments(behind)
+    before = behind.load_generation_records(RUN)
+    proxy.rule = once("412 PreconditionFailed", "PUT", "g000012z")
+    behind.save_run_metadata(RUN, {"run_id": RUN, "status": "completed"})
+    assert behind.load_generation_records(RUN) == before
+    assert len(keys(s3, bucket, f"themis-experiments/data/{RUN}/")) == 12
+
+
+def test_two_who_gather_at_once_lose_nothing_and_neither_fails(
+    store: S3StorageBackend, other: S3StorageBackend, monkeypatch: pytest.MonkeyPatch
+):
+    store.save_run_metadata(RUN, {"run_id": RUN, "status": "running"})
+    many_segments(store)
+    before = store.load_generation_records(RUN)
+    store._segments_seen[RUN] = 12
+    listed = store._bucket.listed
+
+    def then_gathered_by_another(*args: Any, **wanted: Any) -> Any:
+        found = list(listed(*args, **wanted))
+        monkeypatch.setattr(store._bucket, "listed", listed)
+        assert other._segments(RUN, store._openings[RUN].run).gather(GenerationRecord) == 11
+        return iter(found)
+
+    monkeypatch.setattr(store._bucket, "listed", then_gathered_by_another)
+    store.save_run_metadata(RUN, {"run_id": RUN, "status": "completed"})
+    assert store.load_generation_records(RUN) == before
+
+
+def test_closing_a_store_does_not_end_what_is_read_from_it(
+    store: S3StorageBackend, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(s3_segments, "SMALL_RUN", 0)
+    many_segments(store, 20)
+    reading = store.iter_generation_records(RUN)
+    read = [next(reading)]
+    store.close()
+    assert len([*read, *reading]) == 21
 
 
 # A bad day

@@ -101,7 +101,7 @@ class Session:
 
     def run(self) -> None:
         """Save everything that comes back; returns when all is done or the stop signal was obeyed."""
-        self.beat()
+        self.beat(self.storage.save_run_metadata)
         if self.on_start is not None:
             self.on_start(self.metadata)
         self._check_budget()  # what was spent before may leave nothing to spend now
@@ -294,10 +294,7 @@ class Session:
     def _try_beat(self) -> None:
         self._beat_tried_at = self.clock()
         try:
-            # To go on would bring a deleted run back.
-            if not self.storage.run_exists(self.run_id):
-                raise RunNotFound(f"{self.run_id}: the run was deleted while it was running.")
-            self.beat()
+            self.beat(self.storage.update_run_metadata)  # it never brings a deleted run back
         except RunNotFound:
             raise
         except Exception as exc:  # records do not wait for it: the next tick saves the latest version
@@ -306,7 +303,7 @@ class Session:
             log = logging.getLogger("themis.evaluation")
             log.warning("%s: the heartbeat could not be saved: %s", self.run_id, exc)
 
-    def beat(self) -> None:
+    def beat(self, save: Callable[[str, dict[str, Any]], None]) -> None:
         """Save the metadata with a heartbeat and the progress so far."""
         now = time.time()
         self._beats += 1
@@ -316,7 +313,7 @@ class Session:
             make_summary(self.aggregate, self.meter.total, recent=True)
         )
         self.metadata["progress"] = stored_progress(self.meter.snapshot())
-        self.storage.save_run_metadata(self.run_id, self.metadata)
+        save(self.run_id, self.metadata)
         self._beat_at, self._beat_done = self.clock(), self.aggregate.done
 
 

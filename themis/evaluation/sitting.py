@@ -158,7 +158,7 @@ class Sitting(ABC):
             progress=stored_progress(snapshot),
             summary=self._summary(),
         )
-        self.storage.save_run_metadata(self.run_id, self.metadata)
+        self.storage.update_run_metadata(self.run_id, self.metadata)
 
     def _summary(self) -> dict[str, Any]:
         """What the metadata say of the run at its end."""

@@ -64,9 +64,8 @@ class Drain:
         Raises what the store raised, but :class:`StoreUnreachable` only once it has taken nothing for
         ``patience_s``; and why records were set aside, if any were.
         """
-        last = self.journal.seal()
         failures = self._failures
-        self._try_now()
+        last = self.hurry()
         begun = time.monotonic()
         while not self._is_sent(last):
             failed = self._failure if self._failures > failures else None
@@ -82,12 +81,15 @@ class Drain:
         if self.lost is not None:
             raise self.lost
 
-    def _try_now(self) -> None:
+    def hurry(self) -> int:
+        """Begin to send all that was appended, and wait for none of it; the number of its last segment."""
+        last = self.journal.seal()
         with self._changed:
             self._not_before = 0.0
             if self._thread is None and not self._stopped and not self.journal.is_empty():
                 self._start()
             self._changed.notify_all()
+        return last
 
     def _is_sent(self, last: int) -> bool:
         """Whether all segments up to that number are gone, waiting a little for that."""

@@ -5,17 +5,19 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import time
 from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from themis.backends.storage import journal
 from themis.backends.storage.base import StorageBackend
-from themis.backends.storage.drain import UNMENDED, Drain
+from themis.backends.storage.drain import FIRST_WAIT_S, LONGEST_WAIT_S, UNMENDED, Drain
 from themis.backends.storage.files import FileClosed
 from themis.backends.storage.journal import Journal, Kept, Opening, Segment, SetAside
 from themis.core import codec
@@ -123,14 +125,24 @@ class JournalledStorage(StorageBackend):
         Raises :class:`StoreUnreachable` once the store has taken nothing for :attr:`patience_s`.
         """
         failure: StorageError | None = None
-        for run_id in list(self._writings):
+        patience_s = self.patience_s
+        for run_id in self._hurried():
             try:
-                self._flush_run(run_id, self.patience_s, meanwhile)
+                self._flush_run(run_id, patience_s, meanwhile)
                 self._recover(run_id, journal.place_folder(self._place) / run_id)
             except StorageError as exc:  # the other runs are sent all the same
                 failure = failure or exc
+                if isinstance(exc, StoreUnreachable):
+                    patience_s = 0.0  # they had as long already
         if failure is not None:
             raise failure
+
+    def _hurried(self) -> list[str]:
+        """The open runs, whose records are all on their way: side by side, not one run after another."""
+        writings = list(self._writings.items())
+        for _, writing in writings:
+            writing.drain.hurry()
+        return [run_id for run_id, _ in writings]
 
     def close(self) -> None:
         """As promised; what the store does not take stays in the journal, and that is raised."""
@@ -155,10 +167,13 @@ class JournalledStorage(StorageBackend):
         return writing is None or writing.drain.has_room(self._most_unsent, timeout)
 
     def recover(self, run_id: str | None = None) -> list[Sent]:
-        """Send what ended writers left on this machine for one run, or all. Raises what the store raises."""
+        """Send what ended writers left on this machine for one run, or all. Raises what the store raises, but
+        :class:`StoreUnreachable` only once it has taken nothing for ten seconds.
+        """
         folder = journal.place_folder(self._place)
         runs = journal.kept_runs(folder) if run_id is None else [checked_run_id(run_id)]
-        found = [self._recover(each, folder / each) for each in runs]
+        patience_s = min(self.patience_s, READING_PATIENCE_S)
+        found = [self._recover(each, folder / each, patience_s) for each in runs]
         return [each for each in found if each.segments or each.set_aside]
 
     def kept(self) -> list[Kept]:
@@ -280,20 +295,36 @@ class JournalledStorage(StorageBackend):
         if held is not None:
             _end(held)
 
-    def _recover(self, run_id: str, folder: Path) -> Sent:
+    def _recover(self, run_id: str, folder: Path, patience_s: float = 0.0) -> Sent:
         sent, aside = 0, []
         for orphan in journal.orphans(folder):
             for segment in orphan.segments:
                 lines = segment.lines()
                 try:
                     if lines:
-                        self._send(run_id, orphan.opening, segment.name, segment.kind, lines)
+                        send = partial(self._send, run_id, orphan.opening, segment.name, segment.kind, lines)
+                        _patiently(send, patience_s)
                 except (RunNotFound, *UNMENDED) as exc:
                     aside.append(journal.set_aside(segment, described(exc)))
                 else:
                     sent += 1
                     segment.path.unlink()
         return Sent(run_id, sent, aside)
+
+
+def _patiently(send: Callable[[], None], patience_s: float) -> None:
+    """Try again for so long while the store is away."""
+    until = time.monotonic() + patience_s
+    wait_s = FIRST_WAIT_S
+    while True:
+        try:
+            send()
+            return
+        except StoreUnreachable:
+            if time.monotonic() + wait_s > until:
+                raise
+        time.sleep(wait_s)
+        wait_s = min(LONGEST_WAIT_S, 2 * wait_s)
 
 
 def _end(writing: _Writing, *, discard: bool = False) -> None:
@@ -314,10 +345,14 @@ def _begin_anew_in_a_forked_child() -> None:
 
 def _send_what_is_left() -> None:
     for store in list(_stores.values()):
+        store._hurried()
+        patience_s = EXIT_PATIENCE_S
         for run_id, writing in list(store._writings.items()):
             try:
-                writing.drain.flush(EXIT_PATIENCE_S)
+                writing.drain.flush(patience_s)
             except StorageError as exc:
+                if isinstance(exc, StoreUnreachable):
+                    patience_s = 0.0  # the others had as long already
                 import logging
 
                 log = logging.getLogger("themis.storage")

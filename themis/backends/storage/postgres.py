@@ -119,16 +119,27 @@ class PostgresStorageBackend(JournalledStorage, Annotations):
     # Documents
 
     def save_run_metadata(self, run_id: str, metadata: dict[str, Any]) -> None:
-        summary = summarised(checked_run_id(run_id), metadata)
-        document = codec.encode_document(metadata).decode()
-        values = {
-            "uid": _column(metadata.get("uid")),
-            "status": _column(metadata.get("status")),
-            "created_at": _moment(created_at(metadata)),
-            "metadata": document,
-            "summary": codec.encode_document(summary).decode(),
-        }
-        self._save_document(run_id, "save metadata", values)
+        self._save_document(run_id, "save metadata", _columns(run_id, metadata))
+
+    def update_run_metadata(self, run_id: str, metadata: dict[str, Any]) -> None:
+        values = _columns(run_id, metadata)
+        update = ", ".join(f"{each} = %s" for each in values)
+        opened = self._openings.get(run_id)
+        run_no = None if opened is None else opened.run
+
+        def work(connection: Connection) -> Any:
+            return self._one(
+                connection,
+                f"UPDATE {{s}}.run_row SET {update}, updated_at = now(), version = version + 1 "
+                "WHERE run_id = %s AND NOT deleting AND coalesce(run_no::text = %s::text, true) "
+                "RETURNING run_no",
+                *values.values(), run_id, run_no,
+            )  # fmt: skip
+
+        row = self._write("save metadata", work)
+        if row is None:
+            raise self._deleted(run_id)
+        self._opened_as(run_id, _opening(row[0]))
 
     def load_run_metadata(self, run_id: str) -> dict[str, Any]:
         text = self._document(run_id, "metadata::text", "load metadata")
@@ -520,6 +531,18 @@ class PostgresStorageBackend(JournalledStorage, Annotations):
             raise self._deleted(run_id)
         self._opened_as(run_id, _opening(row[0]))
         self._notices.tell(run_id)
+
+
+def _columns(run_id: str, metadata: dict[str, Any]) -> dict[str, Any]:
+    """A run's metadata as its row holds them."""
+    summary = summarised(checked_run_id(run_id), metadata)
+    return {
+        "uid": _column(metadata.get("uid")),
+        "status": _column(metadata.get("status")),
+        "created_at": _moment(created_at(metadata)),
+        "metadata": codec.encode_document(metadata).decode(),
+        "summary": codec.encode_document(summary).decode(),
+    }
 
 
 def _opening(run_no: int) -> Opening:

@@ -9,6 +9,7 @@ the new one's.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import threading
@@ -27,7 +28,7 @@ from themis.backends.storage.s3_bucket import TRIES, Bucket, Read, Seen, Unmet
 from themis.backends.storage.s3_check import VERSIONED, BucketCheck
 from themis.backends.storage.s3_client import S3Client
 from themis.backends.storage.s3_index import S3Index
-from themis.backends.storage.s3_layout import Layout
+from themis.backends.storage.s3_layout import Layout, RunObjects
 from themis.backends.storage.s3_segments import WORTH, Segments
 from themis.core import codec
 from themis.core.check_step import CheckStep
@@ -141,28 +142,40 @@ class S3StorageBackend(JournalledStorage, Annotations):
     # Documents
 
     def save_run_metadata(self, run_id: str, metadata: dict[str, Any]) -> None:
+        self._save_metadata(run_id, metadata, make=True)
+
+    def update_run_metadata(self, run_id: str, metadata: dict[str, Any]) -> None:
+        self._save_metadata(run_id, metadata, make=False)
+
+    def _save_metadata(self, run_id: str, metadata: dict[str, Any], *, make: bool) -> None:
         body = codec.encode_document(metadata)
         with self._saving.setdefault(checked_run_id(run_id), threading.Lock()):
-            token, made = self._put_metadata(run_id, body)
+            token, made = self._put_metadata(run_id, body, make=make)
         opening = self._openings.get(run_id)
         if opening is None or opening.run != token:
             self._opened_as(run_id, Opening(1 if made else self._next_number(run_id), token))
         if metadata.get("status") in _ENDED:
             self._gather(run_id, token)
 
-    def _put_metadata(self, run_id: str, body: bytes) -> tuple[str, bool]:
-        """Save in place of what is there, or make the run; returns its token, and whether it was made."""
+    def _put_metadata(self, run_id: str, body: bytes, *, make: bool) -> tuple[str, bool]:
+        """Save in place of what is there, or ``make`` the run; returns its token, and whether it was made."""
         key = self._layout.meta(run_id)
-        seen = self._known.get(run_id)  # of one that is not known most are new
+        seen = self._known.get(run_id)
+        if seen is None and not make:  # of others that are not known most are new
+            seen = self._bucket.head(key, "save metadata")
         for _ in range(MOST_RACES):
+            if not make:
+                self._check_held(run_id, seen, self._openings.get(run_id))
             try:
                 if seen is None:
                     self._refuse_deleting(run_id)
                     token = os.urandom(8).hex()
-                    etag = self._bucket.put(key, body, "save metadata", run=token, if_absent=True)
+                    marked = _marked(body, token)
+                    etag = self._bucket.put(key, marked, "save metadata", run=token, if_absent=True)
                 else:
                     token = seen.run
-                    etag = self._bucket.put(key, body, "save metadata", run=token, if_match=seen.etag)
+                    marked = _marked(body, token)
+                    etag = self._bucket.put(key, marked, "save metadata", run=token, if_match=seen.etag)
             except Unmet:
                 seen = self._bucket.head(key, "save metadata")
                 continue
@@ -185,11 +198,22 @@ class S3StorageBackend(JournalledStorage, Annotations):
         return metadata
 
     def save_report(self, run_id: str, report: ExperimentReport) -> None:
-        body = codec.encode_report(report)
+        body, doing = codec.encode_report(report), "save the report"
         opening = self._opening(checked_run_id(run_id))
         key = self._layout.report(run_id)
-        self._bucket.put(key, body, "save the report", run=opening.run)
-        self._check_taken(run_id, opening, key)
+        for _ in range(MOST_RACES):
+            # Before too: a later run of this id may have a report there.
+            asked = self._pool().submit(self._bucket.head, key, doing, sure=False)
+            self._check_held(run_id, self._bucket.head(self._layout.meta(run_id), doing), opening)
+            seen = asked.result()
+            match = None if seen is None else seen.etag
+            try:
+                self._bucket.put(key, body, doing, run=opening.run, if_absent=seen is None, if_match=match)
+            except Unmet:
+                continue
+            self._check_taken(run_id, opening, key)
+            return
+        raise Conflict(f"{self._bucket.place}: others saved the report of {run_id!r} {MOST_RACES} times.")
 
     def load_report(self, run_id: str) -> ExperimentReport:
         run = self._checked(run_id)
@@ -214,7 +238,7 @@ class S3StorageBackend(JournalledStorage, Annotations):
         run = self._there(run_id, "save annotations")
         match = version
         if version == NEVER_SAVED:
-            stray = self._bucket.head(key, "save annotations")
+            stray = self._bucket.head(key, "save annotations", sure=False)
             match = stray.etag if stray is not None and _is_of_another(stray, run.run) else NEVER_SAVED
         try:
             etag = self._bucket.put(
@@ -265,7 +289,7 @@ class S3StorageBackend(JournalledStorage, Annotations):
         return segments
 
     def _segments(self, run_id: str, token: str) -> Segments:
-        return Segments(self._bucket, self._layout.data(run_id), token, self._pool())
+        return Segments(self._bucket, self._layout.data(run_id), token, self._pool)
 
     def _open_run(self, run_id: str) -> Opening:
         key = self._layout.meta(run_id)
@@ -273,7 +297,7 @@ class S3StorageBackend(JournalledStorage, Annotations):
         for _ in range(MOST_RACES):
             token = os.urandom(8).hex()
             try:
-                etag = self._bucket.put(key, b"", "make the run", run=token, if_absent=True)
+                etag = self._bucket.put(key, _marked(b"", token), "make the run", run=token, if_absent=True)
             except Unmet:
                 seen = self._bucket.head(key, "make the run")
                 if seen is None:
@@ -316,8 +340,18 @@ class S3StorageBackend(JournalledStorage, Annotations):
         short is seen within :data:`LOOK_EVERY_S`.
         """
         seen = self._bucket.head(self._layout.meta(run_id), "save")
-        if seen is None or _is_of_another(seen, opening.run) or self._is_deleting_by_now(run_id):
-            self._bucket.delete([key], "take back what came too late")
+        try:
+            self._check_held(run_id, seen, opening)
+        except RunNotFound:
+            late = self._bucket.head(key, "save", sure=False)
+            if late is not None and not _is_of_another(late, opening.run):
+                self._bucket.delete([key], "take back what came too late")
+            raise
+
+    def _check_held(self, run_id: str, seen: Seen | None, opening: Opening | None) -> None:
+        """Raise :class:`RunNotFound` unless the run that was seen is there, and the one that was opened."""
+        of_another = seen is not None and opening is not None and _is_of_another(seen, opening.run)
+        if seen is None or of_another or self._is_deleting_by_now(run_id):
             self._known.pop(run_id, None)
             raise RunNotFound(f"{self._bucket.place}: {run_id!r} was deleted while it was written to.")
 
@@ -364,8 +398,8 @@ class S3StorageBackend(JournalledStorage, Annotations):
         """What ``make`` makes of the summary of each run that changed, see :class:`.s3_index.S3Index`."""
         return self._index.changed_since(stamps, make)
 
-    def _read_summary(self, run_id: str, has_notes: bool) -> dict[str, Any] | None:
-        read = self._bucket.get(self._layout.meta(run_id), "list runs")
+    def _read_summary(self, run_id: str, has_notes: bool) -> tuple[RunObjects, dict[str, Any]] | None:
+        read = self._read_metadata(run_id, "list runs")
         if read is None:
             return None
         try:
@@ -383,7 +417,8 @@ class S3StorageBackend(JournalledStorage, Annotations):
                 apart = _object(notes.body, "")
             except StoreCorrupt:  # damaged ones hide no run
                 apart = None
-        return summarised(run_id, metadata, apart)
+        objects = RunObjects(read.etag, None if notes is None else notes.etag)
+        return objects, summarised(run_id, metadata, apart)
 
     def run_exists(self, run_id: str) -> bool:
         doing = "look for a run"
@@ -392,7 +427,8 @@ class S3StorageBackend(JournalledStorage, Annotations):
 
     def delete_run(self, run_id: str) -> None:
         self._discard(checked_run_id(run_id))
-        self._known.pop(run_id, None)
+        for known in (self._known, self._segments_seen, self._looked_at):
+            known.pop(run_id, None)
         if not self.left_of(run_id):
             return
         doing = "delete the run"
@@ -409,7 +445,7 @@ class S3StorageBackend(JournalledStorage, Annotations):
         """Delete what a writer sent before it saw that the run is gone; what belongs to a new one stays."""
         doing = "delete the run"
         for key in list(self._keys_of(run_id)):
-            late = self._bucket.head(key, doing)
+            late = self._bucket.head(key, doing, sure=False)
             now = self._bucket.head(self._layout.meta(run_id), doing)
             if late is not None and (now is None or _is_of_another(late, now.run)):
                 self._bucket.delete([key], doing)
@@ -419,7 +455,7 @@ class S3StorageBackend(JournalledStorage, Annotations):
         for prefix in (self._layout.data(run_id), self._layout.control(run_id)):
             yield from (each.key for each in self._bucket.listed(prefix, "list a run's objects"))
         lease = self._layout.lease(run_id)
-        if self._bucket.head(lease, "list a run's objects") is not None:
+        if self._bucket.head(lease, "list a run's objects", sure=False) is not None:
             yield lease
 
     def _documents_of(self, run_id: str) -> list[str]:
@@ -430,9 +466,8 @@ class S3StorageBackend(JournalledStorage, Annotations):
         """The keys of all that there is of a run, one half deleted too."""
         doing = "look for what is left of a run"
         documents = self._documents_of(checked_run_id(run_id))
-        return [key for key in documents if self._bucket.head(key, doing) is not None] + list(
-            self._keys_of(run_id)
-        )
+        there = [key for key in documents if self._bucket.head(key, doing, sure=False) is not None]
+        return there + list(self._keys_of(run_id))
 
     def unswept(self) -> list[str]:
         """The ids of runs whose deletion was begun and not brought to its end."""
@@ -460,7 +495,7 @@ class S3StorageBackend(JournalledStorage, Annotations):
             with self._pool_lock:
                 threads, self._threads = self._threads, None
             if threads is not None:
-                threads.shutdown(wait=False)
+                threads.shutdown()  # what is still asked would make a client that nobody closes
             self._connection.close()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -486,8 +521,13 @@ class S3StorageBackend(JournalledStorage, Annotations):
     def _seen(self, run_id: str) -> _Run | None:
         """A run with its metadata as they are; ``None`` if there is none, or it is being deleted."""
         asked = self._pool().submit(self._is_deleting, checked_run_id(run_id))
-        read = self._bucket.get(self._layout.meta(run_id), "load metadata")
+        read = self._read_metadata(run_id, "load metadata")
         return None if asked.result() or read is None else _Run(read)
+
+    def _read_metadata(self, run_id: str, doing: str) -> Read | None:
+        """The object as it is, without the blanks that mark it: empty until metadata were saved."""
+        read = self._bucket.get(self._layout.meta(run_id), doing)
+        return None if read is None else read._replace(body=read.body.rstrip())
 
     def _checked(self, run_id: str) -> _Run | None:
         """The same, once its metadata were seen to be of a schema this version reads."""
@@ -503,7 +543,8 @@ class S3StorageBackend(JournalledStorage, Annotations):
         return seen
 
     def _is_deleting(self, run_id: str) -> bool:
-        return self._bucket.head(self._layout.deleting(run_id), "look for a run") is not None
+        # Not sure: whoever asks looks for the run itself too.
+        return self._bucket.head(self._layout.deleting(run_id), "look for a run", sure=False) is not None
 
     def _refuse_deleting(self, run_id: str) -> None:
         self._looked_at[run_id] = time.monotonic()
@@ -540,6 +581,19 @@ os.register_at_fork(after_in_child=_begin_anew_in_a_forked_child)
 def _is_of_another(found: Read | Seen, token: str) -> bool:
     """Whether an object belongs to another run of the same id. What does not say belongs to any."""
     return bool(found.run and token and found.run != token)
+
+
+def _marked(body: bytes, token: str) -> bytes:
+    """With the run's token in blanks at the end, which JSON passes over.
+
+    Else two runs of one id could have the same bytes, so the same ETag, and who knew the one would save in
+    place of the other.
+    """
+    digest = hashlib.sha256(token.encode()).digest()[:8]
+    return body + f"{int.from_bytes(digest):064b}".translate(_BLANKS).encode()
+
+
+_BLANKS = str.maketrans("01", " \t")
 
 
 def _object(body: bytes, where: str) -> dict[str, Any]:

@@ -28,6 +28,8 @@ from themis.core.errors import StorageError
 
 BATCH = 1_000
 """Keys that one request may delete; the most that S3 takes."""
+PAGE = 1_000
+"""Objects that one request lists; the most that S3 gives."""
 TRIES = 6
 FIRST_WAIT_S = 0.1
 """Before what the driver does not repeat by itself is tried again; doubled each time."""
@@ -91,14 +93,19 @@ class Bucket:
             return Read(body, _bare(response["ETag"]), response.get("Metadata", {}).get(_RUN, ""))
         raise AssertionError("the last try raises")
 
-    def head(self, key: str, doing: str) -> Seen | None:
-        """What an object is known by; ``None`` if it is not there."""
+    def head(self, key: str, doing: str, *, sure: bool = True) -> Seen | None:
+        """What an object is known by; ``None`` if it is not there.
+
+        A bucket that is gone answers just so: it is looked for then. Not ``sure``: only if it was never seen,
+        for those who hear of it by what they ask beside this.
+        """
         try:
             response = self._asked("head_object", Key=key)
         except ClientError as exc:
             code = code_of(exc)
             if code in NOT_THERE:
-                self.check_there(doing)
+                if sure or not self._is_there:
+                    self.check_there(doing)
                 return None
             if code in UNEXPLAINED:
                 self._call("get_object", doing, NOT_THERE, Key=key)  # raises the same with its reason
@@ -153,7 +160,7 @@ class Bucket:
         """All objects whose keys begin so, however many, in the order of their keys."""
         start: dict[str, Any] = {"StartAfter": after} if after else {}
         while True:
-            page = self._call("list_objects_v2", doing, Prefix=prefix, **start)
+            page = self._call("list_objects_v2", doing, Prefix=prefix, MaxKeys=PAGE, **start)
             assert page is not None
             for each in page.get("Contents", ()):
                 yield Listed(each["Key"], _bare(each["ETag"]), each["Size"])
@@ -188,9 +195,7 @@ class Bucket:
         return []
 
     def check_there(self, doing: str) -> None:
-        """Raise if there is no such bucket: "not there" of an object may mean that. Asked once."""
-        if self._is_there:
-            return
+        """Raise if there is no such bucket: "not there" of an object may mean that."""
         try:
             self._asked("head_bucket")
         except ClientError as exc:

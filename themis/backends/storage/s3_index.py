@@ -59,10 +59,11 @@ class S3Index:
         self,
         bucket: Bucket,
         layout: Layout,
-        read: Callable[[str, bool], dict[str, Any] | None],
+        read: Callable[[str, bool], tuple[RunObjects, dict[str, Any]] | None],
         pool: Callable[[], Executor],
     ) -> None:
-        """``read``: a run's summary, from its metadata and, where there are any, its annotations."""
+        """``read``: a run's summary, from its metadata and, where there are any, its annotations, and their
+        ETags: those it was made of, which need not be the listed ones."""
         self._bucket = bucket
         self._layout = layout
         self._read = read
@@ -133,8 +134,8 @@ class S3Index:
 
     def _read_anew(self, run_ids: list[str], now: dict[str, RunObjects]) -> dict[str, _Row | None]:
         def read(run_id: str) -> _Row | None:
-            summary = self._read(run_id, now[run_id].notes is not None)
-            return None if summary is None else _row(now[run_id], _encoded(run_id, summary))
+            found = self._read(run_id, now[run_id].notes is not None)
+            return None if found is None else _row(found[0], _encoded(run_id, found[1]))
 
         if len(run_ids) <= 1:
             return {run_id: read(run_id) for run_id in run_ids}

@@ -1,6 +1,6 @@
 """Where in a bucket things lie::
 
-    <prefix>/meta/<run_id>            metadata; nothing at all in it until some were saved
+    <prefix>/meta/<run_id>            metadata; only blanks until some were saved
     <prefix>/meta/<run_id>~notes      annotations
     <prefix>/meta/<run_id>~deleting   nothing in it; the run is hidden, and being deleted
     <prefix>/index.json               what listings know, proved by the ETags of meta/ (s3_index.py)

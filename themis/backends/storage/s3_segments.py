@@ -62,7 +62,7 @@ class _Gone(Exception):
 class Segments:
     """Reading and gathering the segments below one key."""
 
-    def __init__(self, bucket: Bucket, folder: str, run: str, pool: Executor) -> None:
+    def __init__(self, bucket: Bucket, folder: str, run: str, pool: Callable[[], Executor]) -> None:
         """``folder``: what their keys begin with. ``run``: which run of its id; others' are passed over."""
         self._bucket = bucket
         self._folder = folder
@@ -143,7 +143,7 @@ class Segments:
                 while more is not None and (
                     not waiting or (len(waiting) < MOST_AHEAD and ahead + more.size <= MOST_BYTES_AHEAD)
                 ):
-                    waiting.append((more, self._pool.submit(self._bucket.get, more.key, "read records")))
+                    waiting.append((more, self._pool().submit(self._bucket.get, more.key, "read records")))
                     ahead += more.size
                     more = next(coming, None)
                 segment, future = waiting.popleft()
@@ -178,6 +178,12 @@ class Segments:
         Only for a run that nobody writes any more. Cut short anywhere, it leaves every record there, and the
         next time goes on with it.
         """
+        try:
+            return self._gather(kind)
+        except _Gone:
+            return 0  # another gathers them, or deletes the run
+
+    def _gather(self, kind: type) -> int:
         segments = self._without_replaced(self.of(kind))
         groups = [each for each in _groups(segments) if len(each) > 1]
         fewer = sum(len(each) - 1 for each in groups)
@@ -216,7 +222,10 @@ class Segments:
         try:
             self._bucket.put(key, body, "gather segments", run=self._run, if_absent=True)
         except Unmet:
-            pass  # another did it, or this one before it was killed: the same name is the same bytes
+            # Another did it, or this one before it was killed: the same name is the same bytes. But servers
+            # have been known to say so of what is not there, and these are the only copy.
+            if self._bucket.head(key, "gather segments") is None:
+                return
         self._bucket.delete([each.key for each in segments if each.key != key], "delete gathered segments")
 
 

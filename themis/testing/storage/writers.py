@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from contextlib import ExitStack
 
+import pytest
+
 from themis.core.entities import GenerationRecord
-from themis.core.errors import StorageError
+from themis.core.errors import RunNotFound, StorageError
 from themis.testing.storage.examples import evaluation, full_metadata, generation
 from themis.testing.storage.place import PATIENCE_S, StoragePlace, helper
 from themis.testing.storage.workers import save_at_once, save_from_threads
@@ -193,6 +195,26 @@ class Writers(StoragePlace):
         for reader in (writer, self.open()):
             assert [each.id for each in reader.load_generation_records(RUN)] == ["new"]
             assert list(reader.load_evaluation_records(RUN)) == ["new"]
+
+    def test_updating_the_metadata_never_brings_a_deleted_run_back(self) -> None:
+        """A runner whose run was deleted, by this opening or another, is told."""
+        self.needs_all_promises("several openings of one store at once")
+        writer, deleter = self.open(), self.open()
+        with pytest.raises(RunNotFound):
+            writer.update_run_metadata(RUN, {"run_id": RUN})
+        writer.save_generation_record(RUN, generation("a"))
+        writer.update_run_metadata(RUN, {"run_id": RUN, "n": 1})
+        assert self.open().load_run_metadata(RUN)["n"] == 1
+        for each in (deleter, writer):
+            each.save_run_metadata(RUN, {"run_id": RUN, "n": 2})
+            writer.save_run_metadata(RUN, {"run_id": RUN, "n": 3})
+            writer.update_run_metadata(RUN, {"run_id": RUN, "n": 4})
+            assert deleter.load_run_metadata(RUN)["n"] == 4
+            each.delete_run(RUN)
+            with pytest.raises(RunNotFound):
+                writer.update_run_metadata(RUN, {"run_id": RUN, "n": 5})
+            assert deleter.list_runs() == []
+            assert not deleter.run_exists(RUN)
 
 
 def in_threads(*works: object) -> None:
