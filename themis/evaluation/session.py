@@ -17,6 +17,7 @@ from themis.backends.execution.base import TICK, ExecutionBackend, TaskFailure
 from themis.backends.execution.beside import read_beside
 from themis.backends.storage.base import StorageBackend
 from themis.backends.storage.journalled import JournalledStorage
+from themis.backends.storage.updates import update_metadata
 from themis.core.entities import EvaluationRecord, GenerationRecord
 from themis.core.errors import (
     ExecutionError,
@@ -294,7 +295,7 @@ class Session:
     def _try_beat(self) -> None:
         self._beat_tried_at = self.clock()
         try:
-            self.beat(self.storage.update_run_metadata)  # it never brings a deleted run back
+            self.beat(functools.partial(update_metadata, self.storage))  # it never brings a deleted run back
         except RunNotFound:
             raise
         except Exception as exc:  # records do not wait for it: the next tick saves the latest version

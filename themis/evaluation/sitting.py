@@ -15,6 +15,7 @@ from typing import Any
 from themis.backends.execution.base import ExecutionBackend
 from themis.backends.storage.base import StorageBackend
 from themis.backends.storage.journalled import JournalledStorage
+from themis.backends.storage.updates import update_metadata
 from themis.core.entities import ExperimentReport
 from themis.core.errors import (
     BenchmarkError,
@@ -158,7 +159,7 @@ class Sitting(ABC):
             progress=stored_progress(snapshot),
             summary=self._summary(),
         )
-        self.storage.update_run_metadata(self.run_id, self.metadata)
+        update_metadata(self.storage, self.run_id, self.metadata)
 
     def _summary(self) -> dict[str, Any]:
         """What the metadata say of the run at its end."""

@@ -13,7 +13,7 @@ from typing import Any, Self
 from themis.backends.storage.annotations import annotations_apart
 from themis.core.check_step import CheckStep
 from themis.core.entities import EvaluationRecord, ExperimentReport, GenerationRecord
-from themis.core.errors import RunNotFound, SchemaTooNew, StorageError, StoreCorrupt
+from themis.core.errors import SchemaTooNew, StorageError, StoreCorrupt
 from themis.core.safe_text import storable
 
 FAR = 1e15
@@ -105,16 +105,6 @@ class StorageBackend(ABC):
 
     def close(self) -> None:  # noqa: B027 - optional in the contract
         """Make everything durable and let go of connections. A closed backend opens again when used."""
-
-    def update_run_metadata(self, run_id: str, metadata: dict[str, Any]) -> None:
-        """Save the metadata of a run that is there; if there is none, :class:`RunNotFound`, and none is made.
-
-        Here the run is looked for first. A store that does both at once lets no deletion come in between, and
-        one that tells a run from a later one of its id raises for that one too.
-        """
-        if not self.run_exists(run_id):
-            raise RunNotFound(f"There is no run {run_id!r}, or no more: it was deleted.")
-        self.save_run_metadata(run_id, metadata)
 
     def save_generation_records(self, run_id: str, records: Iterable[GenerationRecord]) -> None:
         """Save several generations; of a batch that raises, some may have been saved."""

@@ -41,6 +41,7 @@ from themis.backends.storage.postgres_schema import (
     quoted_schema,
     stored_version,
 )
+from themis.backends.storage.updates import Updates
 from themis.core import codec
 from themis.core.check_step import CheckStep
 from themis.core.entities import EvaluationRecord, ExperimentReport, GenerationRecord
@@ -56,7 +57,7 @@ _STAMP = "(run_no << 32) + version"
 _TABLES = {"gen": GENERATIONS, "eval": EVALUATIONS}
 
 
-class PostgresStorageBackend(JournalledStorage, Annotations):
+class PostgresStorageBackend(JournalledStorage, Annotations, Updates):
     """A schema of a PostgreSQL database, 14 or newer. Its tables are made when it is first written to.
 
     Reading needs no more than SELECT; docs/postgres.md has the GRANTs of owner, user and reader.

@@ -30,6 +30,7 @@ from themis.backends.storage.s3_client import S3Client
 from themis.backends.storage.s3_index import S3Index
 from themis.backends.storage.s3_layout import Layout, RunObjects
 from themis.backends.storage.s3_segments import WORTH, Segments
+from themis.backends.storage.updates import Updates
 from themis.core import codec
 from themis.core.check_step import CheckStep
 from themis.core.current import current_evaluations, current_generations
@@ -59,7 +60,7 @@ class _Run(NamedTuple):
         return self.metadata.run
 
 
-class S3StorageBackend(JournalledStorage, Annotations):
+class S3StorageBackend(JournalledStorage, Annotations, Updates):
     """A prefix of a bucket. The bucket has to be there; nothing else has to be made."""
 
     segment_bytes = 4 << 20

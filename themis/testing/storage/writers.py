@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from themis.backends.storage.updates import update_metadata
 from themis.core.entities import GenerationRecord
 from themis.core.errors import RunNotFound, StorageError
 from themis.testing.storage.examples import evaluation, full_metadata, generation
@@ -201,18 +202,18 @@ class Writers(StoragePlace):
         self.needs_all_promises("several openings of one store at once")
         writer, deleter = self.open(), self.open()
         with pytest.raises(RunNotFound):
-            writer.update_run_metadata(RUN, {"run_id": RUN})
+            update_metadata(writer, RUN, {"run_id": RUN})
         writer.save_generation_record(RUN, generation("a"))
-        writer.update_run_metadata(RUN, {"run_id": RUN, "n": 1})
+        update_metadata(writer, RUN, {"run_id": RUN, "n": 1})
         assert self.open().load_run_metadata(RUN)["n"] == 1
         for each in (deleter, writer):
             each.save_run_metadata(RUN, {"run_id": RUN, "n": 2})
             writer.save_run_metadata(RUN, {"run_id": RUN, "n": 3})
-            writer.update_run_metadata(RUN, {"run_id": RUN, "n": 4})
+            update_metadata(writer, RUN, {"run_id": RUN, "n": 4})
             assert deleter.load_run_metadata(RUN)["n"] == 4
             each.delete_run(RUN)
             with pytest.raises(RunNotFound):
-                writer.update_run_metadata(RUN, {"run_id": RUN, "n": 5})
+                update_metadata(writer, RUN, {"run_id": RUN, "n": 5})
             assert deleter.list_runs() == []
             assert not deleter.run_exists(RUN)
 
