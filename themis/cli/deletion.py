@@ -58,7 +58,7 @@ def delete_runs(given: argparse.Namespace) -> int:
             output.say(f"{did} {output.cut(output.address(each.store, each.run_id), MOST_CELLS)}")
         if trashed:
             days = output.duration(trashed[0].until - trashed[0].at)
-            output.note(f"Undo: {_undo_command(given, trashed)}")
+            output.note(f"Undo: {output.pasted(_undo_command(given, trashed))}")
             output.note(f"In the trash until somebody runs 'themis runs gc', which takes it after {days}.")
     return _told(refused)
 
