@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def test_what_waits_is_told_without_a_change(store: Store):
     assert kept(store) == []
     killed_writer(store.backend.root)
     for _ in range(2):
-        ((run_id, segments, size, living),) = kept(store)
+        ((run_id, segments, size, living, _),) = kept(store)
         assert (run_id, segments, living) == (RUN, 2, False)
         assert size > 500
     (sent,) = recover(store)
@@ -39,7 +40,9 @@ def test_what_waits_is_told_without_a_change(store: Store):
 def test_what_a_living_process_sends_is_told_as_such(store: Store, tmp_path: Path):
     writer = FarStorage(store.backend.root, slow=True)
     writer.save_generation_record(RUN, generation("a"))
-    assert [(each.segments, each.living) for each in kept(store)] == [(1, True)]
+    assert [(each.segments, each.living, each.pid) for each in kept(store)] == [(1, True, os.getpid())]
+    assert len(kept(store, RUN)) == 1
+    assert kept(store, "another") == []
     assert examine_store(store).findings == []
     writer.close()
 

@@ -8,9 +8,10 @@ from themis.core.errors import UsageError
 from themis.runs.catalog import Store
 
 
-def kept(store: Store) -> list[Kept]:
-    """What has not been sent to a store yet; nothing for one that keeps no journal."""
-    return store.backend.kept() if isinstance(store.backend, JournalledStorage) else []
+def kept(store: Store, run_id: str | None = None) -> list[Kept]:
+    """What has not been sent to a store yet, of one run or of all; nothing for one that keeps no journal."""
+    found = store.backend.kept() if isinstance(store.backend, JournalledStorage) else []
+    return [each for each in found if run_id is None or each.run_id == run_id]
 
 
 def set_aside(store: Store) -> list[SetAside]:
