@@ -11,10 +11,12 @@ from tests.backends.far import FarStorage
 from tests.backends.test_journalled import RUN, ids, killed_writer
 from themis.backends import LocalStorageBackend
 from themis.core.errors import UsageError
-from themis.runs.catalog import Store
+from themis.runs.annotations import run_held
+from themis.runs.catalog import Store, list_rows
 from themis.runs.doctor import examine_store, repair
 from themis.runs.recover import kept, recover, set_aside
-from themis.testing.storage.examples import generation
+from themis.runs.watch import look
+from themis.testing.storage.examples import evaluation, generation
 
 
 @pytest.fixture
@@ -45,6 +47,50 @@ def test_what_a_living_process_sends_is_told_as_such(store: Store, tmp_path: Pat
     assert kept(store, "another") == []
     assert examine_store(store).findings == []
     writer.close()
+
+
+def crashed_after(store: Store, done: int) -> dict[str, object]:
+    """A run of six whose process ended with five answers that were not sent; its metadata."""
+    asked = {"metrics": {name: {"version": "1"} for name in evaluation("x").scores}, "epochs": 1}
+    progress = {"run_id": RUN, "total": 6, "done": done, "at": 1.0, "kept": 0, "status": "running"}
+    summary = {"done": done, "total": 6, "metrics": {}}
+    metadata = {"run_id": RUN, "status": "failed", "status_reason": "it fell", "uid": "u", "created_at": 1.0}
+    metadata |= {"asked": asked, "progress": progress, "summary": summary}
+    store.backend.save_run_metadata(RUN, metadata)
+    store.backend.flush()
+    killed_writer(store.backend.root)
+    return metadata
+
+
+def test_how_far_a_run_is_follows_what_was_sent(store: Store):
+    before = crashed_after(store, 1)
+    recover(store)
+    view = look(store.backend, RUN)
+    assert (view.progress.done, view.progress.total) == (5, 6)
+    assert view.metadata["summary"]["done"] == 5
+    assert {each["n"] for each in view.progress.metrics.values()} == {5}
+    assert [row.done for row in list_rows(store)] == [5]
+    changed = {"progress", "summary"}
+    assert {k: v for k, v in view.metadata.items() if k not in changed} == (
+        {k: v for k, v in before.items() if k not in changed}
+    )
+
+
+def test_a_run_that_somebody_is_at_says_itself_how_far_it_is(store: Store):
+    crashed_after(store, 1)
+    with run_held(store, look(store.backend, RUN)):
+        (sent,) = recover(store)
+    assert sent.segments == 2
+    assert look(store.backend, RUN).progress.done == 1
+
+
+@pytest.mark.parametrize("change", [{"status": "completed"}, {"asked": None}, {"rescoring": {"metrics": {}}}])
+def test_what_cannot_be_counted_anew_stays_as_it_was(store: Store, change: dict[str, object]):
+    metadata = crashed_after(store, 1) | change
+    store.backend.far.save_run_metadata(RUN, metadata)
+    recover(store)
+    assert len(ids(store.backend)) == 5
+    assert store.backend.load_run_metadata(RUN) == metadata
 
 
 def test_doctor_finds_it_and_sends_it(store: Store):

@@ -126,8 +126,8 @@ def _facts(store: Store, view: RunView, report: ExperimentReport | None) -> Iter
     waiting = 0 if view.status.live else _unsent(store, view.run_id)
     if waiting:
         # The command last: whoever pastes it takes the rest of the line.
-        where = ["--storage", redacted(store.name)]
-        mend = output.pasted(shlex.join(["themis", "runs", "recover", view.run_id, *where]))
+        in_store = ["--storage", redacted(store.name)]
+        mend = output.pasted(shlex.join(["themis", "runs", "recover", view.run_id, *in_store]))
         yield "unsent", f"{output.size(waiting)} wait on this machine for the store; send them: {mend}"
     half = _dict(metadata, "rescoring")
     if half and not view.status.live:
