@@ -229,6 +229,47 @@ async def test_the_fields_follow_the_type(opened, until, read):
         await until(pilot, lambda: "There is no execution backend 'nobody'" in read(pilot))
 
 
+@pytest.mark.parametrize("typed", ["", "postgresql://"])
+async def test_who_goes_on_from_the_type_at_once_types_into_its_first_field(
+    opened, until, read, monkeypatch, typed
+):
+    # As if the check came only now: all keys are faster than it.
+    monkeypatch.setattr("themis_tui.screens.profile_form.CHECK_AFTER_S", 1e6)
+    async with opened(size=(100, 30)) as pilot:
+        await to_profiles(pilot, until)
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(pilot.app.screen, KindMenu) and pilot.app.focused)
+        await pilot.press("enter")
+        screen = await to_form(pilot, until)
+        await until(pilot, lambda: _in(pilot.app.focused, "profile-name"))
+        await type_into(pilot, "profile-type", "postgres")
+        await pilot.press("tab", *typed)
+        screen._check()
+        await until(pilot, lambda: _in(pilot.app.focused, "connection_string"))
+        await pilot.press(*"rest")
+        assert pilot.app.focused.value == f"{typed}rest"
+        head = {field.field: field.value for field in screen.query_one("#fields").query("Field")}
+        assert head == {"profile-name": "", "profile-type": "postgres"}
+
+
+async def test_what_was_typed_for_another_type_is_not_told_as_wrong(opened, until, read):
+    async with opened(size=(100, 40)) as pilot:
+        await to_profiles(pilot, until)
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(pilot.app.screen, KindMenu) and pilot.app.focused)
+        await pilot.press("enter")
+        screen = await to_form(pilot, until)
+        await type_into(pilot, "root", "/x")
+        await pilot.press("shift+tab")
+        await type_into(pilot, "profile-type", "postgres")
+        await until(
+            pilot, lambda: screen.checked.type == "postgres" and "root" not in screen.checked.problems
+        )
+        await until(pilot, lambda: "connection_st" in read(pilot))
+        assert "There is no 'root'" not in " ".join(read(pilot).split())
+        assert not screen.query_one("#problem").display
+
+
 async def test_a_change_touches_only_what_was_changed(file, opened, until, read, tmp_path):
     before = file.read_text()
     async with opened() as pilot:

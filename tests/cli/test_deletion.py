@@ -94,6 +94,14 @@ def test_delete_says_how_to_undo_and_that_undoes_it(themis, many):
     assert (ran.code, ran.out, ran.err) == (0, "", "./many:run-0 is not in the trash.\n")
 
 
+def test_a_query_given_for_a_run_is_pointed_to_its_option(themis, many):
+    for words in (["delete", "--yes"], ["restore"], ["purge", "--yes"]):
+        ran = themis("runs", *words, "store:many run", "--storage", many)
+        assert ran.code != 0
+        assert "A query is given by its option: --query 'store:many run'" in ran.err
+    assert "--query" not in themis("runs", "delete", "nobody", "--yes", "--storage", many).err
+
+
 def test_bulk_by_query(themis, many):
     words = ["--query", "status:failed age>30d", "--storage", many]
     seen = themis("runs", "delete", *words, "--dry-run", "--json").json["would_delete"]

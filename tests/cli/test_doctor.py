@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 
+from themis.cli.backends import _step_line
+from themis.cli.doctor import _say_check
+from themis.runs.installation import Check
+
 
 def test_all_in_order(themis, finished):
     ran = themis("runs", "doctor")
@@ -49,3 +53,12 @@ def test_a_store_that_does_not_work(themis, tmp_path):
     assert "thing to mend" in themis("doctor", "--storage", "./new").out
     assert themis("runs", "doctor", "--storage", "./new").code == 5
     assert themis("runs", "doctor", "nothing").code == 2
+
+
+def test_a_remedy_at_the_end_of_a_long_message_is_not_cut_off(capsys):
+    said = "x " * 300 + "do this"
+    assert _step_line("reach", "failed", "1 ms", said).endswith("do this")
+    _say_check(Check("stores", "far", False, said, f"{said} too"))
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.endswith("do this")
+    assert second.endswith("do this too")

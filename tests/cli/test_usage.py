@@ -145,9 +145,16 @@ def test_a_password_in_a_store_name_is_not_printed(themis):
 
 
 def test_an_address_shows_no_password_and_a_resume_line_neither():
-    assert output.address("postgresql://ada:pw@h/db", "r1") == "postgresql://***@h/db:r1"
+    assert output.address("postgresql://ada:pw@h/db", "r1") == "postgresql://ada:***@h/db:r1"
     spec = RunSpec("demo", "fake-math-llm", storage="postgresql://ada:pw@h/db")
-    assert "--storage 'postgresql://***@h/db' " in resume_line(spec, "r1")
+    line = resume_line(spec, "r1")
+    assert "--storage 'postgresql://ada:***@h/db' " in line
+    assert "give the password for ***" in line
+
+
+def test_a_command_for_a_store_without_a_password_can_be_pasted():
+    address = output.address("postgresql://ada@h/db", "r1")
+    assert output.pasted(address) == "postgresql://ada@h/db:r1"
 
 
 def test_an_error_in_a_query_shows_where_it_is(themis):

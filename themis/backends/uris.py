@@ -11,7 +11,7 @@ from themis.core.options import split_query
 Meaning = tuple[str, dict[str, Any]]
 """A built-in storage name, and the options of its constructor."""
 
-_POSTGRES_OPTIONS = frozenset({"schema", "journal", "pgbouncer", "statement_timeout"})
+POSTGRES_OPTIONS = ("schema", "journal", "journal_mb", "pgbouncer", "statement_timeout")
 """What in the query of a URI is Themis's own; the rest is libpq's."""
 _SERVICE = "service="
 
@@ -31,7 +31,7 @@ def _postgres(uri: str) -> Meaning:
     options: dict[str, Any] = {}
     for pair in filter(None, query.split("&")):
         key, _, value = pair.partition("=")
-        if key in _POSTGRES_OPTIONS:
+        if key in POSTGRES_OPTIONS:
             options[key] = unquote(value)
         else:
             theirs.append(pair)

@@ -42,6 +42,10 @@ class Backend(NamedTuple):
     """Why it cannot be loaded."""
 
 
+MOST_SAID = 2_000
+"""Cells of what a step says: the remedy stands at its end."""
+
+
 def list_backends(given: argparse.Namespace) -> int:
     """Print every name there is; loads each to see whether it can be."""
     backends = [
@@ -119,7 +123,7 @@ def _each_as_it_is_done(steps: Iterable[CheckStep]) -> Iterator[CheckStep]:
 
 def _step_line(step: str, result: str, took: str, message: str) -> str:
     name = output.cut(step, 14)
-    return f"{name:<14}  {result:<6}  {took:>11}  {output.cut(message, 200)}".rstrip()
+    return f"{name:<14}  {result:<6}  {took:>11}  {output.cut(message, MOST_SAID)}".rstrip()
 
 
 def _check(name: str) -> Iterable[CheckStep]:

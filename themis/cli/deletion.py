@@ -58,7 +58,7 @@ def delete_runs(given: argparse.Namespace) -> int:
             output.say(f"{did} {output.cut(output.address(each.store, each.run_id), MOST_CELLS)}")
         if trashed:
             days = output.duration(trashed[0].until - trashed[0].at)
-            output.note(f"Undo: {_undo_command(given, trashed)}")
+            output.note(f"Undo: {output.pasted(_undo_command(given, trashed))}")
             output.note(f"In the trash until somebody runs 'themis runs gc', which takes it after {days}.")
     return _told(refused)
 
@@ -144,7 +144,18 @@ def _found(given: argparse.Namespace, *, trash: bool, purging: bool = False) -> 
         check_says_which(given.query)
         return _matching(given, trash=trash)
     find = _found_or_half_gone if purging else find_run
-    return [find(address, given.storage) for address in dict.fromkeys(given.run)]
+    return [_by_name(find, address, given.storage) for address in dict.fromkeys(given.run)]
+
+
+def _by_name(
+    find: Callable[[str, str | None], tuple[Store, str]], address: str, storage: str | None
+) -> tuple[Store, str]:
+    try:
+        return find(address, storage)
+    except ThemisError as exc:
+        if " " in address:  # no id has one
+            exc.add_note(f"A query is given by its option: --query {shlex.quote(address)}")
+        raise
 
 
 def _matching(given: argparse.Namespace, *, trash: bool) -> Found:

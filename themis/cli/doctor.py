@@ -15,7 +15,8 @@ from themis.runs.doctor import PROBLEM, Finding, RunHealth, StoreHealth, examine
 from themis.runs.installation import Check, examine
 
 _SIGNS = {True: "ok", False: "!!", None: "  "}
-_MOST = 200
+_MOST = 2_000
+"""Cells of a message: the remedy stands at its end."""
 
 
 def examine_installation(given: argparse.Namespace) -> int:

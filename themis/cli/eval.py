@@ -225,7 +225,7 @@ def _say_result(spec: RunSpec, report: ExperimentReport, last: ProgressSnapshot 
     if _is_memory(spec.storage):
         output.say("        kept in memory only: it is gone with this process; --storage NAME keeps a run")
         return
-    output.say(f"look    {shlex.join(['themis', 'runs', 'show', address])}")
+    output.say(f"look    {output.pasted(shlex.join(['themis', 'runs', 'show', address]))}")
     if report.status != "completed":
         spent = last is not None and (last.status_reason or "").startswith("budget")
         output.say(resume_line(replace(spec, budget={}) if spent else spec, report.run_id))
@@ -234,7 +234,8 @@ def _say_result(spec: RunSpec, report: ExperimentReport, last: ProgressSnapshot 
 def resume_line(spec: RunSpec, run_id: str) -> str:
     """The command that goes on with a run."""
     storage = None if spec.storage is None else redacted(spec.storage)
-    return f"resume  {replace(spec, run_id=run_id, resume=True, storage=storage).command()}"
+    command = replace(spec, run_id=run_id, resume=True, storage=storage).command()
+    return f"resume  {output.pasted(command)}"
 
 
 def _is_memory(storage: str | None) -> bool:
@@ -262,5 +263,5 @@ def _detached(spec: RunSpec, *, as_json: bool) -> int:
     output.say(f"run     {address}")
     output.say(f"process {launched.pid}")
     output.say(f"log     {launched.log}")
-    output.say(f"watch   {shlex.join(['themis', 'runs', 'watch', address])}")
+    output.say(f"watch   {output.pasted(shlex.join(['themis', 'runs', 'watch', address]))}")
     return exit_codes.DONE

@@ -105,6 +105,16 @@ def address(store: str, run_id: str) -> str:
     return f"{_redacted(store)}:{run_id}"
 
 
+def pasted(command: str) -> str:
+    """A command to paste; one whose password is masked says that it is.
+
+    Pasted with the mask it would only be refused by the server.
+    """
+    masked = "***@" in command or "=***" in command
+    note = "\n        (give the password for ***: it is not shown, so this does not run as it is)"
+    return command + note if masked else command
+
+
 def _redacted(text: str) -> str:
     # Imported when there is something to say: "themis --help" needs none of it.
     from themis.core.options import redacted

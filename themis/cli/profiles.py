@@ -24,6 +24,8 @@ No profiles yet. They lie in {path}:
     themis profiles add storage team --type local --set root=/data/team
     themis profiles add endpoint lab --set base_url=https://models.example.org/v1 --set key=env:LAB_KEY"""
 
+_MOST_HELP = 1_000
+
 
 def list_profiles(given: argparse.Namespace) -> int:
     """Print every profile, and what is wrong with the file."""
@@ -40,7 +42,7 @@ def list_profiles(given: argparse.Namespace) -> int:
         output.note(f"storage.{name} is the same place as storage.{first}; lists show its runs once.")
     problems = {**said.problems, **profiles.problems_elsewhere(said)}
     for problem in problems.values():
-        output.note(f"themis: {output.cut(redacted(problem), 400)}")
+        output.note(f"themis: {output.cut(redacted(problem), 2_000)}")
     return exit_codes.USAGE if problems else exit_codes.DONE
 
 
@@ -58,8 +60,14 @@ def list_fields(given: argparse.Namespace) -> int:
     if given.json:
         output.say_json([_field_as_object(each) for each in fields])
     else:
-        rows = [(each.name, _field_kind(each), _default_of(each), each.help) for each in fields]
-        output.say(output.table(("FIELD", "TAKES", "DEFAULT", ""), rows, most=100))
+        rows = [
+            (
+                *(output.cut(cell, 100) for cell in (each.name, _field_kind(each), _default_of(each))),
+                each.help,
+            )
+            for each in fields
+        ]
+        output.say(output.table(("FIELD", "TAKES", "DEFAULT", ""), rows, most=_MOST_HELP))
     return exit_codes.DONE
 
 
@@ -116,7 +124,7 @@ def set_default(given: argparse.Namespace) -> int:
     defaults = said.defaults
     for place, problem in profiles.problems_elsewhere(said).items():
         if place.startswith("default."):
-            output.note(f"themis: {output.cut(redacted(problem), 400)}")
+            output.note(f"themis: {output.cut(redacted(problem), 2_000)}")
     if given.json:
         output.say_json(defaults)
     else:
@@ -174,7 +182,7 @@ def _say_row(row: ProfileRow, *, as_json: bool) -> None:
     wide = max(len(name) for name, value in lines if value)
     for name, value in lines:
         if value:
-            output.say(f"{output.cut(name, 60):<{wide}}  {output.cut(redacted(value), 400)}")
+            output.say(f"{output.cut(name, 60):<{wide}}  {output.cut(redacted(value), 2_000)}")
 
 
 def _cells(row: ProfileRow) -> tuple[str, ...]:

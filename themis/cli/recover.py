@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from themis.backends.storage.journal import Kept
 from themis.backends.storage.journalled import Sent
 from themis.cli import output
 from themis.core.options import redacted
@@ -19,9 +20,10 @@ def recover_runs(given: argparse.Namespace) -> int:
     store = open_store(given.storage)
     try:
         if given.dry_run:
-            waiting = [each._asdict() for each in kept(store)]
+            waiting = kept(store, given.run)
             if given.json:
-                output.say_json({"would_send": [each for each in waiting if not each["living"]]})
+                ended = [each._asdict() for each in waiting if not each.living]
+                output.say_json({"would_send": ended, "sent_by_their_process": _living(waiting)})
             else:
                 for each in waiting:
                     _say_kept(store.name, each)
@@ -29,31 +31,42 @@ def recover_runs(given: argparse.Namespace) -> int:
                     output.note("Nothing waits on this machine.")
             return exit_codes.DONE
         sent = recover(store, given.run)
+        waiting = [each for each in kept(store, given.run) if each.living]
     finally:
         store.backend.close()
     if given.json:
-        output.say_json({"sent": [_as_object(each) for each in sent]})
+        objects = [_as_object(each) for each in sent]
+        output.say_json({"sent": objects, "sent_by_their_process": _living(waiting)})
     else:
-        _say(store.name, sent)
+        _say(store.name, sent, waiting)
     return exit_codes.FAILED if any(each.set_aside for each in sent) else exit_codes.DONE
 
 
-def _say_kept(store: str, each: dict[str, object]) -> None:
-    by = "its process sends it" if each["living"] else "would be sent"
-    address = output.cut(output.address(store, str(each["run_id"])), MOST_CELLS)
-    output.say(f"{address}  {each['size']:,} bytes, {by}")
+def _say_kept(store: str, each: Kept) -> None:
+    address = output.cut(output.address(store, each.run_id), MOST_CELLS)
+    if not each.living:
+        output.say(f"{address}  {output.size(each.size)} would be sent")
+        return
+    process = "its process" if each.pid is None else f"its process {each.pid}"
+    output.say(f"{address}  {output.size(each.size)} wait; {process} still runs and sends them itself")
+
+
+def _living(waiting: list[Kept]) -> list[dict[str, object]]:
+    return [each._asdict() for each in waiting if each.living]
 
 
 def _as_object(sent: Sent) -> dict[str, object]:
     return {**sent._asdict(), "set_aside": [str(each) for each in sent.set_aside]}
 
 
-def _say(store: str, sent: list[Sent]) -> None:
+def _say(store: str, sent: list[Sent], waiting: list[Kept]) -> None:
     for each in sent:
         address = output.cut(output.address(store, each.run_id), MOST_CELLS)
         if each.segments:
             output.say(f"{address}  sent, {output.plural(each.segments, 'file')} of records")
         for path in each.set_aside:
             output.say(f"{address}  not taken, kept as {path}")
-    if not sent:
+    for kept_there in waiting:
+        _say_kept(store, kept_there)
+    if not sent and not waiting:
         output.note(f"Nothing was left on this machine for {output.cut(redacted(store), MOST_CELLS)}.")

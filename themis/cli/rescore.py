@@ -112,9 +112,9 @@ def _say_rescored(rescored: Rescored, store: Store, command: str) -> None:
     address = output.address(store.name, plan.run_id)
     output.say(f"run     {address}")
     if rescored.finished:
-        output.say(f"look    {shlex.join(['themis', 'runs', 'show', address])}")
+        output.say(f"look    {output.pasted(shlex.join(['themis', 'runs', 'show', address]))}")
     else:
-        output.say(f"again   {command}")
+        output.say(f"again   {output.pasted(command)}")
 
 
 def _say_plan(plan: RescoringPlan, store: Store, *, as_json: bool) -> None:

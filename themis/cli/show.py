@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -15,10 +16,12 @@ from themis.cli.progress import ahead
 from themis.cli.tables import counts_lines, kept_for, metrics_table
 from themis.core.entities import EvaluationRecord, ExperimentReport, GenerationRecord
 from themis.core.errors import RunNotFound, UsageError
+from themis.core.options import redacted
 from themis.core.safe_text import safe_text
 from themis.runs import exit_codes
 from themis.runs.annotations import annotations_of, tags_of
 from themis.runs.catalog import Store, find_run
+from themis.runs.recover import kept
 from themis.runs.samples import ERROR, PARTLY, RIGHT, UNSCORED, WRONG, SampleRow, sample_rows
 from themis.runs.trash import trash_of
 from themis.runs.watch import RunView, look, sample_records
@@ -53,6 +56,7 @@ def _show_summary(store: Store, run_id: str, *, as_json: bool) -> None:
                 "reason": view.status.reason,
                 "metadata": view.metadata,
                 "annotations": annotations_in(store.backend, run_id, view.metadata),
+                "unsent_bytes": _unsent(store, run_id),
                 "progress": view.progress.__dict__ if view.progress is not None else None,
                 "report": report.to_dict() if report is not None else None,
             }
@@ -90,6 +94,11 @@ def _report(store: Store, view: RunView) -> ExperimentReport | None:
         return None
 
 
+def _unsent(store: Store, run_id: str) -> int:
+    """Bytes of records of a run that wait on this machine for their store."""
+    return sum(each.size for each in kept(store, run_id))
+
+
 def _notes(store: Store, view: RunView) -> Iterator[tuple[str, str]]:
     """What people say of it."""
     notes = annotations_in(store.backend, view.run_id, view.metadata)
@@ -114,6 +123,12 @@ def _facts(store: Store, view: RunView, report: ExperimentReport | None) -> Iter
     word, reason = view.status
     yield "status", f"{word}: {reason}" if reason else word
     yield from _notes(store, view)
+    waiting = 0 if view.status.live else _unsent(store, view.run_id)
+    if waiting:
+        # The command last: whoever pastes it takes the rest of the line.
+        in_store = ["--storage", redacted(store.name)]
+        mend = output.pasted(shlex.join(["themis", "runs", "recover", view.run_id, *in_store]))
+        yield "unsent", f"{output.size(waiting)} wait on this machine for the store; send them: {mend}"
     half = _dict(metadata, "rescoring")
     if half and not view.status.live:
         from themis.evaluation.plan import rescoring_command  # hardly any run needs it

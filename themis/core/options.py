@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl, quote
 
 from themis.core.errors import UsageError
-from themis.core.masking import masked
+from themis.core.masking import MASK, masked
 
 B = TypeVar("B")
 
@@ -24,8 +24,11 @@ _FALSE = frozenset({"0", "false", "no", "off"})
 _SLASH = "(?:/|%(?:25)*2F)"
 # What stands between :// and the last @ before the address goes on; each sign may be encoded.
 _USER_INFO = re.compile(
-    rf"((?::|%(?:25)*3A){_SLASH}{_SLASH})(?:(?!{_SLASH})[^?#&\s])*(@|%(?:25)*40)", re.IGNORECASE
+    rf"((?<![\w+])postgres(?:ql)?)?((?::|%(?:25)*3A){_SLASH}{_SLASH})((?:(?!{_SLASH})[^?#&\s])*)(@|%(?:25)*40)",
+    re.IGNORECASE,
 )
+# A role's name, and the password after it.
+_ROLE = re.compile(r"((?:(?!%(?:25)*(?:3A|40))[^:@])*)((?::|%(?:25)*3A)(?!$))?.*", re.IGNORECASE | re.DOTALL)
 _PASSWORD_OPTION = re.compile(
     r"((?:[?&]|%(?:25)*(?:3F|26))(?:(?:ssl)?password|passwd|passphrase|secret|token|(?:api|access|secret)[-_]?key)(?:=|%(?:25)*3D))(?:(?!%(?:25)*26)[^&#\s:])+",
     re.IGNORECASE,
@@ -55,12 +58,25 @@ def join_query(base: str, options: dict[str, Any]) -> str:
 
 
 def redacted(name: str) -> str:
-    """A store's name, or a text that holds one, fit to be shown: users and passwords in it are ``***``.
+    """A store's name, or a text that holds one, fit to be shown: passwords in it are ``***``, and users too.
 
-    Also inside options, however often they are percent-encoded. So are the secrets that this process has
+    Of a PostgreSQL address only the password: its user is a role's name, where others have a key there. Also
+    inside options, however often they are percent-encoded. So are the secrets that this process has
     read.
     """
-    return masked(_PASSWORD_OPTION.sub(r"\1***", _USER_INFO.sub(r"\1***\2", name)))
+    return masked(_PASSWORD_OPTION.sub(r"\1***", _USER_INFO.sub(_shown, name)))
+
+
+def _shown(found: re.Match[str]) -> str:
+    scheme, slashes, info, at = found.groups(default="")
+    role = _ROLE.fullmatch(info) if scheme else None
+    if role is None:
+        shown = MASK
+    elif role[2] is not None:
+        shown = f"{role[1]}{role[2]}{MASK}"
+    else:
+        shown = role[1] if role[1] == info else MASK  # an @ in it: a password without a user, perhaps
+    return f"{scheme}{slashes}{shown}{at}"
 
 
 def build(make: Callable[..., B], options: dict[str, Any], what: str) -> B:

@@ -66,26 +66,16 @@ class Meter:
             status=status,
             status_reason=_cut(reason),
             total=self.total,
-            done=aggregate.done,
             kept=aggregate.kept,
-            failed=dict(aggregate.failures),
             in_flight=self.in_flight,
             rate=rate,
             eta_s=self._eta(rate) if status == "running" else None,
             waiting=self.waiting,
-            metrics={
-                name: _brief(metric, recent=status == "running") for name, metric in aggregate.metrics.items()
-            },
-            input_tokens=aggregate.usage.get("input_tokens"),
-            output_tokens=aggregate.usage.get("output_tokens"),
-            cost=aggregate.cost,
             budget=self._budget,
             executor=_status_of(self._executor),
-            top_errors=aggregate.top_errors(),
             finished_at=self._finished_at,
-            latency_p50_s=aggregate.latencies.quantile(0.5),
-            latency_p95_s=aggregate.latencies.quantile(0.95),
             history=[round(each, 3) for each in self._history],
+            **counted(aggregate, recent=status == "running"),
         )
         return fitted(snapshot)
 
@@ -113,6 +103,21 @@ class Meter:
         low = left / (rate * (1 + spread))
         high = left / (rate * max(0.1, 1 - spread))
         return [round(low, 1), round(high, 1)]
+
+
+def counted(aggregate: RunAggregate, *, recent: bool = False) -> dict[str, Any]:
+    """The fields of a snapshot that its outcomes alone decide; ``recent`` while more come."""
+    return {
+        "done": aggregate.done,
+        "failed": dict(aggregate.failures),
+        "metrics": {name: _brief(metric, recent=recent) for name, metric in aggregate.metrics.items()},
+        "input_tokens": aggregate.usage.get("input_tokens"),
+        "output_tokens": aggregate.usage.get("output_tokens"),
+        "cost": aggregate.cost,
+        "top_errors": aggregate.top_errors(),
+        "latency_p50_s": aggregate.latencies.quantile(0.5),
+        "latency_p95_s": aggregate.latencies.quantile(0.95),
+    }
 
 
 def fitted(snapshot: ProgressSnapshot) -> ProgressSnapshot:

@@ -13,6 +13,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.events import DescendantFocus
 from textual.timer import Timer
+from textual.widget import Widget
 from textual.widgets import Button, Input, Static
 
 from themis.backends.settings import checked_settings, missing_settings, settings_of, types_of
@@ -92,6 +93,8 @@ class ProfileFormScreen(ThemisScreen):
         self._option_fields: list[Field] = []
         self._drawn_for: tuple[str, ...] | None = None
         """The options that there are fields for."""
+        self._found_empty: Field | None = None
+        """The field that has the focus, if nothing stood in it when it came."""
         self._timer: Timer | None = None
         self._saving = False
         self._tried = False
@@ -143,6 +146,8 @@ class ProfileFormScreen(ThemisScreen):
         self.focus_next()
 
     def on_descendant_focus(self, event: DescendantFocus) -> None:
+        field = _field_of(event.widget)
+        self._found_empty = field if field is not None and not field.value else None
         self._draw_about()
 
     def _filled(self) -> Filled:
@@ -167,8 +172,11 @@ class ProfileFormScreen(ThemisScreen):
 
     def _show_checked(self, checked: Checked) -> None:
         self.checked = checked
-        if checked.options is not None:
-            self._make_fields(checked.options)
+        if checked.options is not None and self._make_fields(checked.options):
+            self._check()  # what was typed for another type is gone, and what is wrong with it
+            gone = checked.problems.keys() - {field.field for field in self._option_fields} - {NAME, TYPE}
+            kept = {name: said for name, said in checked.problems.items() if name not in gone}
+            checked = self.checked = checked._replace(problems=kept)
         self._offer(checked.types)
         empty = set() if self._tried else self._empty
         self._show_problems({name: said for name, said in checked.problems.items() if name not in empty})
@@ -181,11 +189,12 @@ class ProfileFormScreen(ThemisScreen):
         shown = [*self.query_one("#fields").query(Field), *self._option_fields]
         return {field.field for field in shown if not field.value.strip()}
 
-    def _make_fields(self, options: Mapping[str, Option]) -> None:
-        """A field for each option, and for what the profile holds beside them."""
+    def _make_fields(self, options: Mapping[str, Option]) -> bool:
+        """A field for each option, and for what the profile holds beside them; whether others took the place
+        of those that were there."""
         names = (*options, *(name for name in self._values if name not in options))
         if names == self._drawn_for:
-            return
+            return False
         typed = {field.field: field.value for field in self._option_fields}
         fields = []
         for name in names:
@@ -193,13 +202,30 @@ class ProfileFormScreen(ThemisScreen):
             known = self._values.get(name)
             text = typed.get(name, "" if known is None else as_text(known))
             fields.append(Field(name, name, text, "" if option is None else hint(option), _offered(option)))
-        first = self._drawn_for is None
+        first, before = self._drawn_for is None, self._option_fields
         self._drawn_for, self._option_fields = names, fields
-        self.options.remove_children()
-        self.options.mount(*fields)
+        self.call_later(self._swap, before, fields)
         if first and self.focused is None and fields:
             # Unless the focus has come by itself meanwhile.
             self.call_after_refresh(lambda: self.focus_next() if self.focused is None else None)
+        return not first
+
+    async def _swap(self, before: list[Field], fields: list[Field]) -> None:
+        """Put fields in the place of others. The focus stays among them: whoever went on from the type at
+        once types into the field that now comes next, without losing a key."""
+        with self.app.batch_update():
+            await self.options.mount(*fields)
+            old = _field_of(self.focused)
+            if old in before and fields:
+                same = next((each for each in fields if each.field == old.field), None)
+                new = same or fields[min(before.index(old), len(fields) - 1)]
+                typed = new.query_one(Input)
+                if same is not None or (old is self._found_empty and not typed.value):
+                    typed.value = old.query_one(Input).value
+                self.set_focus(typed)
+                typed.cursor_position = len(typed.value)
+            for each in before:
+                each.remove()
 
     def _offer(self, types: list[str]) -> None:
         for field in self.query_one("#fields").query(Field):
@@ -250,10 +276,7 @@ class ProfileFormScreen(ThemisScreen):
         self.query_one("#head", Static).update(spread(left, line((said, tone)), self.size.width - 2))
 
     def _draw_about(self) -> None:
-        focused = self.app.focused
-        field = (
-            next((each for each in focused.ancestors if isinstance(each, Field)), None) if focused else None
-        )
+        field = _field_of(self.app.focused)
         said = self._about(field.field) if field is not None else ()
         self.query_one("#about", Static).update(lines(said))
 
@@ -332,6 +355,11 @@ class ProfileFormScreen(ThemisScreen):
         else:
             self._say(redacted(str(error) or type(error).__name__))
         self._draw_head("")
+
+
+def _field_of(widget: Widget | None) -> Field | None:
+    """The field that a widget stands in."""
+    return next((each for each in widget.ancestors if isinstance(each, Field)), None) if widget else None
 
 
 _KINDS = ("env:", "file:", "command:", "keyring:")

@@ -191,6 +191,8 @@ class Kept(NamedTuple):
     """In bytes."""
     living: bool
     """Whether its writer lives, and sends it by itself."""
+    pid: int | None
+    """The process that began it; ``None`` where it did not say so."""
 
 
 class SetAside(NamedTuple):
@@ -286,7 +288,7 @@ def kept_in(folder: Path) -> Iterator[Kept]:
             segments = segments_in(writer.parent)
             if segments:
                 size = sum(each.size for each in segments)
-                yield Kept(run_id, len(segments), size, _is_held(writer))
+                yield Kept(run_id, len(segments), size, _is_held(writer), _pid_of(writer.parent))
 
 
 def set_aside_in(folder: Path) -> Iterator[SetAside]:
@@ -323,7 +325,7 @@ def _begin(folder: Path, run: str) -> int:
     hidden.mkdir(parents=True, mode=0o700)
     lock_fd = os.open(hidden / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock_fd, fcntl.LOCK_EX)
-    (hidden / _RUN).write_text(json.dumps({"run": run}))
+    (hidden / _RUN).write_text(json.dumps({"run": run, "pid": os.getpid()}))
     while True:
         folder.parent.mkdir(exist_ok=True, mode=0o700)
         with suppress(FileNotFoundError):  # the last writer of the run has just removed the run's folder
@@ -356,6 +358,13 @@ def _run_of(folder: Path) -> str:
         return str(json.loads((folder / _RUN).read_bytes())["run"])
     except (OSError, ValueError, KeyError, TypeError):  # its writer was killed as it began: nothing was saved
         return ""
+
+
+def _pid_of(folder: Path) -> int | None:
+    try:
+        return int(json.loads((folder / _RUN).read_bytes())["pid"])
+    except (OSError, ValueError, KeyError, TypeError):  # of a version that did not write it
+        return None
 
 
 def _remove(folder: Path) -> None:

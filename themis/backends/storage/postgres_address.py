@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import math
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Conninfo
 
 from themis.backends.storage.postgres_connection import PostgresConnection
+from themis.backends.uris import POSTGRES_OPTIONS
 from themis.core.errors import UsageError
 from themis.core.masking import keep_secret
 
@@ -24,6 +26,7 @@ TCP_USER_TIMEOUT_MS = 15_000
 """How long what was sent may stay unacknowledged: a dead network ends a call, not a day of waiting."""
 GRACE_S = 10.0
 """How much longer than the server gives a statement its silence is borne."""
+_OPTION = re.compile(r"[A-Za-z_]{1,40}")
 _SHOWN = ("host", "hostaddr", "port", "dbname")
 
 
@@ -36,7 +39,11 @@ class PostgresAddress:
         """Raises :class:`UsageError`, which quotes nothing, for what libpq cannot read."""
         given = _parsed(text)
         self.service: str | None = given.get("service") or os.environ.get("PGSERVICE")
-        known = {**_defaults(), **_of_service(self.service), **given}
+        served = _of_service(self.service)
+        known = {**_defaults(), **served, **given}
+        # Of a service that is not found here, libpq's defaults would name a place that nobody asked for.
+        unknown = self.service is not None and not served and not ({"host", "hostaddr"} & given.keys())
+        self._service_alone = f"service {self.service}" if unknown else None
         self.host: str = known.get("hostaddr") or known.get("host") or ""
         """A name, an address, a folder of a socket, or several with commas; empty for the usual socket."""
         self.port: str = str(known.get("port") or "5432")
@@ -72,6 +79,8 @@ class PostgresAddress:
         return one_host and self.port.isdigit()
 
     def __str__(self) -> str:
+        if self._service_alone is not None:
+            return self._service_alone
         return f"{self.host or 'local socket'}:{self.port}/{self.database}"
 
     def __repr__(self) -> str:
@@ -84,10 +93,25 @@ def _parsed(text: str) -> dict[str, Any]:
     except psycopg.Error:
         pass
     # Outside of the handler: what libpq says of it quotes it, and perhaps the password.
+    if unknown := _unknown_options(text):
+        raise UsageError(
+            f"A PostgreSQL address has no option {', '.join(map(repr, unknown))}. There are Themis's own "
+            f"({', '.join(POSTGRES_OPTIONS)}) and libpq's, such as sslmode."
+        )
     raise UsageError(
         "The connection string is none that libpq reads. Write postgresql://USER@HOST:PORT/DATABASE, with "
         "signs such as @ / : in a password percent-encoded; or host=… dbname=…; or service=NAME."
     )
+
+
+def _unknown_options(uri: str) -> list[str]:
+    """The options of an address that neither libpq has nor Themis; none where it may be of a password."""
+    query = uri.partition("?")[2] if "://" in uri else ""
+    if "@" in query or "%40" in query:
+        return []
+    names = [each.partition("=")[0] for each in query.split("&")]
+    known = {each.keyword.decode() for each in Conninfo.get_defaults()} | {*POSTGRES_OPTIONS, "ssl"}
+    return [name for name in names if _OPTION.fullmatch(name) and name not in known]
 
 
 def _defaults() -> dict[str, Any]:
