@@ -8,7 +8,7 @@ from typing import Any
 from themis.profiles.storage import checked_options, typed_table
 from themis.profiles.table import checked_colour
 
-BUILT_IN = ("async", "dask", "processes", "ray", "sequential", "threads")
+BUILT_IN = ("async", "batch", "dask", "processes", "ray", "sequential", "threads")
 """As :data:`themis.profiles.storage.BUILT_IN`."""
 
 
