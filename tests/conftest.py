@@ -24,6 +24,13 @@ def fenced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another test of this process used as a secret is a word like any other here."""
+    monkeypatch.setattr("themis.core.masking._secrets", set())
+    monkeypatch.setattr("themis.core.masking._forms", ())
+
+
+@pytest.fixture(autouse=True)
 def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that reaches for the network fails, and says where it wanted to go."""
     connect = socket.socket.connect

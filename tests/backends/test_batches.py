@@ -59,6 +59,19 @@ class TestBatches(ExecutionBackendSuite):
     def make(self) -> OfBatches:
         return OfBatches(2, wait=0.001, max_items=4)
 
+    def test_no_result_goes_with_the_work_that_hung_behind_it(self) -> None:
+        """As in the suite, but who is in one batch with what hangs is given up with it."""
+        executor = self.open()
+        function = self.hanging_from(2_000)
+        done, failures = in_thread(
+            lambda: parted(
+                executor.map(function, range(2_001), max_workers=4, timeout=0.5, return_exceptions=True)
+            )
+        )
+        failed = {failure.item for failure in failures}
+        assert {2_000} <= failed <= {1_999, 2_000}
+        assert sorted([*done, *failed]) == list(range(2_001))
+
 
 class Noting:
     """Remembers the batches it was given."""
